@@ -57,6 +57,10 @@ pub struct Args {
     #[arg(long)]
     pub yes: bool,
 
+    /// Try each plugin after its deploy, as its `try` table in watch.toml says
+    #[arg(long = "try", conflicts_with = "dry_run")]
+    pub tries: bool,
+
     /// The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
@@ -245,7 +249,7 @@ pub enum Command {
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugin: String,
 
-        /// What the user says [default: hello]
+        /// What the user says [default: as its table in watch.toml says, else `hello`]
         #[arg(conflicts_with = "tool")]
         message: Option<String>,
 
@@ -261,9 +265,9 @@ pub enum Command {
         #[arg(long, value_name = "JSON", requires = "tool", value_parser = object)]
         args: Option<String>,
 
-        /// How long to wait for each answer
-        #[arg(long, value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
-        within: u64,
+        /// How long to wait for each answer [default: 30]
+        #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
+        within: Option<u64>,
 
         /// Which files, and which server.
         #[command(flatten)]
@@ -325,6 +329,11 @@ pub enum Command {
         /// Show the server's log
         #[arg(long)]
         log: bool,
+
+        /// Try each plugin after its deploy: as its `try` table in watch.toml says, else with `hello` if it cannot act
+        /// outside the chat
+        #[arg(long = "try")]
+        tries: bool,
 
         /// The folder with the plugins; repeatable [default: `root` in watch.toml]
         #[arg(long, value_name = "DIR")]
@@ -402,6 +411,7 @@ struct SharedFlags<'a> {
     root: Option<&'a [PathBuf]>,
     yes: Option<bool>,
     no_live: Option<bool>,
+    tries: Option<bool>,
 }
 
 impl<'a> SharedFlags<'a> {
@@ -456,8 +466,9 @@ impl Command {
             }
             Command::Service { action: ServiceAction::Status } => ("service", SharedFlags::default()),
             Command::Trust { yes } => ("trust", SharedFlags { yes: Some(*yes), ..SharedFlags::default() }),
-            Command::Sandbox { root, no_live, .. } => {
-                ("sandbox", SharedFlags { root: Some(root), no_live: Some(*no_live), ..SharedFlags::default() })
+            Command::Sandbox { root, no_live, tries, .. } => {
+                let flags = SharedFlags { root: Some(root), no_live: Some(*no_live), ..SharedFlags::default() };
+                ("sandbox", SharedFlags { tries: Some(*tries), ..flags })
             }
         }
     }
@@ -517,6 +528,8 @@ impl Args {
             let reason = match (name, other) {
                 (_, "--yes") => "asks nothing",
                 (_, "--no-live") => "shows no live view",
+                ("try", "--try") => "tries a plugin as it is",
+                (_, "--try") => "tries nothing",
                 ("sandbox", _) => "watches against a server of its own",
                 ("trust", "--url" | "--root") => "is about the settings in files",
                 ("service", "--url" | "--root") => "takes it after `install` alone",
@@ -533,6 +546,7 @@ impl Args {
         args.root.extend(shared.root.unwrap_or_default().iter().cloned());
         args.yes |= shared.yes.unwrap_or_default();
         args.no_live |= shared.no_live.unwrap_or_default();
+        args.tries |= shared.tries.unwrap_or_default();
         args.command = Some(command);
         Ok(args)
     }
@@ -554,6 +568,7 @@ impl Args {
             (!self.root.is_empty() && shared.root.is_none(), "--root"),
             (self.yes && shared.yes.is_none(), "--yes"),
             (self.no_live && shared.no_live.is_none(), "--no-live"),
+            (self.tries && shared.tries.is_none(), "--try"),
         ];
         flags.iter().find(|(given, _)| *given).map(|(_, flag)| *flag).or(self.plugins.first().map(String::as_str))
     }

@@ -14,7 +14,7 @@ use crate::engine::deploy::{Backup, Call};
 use crate::engine::files::{FilePresence, Loaded};
 use crate::engine::ledger::{Ledger, Rollback, SavedState, UpdateIntent};
 use crate::engine::{Code, Effect, Engine, Event, Now, Policy, Scan, Ticket};
-use crate::notice::Notice;
+use crate::notice::{Notice, Subject};
 use crate::plugin::Key;
 
 /// How many files are read before what they led to is sent.
@@ -63,6 +63,12 @@ pub trait World {
 
     /// Deletes the note of a rollback at once: [`World::rollbacks`] no longer has it.
     fn end_rollback(&mut self, key: &Key);
+
+    /// Runs a plugin once on the server, beside everything else. The answer arrives as [`Event::Tried`].
+    fn try_out(&mut self, ticket: Ticket, about: Subject);
+
+    /// Ends that trial. No answer arrives.
+    fn end_trial(&mut self, ticket: Ticket);
 
     /// Tells the user.
     fn tell(&mut self, notice: Notice);
@@ -339,6 +345,8 @@ impl Driver {
             Effect::ArchiveFound(backup) => world.write(Write::ArchiveFound(backup)),
             Effect::EndRollback(key) => world.end_rollback(&key),
             Effect::Save(key) => drop(self.unsaved.insert(key)),
+            Effect::Try(ticket, about) => world.try_out(ticket, *about),
+            Effect::EndTrial(ticket) => world.end_trial(ticket),
             Effect::Tell(notice) => world.tell(notice),
             Effect::Exit(_) => {}
         }

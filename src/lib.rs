@@ -46,6 +46,7 @@
 //! | [`client`] | the server's HTTP |
 //! | [`config`] and [`cli`] | settings, from files, variables and flags |
 //! | [`output`] | the terminal, and JSON for programs |
+//! | [`trial`] | runs a plugin once on the server, as a user would |
 //! | [`daemon`] | the loop of the watch: start, reload, stop |
 //! | [`commands`] | the commands other than the watch |
 //! | [`run`] | from flags to an exit code |
@@ -68,6 +69,7 @@
 //! | job | a deploy, removal or recovery that waits in its lane |
 //! | conversation | the calls of a job under way: a state machine from reply to next call |
 //! | ticket | the number that matches a reply to its call |
+//! | trial | a call of a plugin on the server, to see whether it works |
 //! | notice | a fact for the user; its English, JSON and log words are made from it |
 //! | board | a fold over notices: the state of each plugin, now |
 //! | scripts | the engine's tests: timed events in, effects out |
@@ -100,7 +102,8 @@
 //! | a step of a deploy | `engine/deploy/mod.rs` (`Stage`: reply → next call); `engine/outcome.rs` (what its end means for ledger and user) |
 //! | what is deployed, and why | `engine/plan.rs` |
 //! | what is written to disk | `driver.rs` (`Write`); `daemon/writer.rs` (in order, off the loop); `disk/state/mod.rs` and its neighbours (where and how); `engine/ledger.rs` (the ledger's format) |
-//! | another way to try a plugin | `client/trial.rs` (the request, and how its answers are understood); `commands/trial/`; `notice/report/trial.rs` |
+//! | another way to try a plugin | `client/trial.rs` (the request, and how its answers are understood); `trial/mod.rs`; `notice/report/trial.rs` |
+//! | what is tried after a deploy | `engine/trial.rs` (which plugins, and when); `plugin/python/outside.rs` (what a plain message may run); `daemon/trials.rs` (runs them); `notice/trial.rs` (what is told); `trial/wish.rs` and `config/schema.rs` (how) |
 //! | a command | `cli.rs` (`Command`); `run.rs`; + a file, named in `commands/mod.rs`; `notice/report/mod.rs` (what it reports) |
 //! | a command that asks the running watch | `disk/state/requests.rs` (the request and its answer); `commands/deploy.rs` (asks); `daemon/requests.rs` (takes and answers it); `engine/request.rs` (carries it out); *a command* |
 //! | a state that `status` shows | `notice/report/status.rs` (the state and its words); `commands/status.rs` (which one it is) |
@@ -128,4 +131,5 @@ pub mod regular_file;
 pub mod run;
 pub mod sandbox;
 pub mod systemd;
+pub mod trial;
 pub mod watcher;

@@ -15,19 +15,20 @@ use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, Command, OnOff};
 use crate::client::{self, Authorities, Client, Timeouts};
-use crate::commands::{self, Agreed, CommandContext, DeployRequest, RequestProgress, Scope, Wish};
-use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, World};
+use crate::commands::{self, Agreed, CommandContext, DeployRequest, RequestProgress, Scope};
+use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, Warning, World};
 use crate::daemon::{self, End, KeyPrograms, Plan, Setup, Signal};
 use crate::disk::Folder;
 use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::switch::Switch;
-use crate::engine::{Code, Policy};
+use crate::engine::{Code, Policy, TrialPolicy};
 use crate::error::Error;
 use crate::notice::{Level, Notice, Report, Subject};
 use crate::output::{Console, DiagnosticLine, Format, Screen, Steps, Terminal};
 use crate::printable;
 use crate::sandbox::{self, Pane, Port, Running, Sandbox};
 use crate::systemd::supervisor::{self, Supervisor};
+use crate::trial::Wish;
 
 /// How many notices of the sandbox may wait for the daemon.
 const NOTICES: usize = 1000;
@@ -100,14 +101,15 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
         Some(Command::Diff { plugin, .. }) => commands::diff(&context(args, world).await?, plugin.as_slice()).await?,
         Some(Command::Try { plugin, message, model, tool, args: arguments, within, .. }) => {
             let wish = Wish {
-                plugin: plugin.clone(),
                 message: message.clone(),
                 model: model.clone(),
                 tool: tool.clone(),
-                arguments: arguments.clone(),
-                within: Duration::from_secs(*within),
+                // clap has checked it.
+                arguments: arguments.as_deref().and_then(|arguments| serde_json::from_str(arguments).ok()),
+                within: within.map(Duration::from_secs),
+                ..Wish::default()
             };
-            commands::try_out(&context(args, world).await?, &wish).await?
+            commands::try_out(&context(args, world).await?, plugin, wish).await?
         }
         Some(Command::Pull { plugins, all, .. }) => commands::pull(&context(args, world).await?, plugins, *all).await?,
         Some(Command::Rollback { plugin, version, .. }) => {
@@ -280,6 +282,7 @@ async fn watch(
     notices: mpsc::Receiver<Notice>,
     commands_url: Option<String>,
 ) -> Result<End, Error> {
+    let config = warned(args, config);
     let scope = Scope::read(&args.plugins, &config, &world.cwd)?;
     let plan = |config| plan(args, config, &scope);
     // Developers' diagnostics go to the terminal from anywhere.
@@ -303,7 +306,24 @@ fn key_programs(args: &Args, world: &World, url: Option<&str>) -> KeyPrograms {
     KeyPrograms { owui_watch, editor: named("VISUAL").or_else(|| named("EDITOR")) }
 }
 
+/// Warns if there is nothing to try.
+fn warned(args: &Args, mut config: Config) -> Config {
+    let warning = Warning {
+        message: "`--try` tries nothing: no plugin has a `try` table in watch.toml".to_owned(),
+        hint: "write `[plugins.\"PATH\".try]` with a `message`".to_owned(),
+    };
+    if args.tries && !is_sandbox(args) && config.trials.is_empty() && !config.warnings.contains(&warning) {
+        config.warnings.push(warning);
+    }
+    config
+}
+
+fn is_sandbox(args: &Args) -> bool {
+    matches!(args.command, Some(Command::Sandbox { .. }))
+}
+
 fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
+    let (config, is_sandbox) = (warned(args, config), is_sandbox(args));
     let policy = Policy {
         roots: config.roots.clone(),
         server: config.url.clone(),
@@ -323,9 +343,12 @@ fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
         keep_versions: config.keep_versions,
         named: config.files.keys().cloned().collect(),
         adopt_files: if args.yes { BTreeMap::new() } else { config.adopt_files.clone() },
+        trials: args.tries.then(|| TrialPolicy { tables: config.trials.keys().cloned().collect(), plain: is_sandbox }),
+        new_is_global: is_sandbox,
         only: scope.only(&config),
     };
-    Ok(Plan { client: client(&config)?.with_digests(), policy, config })
+    let trial_client = args.tries.then(|| client(&config)).transpose()?;
+    Ok(Plan { client: client(&config)?.with_digests(), policy, config, trial_client })
 }
 
 /// A server of our own, and a watch that deploys to it. Its state is as short-lived as the server.

@@ -38,7 +38,7 @@ pub use rollback::{Agreed, Rollback, agree};
 pub use service::service;
 pub use status::status;
 pub use switch::switch;
-pub use trial::{Wish, try_out};
+pub use trial::try_out;
 pub use trust::{confirm, somebody_answers, trust};
 pub use words::{Scope, plugins_here};
 

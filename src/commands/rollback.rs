@@ -349,7 +349,7 @@ impl Rollback {
             Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Failed(_) => Code::NotDeployed,
             _ => Code::Fine,
         };
-        for what in NoticeKind::of_outcome(outcome, &self.plugin, on_server, false, took) {
+        for what in NoticeKind::of_outcome(outcome, &self.plugin, on_server, false, false, took) {
             self.say(what);
         }
         code

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::client::{Client, Trial, TrialEnd};
+use crate::client::Client;
 use crate::config::{Config, DEFAULT_URL, Origin};
 use crate::engine::deploy::{Attached, Call, CallFailure, Reply, Row, Step, Version};
 use crate::engine::switch::{self, Switch, Switching};
@@ -12,6 +12,7 @@ use crate::plugin::{Key, Kind};
 
 use super::CommandContext;
 use crate::error::Error;
+use crate::trial;
 
 /// The server of a command.
 #[derive(Clone, Copy)]
@@ -32,8 +33,7 @@ impl<'a> Server<'a> {
         }
         match context.client.call(Call::Connect).await {
             Reply::Connected { version } => {
-                let mut numbers = version.split('.').map(|part| part.parse().unwrap_or_default());
-                server.version = (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default());
+                server.version = trial::version(&version);
                 Ok(server)
             }
             reply => Err(server.refusal(reply)),
@@ -104,16 +104,8 @@ impl<'a> Server<'a> {
         }
     }
 
-    /// Runs a plugin, or asks what that takes. `Err`: the server is away, or denied access.
-    pub(super) async fn trial(&self, trial: Trial, within: Duration) -> Result<TrialEnd, Error> {
-        match self.client.trial(trial, within).await {
-            TrialEnd::NoServer(reply) => Err(self.refusal(*reply)),
-            end => Ok(end),
-        }
-    }
-
     /// The reply as an error, worded as for a deploy.
-    fn refusal(&self, reply: Reply) -> Error {
+    pub(super) fn refusal(&self, reply: Reply) -> Error {
         self.error(reply.into_failure())
     }
 

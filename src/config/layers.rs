@@ -10,10 +10,12 @@ use toml::de::{DeTable, DeValue};
 
 use super::dotenv::DotEnv;
 use super::paths::ticked;
-use super::schema::{DEFAULT_URL, KEYS, KeyRow, PLUGIN_KEYS, PREFIX, described, find, nearest, suggestion};
+use super::schema::{
+    DEFAULT_URL, Form, KEYS, KeyRow, PLUGIN_KEYS, PREFIX, TRY_KEYS, TrySettings, described, find, nearest, suggestion,
+};
 use super::secret::{KEY_ELSEWHERE, holds_secret, names_secret, refuse_secret};
 use super::sources::filled;
-use super::{ConfigError, Sources, World, trust, url};
+use super::{ConfigError, Pattern, Sources, World, trust, url};
 use crate::cli::Args;
 use crate::paths::tidy;
 
@@ -253,22 +255,7 @@ fn plugin_tables(
                 format!("the folder with the plugins is `root`, and `[plugins.\"{written}.py\"]` is about a file");
             return Err(ConfigError::at(&place, problem).hinted(hint));
         };
-        for (key, value) in BTreeMap::from_iter(values) {
-            let place = positions.at(&["plugins", &written, key]);
-            let Some(row) = find(PLUGIN_KEYS, key) else {
-                // `[plugins.shout.py]` without quotes is a table `py` in a table `shout`.
-                let hint = if matches!(value.kind, ValueKind::Table(_)) {
-                    format!("put the path in quotes: [plugins.\"{written}.{key}\"]")
-                } else {
-                    suggestion(key, value, PLUGIN_KEYS)
-                };
-                return Err(ConfigError::at(&place, format!("unknown key `{key}` in {header}")).hinted(hint));
-            };
-            if !row.fits(value) {
-                let problem = format!("`{key}` in {header} must be {}, not {}", row.must_be, described(value));
-                return Err(ConfigError::at(&place, problem));
-            }
-        }
+        check_table(values, PLUGIN_KEYS, &header, &["plugins", &written], positions)?;
         let path = world.resolve(base, &written);
         if world.cwd.join(&path).is_dir() {
             let problem = format!("{header} is about a folder");
@@ -280,6 +267,47 @@ fn plugin_tables(
         }
     }
     Ok(resolved)
+}
+
+/// Checks the keys of a table that is at this path of keys, and of the tables in it.
+fn check_table(
+    values: &Map<String, Value>,
+    rows: &'static [KeyRow],
+    header: &str,
+    at: &[&str],
+    positions: &Positions,
+) -> Result<(), ConfigError> {
+    for (key, value) in BTreeMap::from_iter(values) {
+        let at = [at, &[key]].concat();
+        let place = positions.at(&at);
+        let refuse = |problem: String| Err(ConfigError::at(&place, problem));
+        let Some(row) = find(rows, key) else {
+            // `[plugins.shout.py]` without quotes is a table `py` in a table `shout`.
+            let hint = match (&value.kind, at.as_slice()) {
+                (ValueKind::Table(_), [_, written, key]) if Path::new(written).extension().is_none() => {
+                    format!("put the path in quotes: [plugins.\"{written}.{key}\"]")
+                }
+                _ => suggestion(key, value, rows),
+            };
+            return Err(ConfigError::at(&place, format!("unknown key `{key}` in {header}")).hinted(hint));
+        };
+        if let (Form::Tables, ValueKind::Table(inner)) = (row.form, &value.kind) {
+            let header = format!("{}.{key}]`", header.trim_end_matches("]`"));
+            check_table(inner, TRY_KEYS, &header, &at, positions)?;
+            if let Some(why) = TrySettings::read(inner).ok().and_then(|table| table.contradiction()) {
+                return refuse(format!("{header} {why}"));
+            }
+        }
+        if row.name == "expect"
+            && let Some(Err(why)) = value.clone().into_string().ok().map(|text| Pattern::new(&text))
+        {
+            return refuse(format!("`{key}` in {header} is not a regular expression: {why}"));
+        }
+        if !row.fits(value) {
+            return refuse(format!("`{key}` in {header} must be {}, not {}", row.must_be, described(value)));
+        }
+    }
+    Ok(())
 }
 
 /// The error for invalid TOML, with the line unless that may hold a secret.

@@ -11,6 +11,7 @@ mod error;
 mod key;
 mod layers;
 mod paths;
+mod pattern;
 mod project;
 mod schema;
 mod secret;
@@ -34,7 +35,8 @@ pub use error::ConfigError;
 use key::FoundKey;
 use layers::Merged;
 use paths::spelled;
-pub use schema::{DEFAULT_URL, Form, KEYS, KeyRow, PLUGIN_KEYS, PluginSettings, Settings};
+pub use pattern::Pattern;
+pub use schema::{DEFAULT_URL, Form, KEYS, KeyRow, PLUGIN_KEYS, PluginSettings, Settings, TRY_KEYS, TrySettings};
 pub use sources::{Sources, World};
 use trust::Project;
 pub use trust::Request;
@@ -66,8 +68,8 @@ pub const CREDENTIAL: &str = "the credential `openwebui_api_key`";
 /// they cannot send a key from outside the project to their own address, and their paths must stay inside the project.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The value of each key. `url` has no trailing slash or `/api`. `roots`, `certificates`, `files` and `adopt_files`
-    /// are derived from `root`, `ca_file` and `plugins`.
+    /// The value of each key. `url` has no trailing slash or `/api`. `roots`, `certificates`, `files`, `adopt_files`
+    /// and `trials` are derived from `root`, `ca_file` and `plugins`.
     pub settings: Settings,
     /// The folder of `watch.toml`, as given: empty for the current one.
     pub project: PathBuf,
@@ -87,6 +89,8 @@ pub struct Config {
     pub files: BTreeMap<PathBuf, FileSettings>,
     /// `adopt` for single files, by path.
     pub adopt_files: BTreeMap<PathBuf, Adopt>,
+    /// How to try single plugins, by path.
+    pub trials: BTreeMap<PathBuf, TrySettings>,
     /// The files that hold an API key, except credentials.
     pub key_files: Vec<PathBuf>,
     /// Warnings.
@@ -165,7 +169,9 @@ impl Config {
                 exposed(self) != exposed(other) || self.key_origin != other.key_origin
             }
             "ca_file" => self.certificates != other.certificates,
-            "plugins" => self.files != other.files || self.adopt_files != other.adopt_files,
+            "plugins" => {
+                self.files != other.files || self.adopt_files != other.adopt_files || self.trials != other.trials
+            }
             key => changes.contains(&key),
         };
         let keys = KEYS.iter().map(|key| key.name).filter(|key| has_changed(key));
@@ -232,8 +238,9 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     warnings.extend(dotenv::lookalikes(&world.env, is_set, |name| format!("`{name}` in the environment")));
     warnings.extend(key_files.iter().filter_map(|file| key::readable_by_others(file, world)));
     let adopt_files = plugins.iter().filter_map(|(path, table)| Some((path.clone(), table.adopt?))).collect();
+    let trials = plugins.iter().filter_map(|(path, table)| Some((path.clone(), table.trial.clone()?))).collect();
     let of_file = |(path, table): (_, PluginSettings)| {
-        let PluginSettings { id, kind, enabled, adopt: _ } = table;
+        let PluginSettings { id, kind, enabled, adopt: _, trial: _ } = table;
         (path, FileSettings { id, kind, enabled })
     };
     Ok(Config {
@@ -246,6 +253,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
         certificates,
         files: plugins.into_iter().map(of_file).collect(),
         adopt_files,
+        trials,
         key_files: key_files.into_iter().collect(),
         warnings,
         settings,

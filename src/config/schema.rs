@@ -1,6 +1,8 @@
 //! The keys, one row each: name, type, reader, what a value must be, default, flag and a line of documentation. These
 //! rows define the types, the variables and the error messages. Tests check `watch.toml`, the README and `--help`
 //! against them.
+//!
+//! Long because the keys of all tables, and what reads their values, stand together.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -11,6 +13,7 @@ use std::time::Duration;
 use ::config::{Map, Value, ValueKind};
 use jiff::SignedDuration;
 
+use super::Pattern;
 use crate::engine::OnDelete;
 use crate::engine::deploy::{Adopt, OnRemoteEdit};
 use crate::engine::files::Links;
@@ -110,11 +113,23 @@ impl From<::config::ConfigError> for Misfit {
     }
 }
 
+/// A key's name in `watch.toml`: that of its field, unless that would be a word of Rust.
+macro_rules! key_name {
+    ($field:ident) => {
+        stringify!($field)
+    };
+    ($field:ident $key:literal) => {
+        $key
+    };
+}
+
 /// Defines a type and its rows. `read` converts a value, or refuses it.
 macro_rules! keys {
     (
         $(#[doc = $type_doc:literal])+ $settings:ident, $(#[doc = $rows_doc:literal])+ $rows:ident:
-        $($(#[doc = $doc:literal])+ $name:ident: $type:ty { read: $read:expr, $($field:ident: $value:expr),+ $(,)? })+
+        $($(#[doc = $doc:literal])+ $name:ident $(= $key:literal)?: $type:ty {
+            read: $read:expr, $($field:ident: $value:expr),+ $(,)?
+        })+
     ) => {
         $(#[doc = $type_doc])+
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -124,7 +139,7 @@ macro_rules! keys {
 
         $(#[doc = $rows_doc])+
         pub const $rows: &[KeyRow] = &[$(KeyRow {
-            name: stringify!($name),
+            name: key_name!($name $($key)?),
             doc: concat!($($doc),+),
             fits: |value| {
                 let read: fn(Value) -> Read<$type> = $read;
@@ -141,7 +156,7 @@ macro_rules! keys {
                 Ok(Self {
                     $($name: {
                         let read: fn(Value) -> Read<$type> = $read;
-                        read(value(stringify!($name))).map_err(|_| stringify!($name))?
+                        read(value(key_name!($name $($key)?))).map_err(|_| key_name!($name $($key)?))?
                     },)+
                 })
             }
@@ -151,7 +166,7 @@ macro_rules! keys {
             pub fn changes(&self, other: &Self) -> Vec<&'static str> {
                 let mut changes = Vec::new();
                 $(if self.$name != other.$name {
-                    changes.push(stringify!($name));
+                    changes.push(key_name!($name $($key)?));
                 })+
                 changes
             }
@@ -317,6 +332,61 @@ keys! {
         read: |value| optional(value, adopt),
         must_be: r#""ask" or "never""#,
     }
+    /// How to try the plugin.
+    trial = "try": Option<TrySettings> {
+        read: |value| optional(value, trial),
+        must_be: "a table with a `message` or a `tool`",
+        form: Form::Tables,
+    }
+}
+
+keys! {
+    /// The value of each key of one table `[plugins."path".try]`.
+    TrySettings,
+    /// The keys of `[plugins."path".try]`.
+    TRY_KEYS:
+
+    /// What the user says.
+    message: Option<String> {
+        read: |value| optional(value, text),
+        must_be: "a text",
+    }
+    /// A regular expression that the answer must match.
+    expect: Option<Pattern> {
+        read: |value| optional(value, pattern),
+        must_be: r#"a regular expression such as "^HELLO""#,
+    }
+    /// The function of a tool to call.
+    tool: Option<String> {
+        read: |value| optional(value, name),
+        must_be: "a name",
+    }
+    /// The arguments of that function.
+    args: Option<serde_json::Map<String, serde_json::Value>> {
+        read: |value| optional(value, object),
+        must_be: "a table such as { day = 1 }",
+    }
+    /// The model that takes part, or one of a pipe's own.
+    model: Option<String> {
+        read: |value| optional(value, name),
+        must_be: "a name",
+    }
+    /// How long to wait for each answer.
+    within: Option<Duration> {
+        read: |value| optional(value, |value| span(value, SECOND..=60 * MINUTE)),
+        must_be: r#"a duration such as "30s", from "1s" to "1h""#,
+    }
+}
+
+impl TrySettings {
+    /// Why the keys do not go together.
+    pub(super) fn contradiction(&self) -> Option<&'static str> {
+        match self {
+            Self { message: None, tool: None, .. } => Some("has neither a `message` nor a `tool`"),
+            Self { tool: None, args: Some(_), .. } => Some("has `args`, and no `tool`"),
+            _ => None,
+        }
+    }
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -394,6 +464,41 @@ fn span(value: Value, range: RangeInclusive<Duration>) -> Read<Duration> {
     span.filter(|span| range.contains(span)).ok_or(Misfit)
 }
 
+/// A text that is not empty.
+fn name(value: Value) -> Read<String> {
+    text(value).ok().filter(|name| !name.trim().is_empty()).ok_or(Misfit)
+}
+
+fn pattern(value: Value) -> Read<Pattern> {
+    Pattern::new(&text(value)?).map_err(|_| Misfit)
+}
+
+fn trial(value: Value) -> Read<TrySettings> {
+    TrySettings::read(&value.into_table()?).map_err(|_| Misfit)
+}
+
+fn object(value: Value) -> Read<serde_json::Map<String, serde_json::Value>> {
+    value.into_table()?.into_iter().map(|(key, value)| Ok((key, json(value)?))).collect()
+}
+
+/// The same value in JSON.
+fn json(value: Value) -> Read<serde_json::Value> {
+    use serde_json::Value as Json;
+
+    Ok(match value.kind {
+        ValueKind::Nil => Json::Null,
+        ValueKind::Boolean(is) => Json::from(is),
+        ValueKind::I64(number) => Json::from(number),
+        ValueKind::U64(number) => Json::from(number),
+        ValueKind::I128(number) => Json::from(i64::try_from(number).map_err(|_| Misfit)?),
+        ValueKind::U128(number) => Json::from(u64::try_from(number).map_err(|_| Misfit)?),
+        ValueKind::Float(number) => Json::from(number),
+        ValueKind::String(text) => Json::from(text),
+        ValueKind::Table(_) => Json::from(object(value)?),
+        ValueKind::Array(values) => Json::from(values.into_iter().map(json).collect::<Read<Vec<_>>>()?),
+    })
+}
+
 fn tables(value: Value) -> Read<BTreeMap<PathBuf, PluginSettings>> {
     let table = |value: Value| PluginSettings::read(&value.into_table()?).map_err(|_| Misfit);
     value.into_table()?.into_iter().map(|(path, value)| Ok((path.into(), table(value)?))).collect()
@@ -443,7 +548,7 @@ mod tests {
     }
 
     fn rows() -> impl Iterator<Item = &'static KeyRow> {
-        KEYS.iter().chain(PLUGIN_KEYS)
+        KEYS.iter().chain(PLUGIN_KEYS).chain(TRY_KEYS)
     }
 
     fn fits(key: &KeyRow, value: impl Into<ValueKind>) -> bool {
@@ -497,7 +602,7 @@ mod tests {
                 assert!(fits(key, bound) && !fits(key, format!("{beyond:#}")), "{} {beyond:#}", key.name);
             }
         }
-        assert_eq!(n, 7);
+        assert_eq!(n, 8);
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod settings;
 mod signals;
 mod start;
 mod terminal;
+mod trials;
 mod world;
 mod writer;
 
@@ -513,7 +514,7 @@ impl<'a> Daemon<'a> {
         let glance =
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
         let deadline = wake.into_iter().chain(glance).min();
-        let Outside { calls, writer, signs, scanning, .. } = &mut self.outside;
+        let Outside { calls, writer, signs, scanning, trials, .. } = &mut self.outside;
         let listens = scanning.is_none();
         tokio::select! {
             biased;
@@ -531,6 +532,7 @@ impl<'a> Daemon<'a> {
             () = reached(deadline) => Wakeup::Time,
             touch = touch(&mut self.settings) => Wakeup::ConfigFileEvent(touch),
             Some(sign) = signs.recv(), if listens => Wakeup::Sign(sign),
+            Some(event) = trials.next() => Wakeup::Replied(event),
             Some(notice) = self.notices.recv() => Wakeup::Heard(Box::new(notice)),
             () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
         }

@@ -42,6 +42,8 @@ pub struct Plan {
     pub policy: Policy,
     /// The server.
     pub client: Client,
+    /// The server, for trials after deploys; `None` where nothing is tried.
+    pub trial_client: Option<Client>,
 }
 
 /// The parts of a start that can fail, made before the running daemon is replaced.

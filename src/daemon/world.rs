@@ -13,6 +13,7 @@ use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
 use super::requests::Requests;
+use super::trials::Trials;
 use super::writer::{Writer, Written};
 use super::{Audience, Plan, Start};
 use crate::client::Client;
@@ -23,7 +24,7 @@ use crate::engine::files::{FilePresence, Loaded};
 use crate::engine::ledger::{Ledger, Rollback};
 use crate::engine::{Event, Now, Scan, Ticket};
 use crate::git::Git;
-use crate::notice::{Notice, NoticeKind};
+use crate::notice::{Notice, NoticeKind, Subject};
 use crate::plugin::Key;
 use crate::watcher::{Sign, Watcher};
 
@@ -44,6 +45,7 @@ pub(super) struct Outside {
     untold: Vec<(Notice, Timestamp)>,
     /// Deploys that the user asked this watch for.
     pub(super) requests: Requests,
+    pub(super) trials: Trials,
     /// Told once: a full disk would repeat it with every line and every save.
     write_failed: bool,
     ledger_failed: bool,
@@ -68,7 +70,7 @@ pub(super) struct Scanned {
 
 impl Outside {
     pub(super) fn new(start: Start, audience: Audience, started: Instant) -> Self {
-        let Start { plan: Plan { config, client, .. }, plugins, watcher, signs, mut state } = start;
+        let Start { plan: Plan { config, client, trial_client, .. }, plugins, watcher, signs, mut state } = start;
         if let Some(state) = &mut state {
             // The engine starts with the current ones.
             state.rollbacks_changed();
@@ -86,6 +88,7 @@ impl Outside {
             calls: JoinSet::new(),
             untold: Vec::new(),
             requests: Requests::default(),
+            trials: Trials::new(trial_client, &config),
             write_failed: false,
             ledger_failed: false,
             trust: if exact { Trust::Closed } else { Trust::Quiet(config.debounce) },
@@ -390,6 +393,14 @@ impl World for Outside {
         if let Some(Err(error)) = self.state.as_ref().map(|state| state.clear_rollback(key)) {
             self.cannot_write(&error);
         }
+    }
+
+    fn try_out(&mut self, ticket: Ticket, about: Subject) {
+        self.trials.start(ticket, about);
+    }
+
+    fn end_trial(&mut self, ticket: Ticket) {
+        self.trials.end(ticket);
     }
 
     /// Told at the end of the turn, after more urgent work.

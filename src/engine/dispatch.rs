@@ -445,6 +445,7 @@ impl Engine {
             self.note_result(&plugin.key, PassResult::Unchanged);
         }
         self.tell(Notice::of(plugin, NoticeKind::Unchanged { in_pass, active, good_again }));
+        self.try_unchanged(plugin, active);
     }
 
     pub(super) fn tell_rolled_back(&mut self, plugin: &Plugin) {

@@ -17,6 +17,8 @@
 //! complaints about files that it refused. A [`Ticket`] is unique in the engine, so an answer finds its site by it. With
 //! two sites, the effects `Save`, `ClearIntent`, `Archive`, `ArchiveFound` and `EndRollback`, and the event `RolledBack`,
 //! would name theirs.
+//!
+//! Long because all that goes into the engine and comes out of it is defined here.
 
 mod call;
 mod crashes;
@@ -40,6 +42,7 @@ mod retry;
 mod site;
 pub mod switch;
 mod tree;
+mod trial;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -60,6 +63,8 @@ use ledger::{Ledger, Rollback, SavedState, UpdateIntent};
 use pass::{AskedFor, Pass, Undeployed};
 use site::{Access, Outage, Seen, ServerListing, Site};
 use tree::{Complaint, Tree};
+use trial::Trials;
+pub use trial::{TrialOutcome, TrialPolicy};
 
 /// The versions of Open WebUI that the tests deploy to.
 pub const TESTED: [&str; 4] = ["0.6.43", "0.9.6", "0.11.4", "0.12.4"];
@@ -105,6 +110,8 @@ pub enum Event {
     IntentSaved(Ticket, Result<(), String>),
     /// The answer to [`Effect::CheckPresence`].
     PresenceChecked(Arc<Path>, FilePresence),
+    /// The answer to [`Effect::Try`].
+    Tried(Ticket, TrialOutcome),
     /// The user asks for a deploy of these plugins now, also if they are held or were refused.
     Deploy(Vec<(Key, Arc<Path>)>),
     /// Another process started or ended rollbacks: these are the current ones.
@@ -152,6 +159,10 @@ pub enum Effect {
     EndRollback(Key),
     /// Look again at a file that seems to be gone.
     CheckPresence(Arc<Path>),
+    /// Run this plugin once on the server, beside everything else.
+    Try(Ticket, Box<Subject>),
+    /// End that trial: its text is outdated. No answer follows.
+    EndTrial(Ticket),
     /// Write this plugin's record in [`Engine::ledger`] to disk.
     Save(Key),
     /// Tell the user.
@@ -204,6 +215,10 @@ pub struct Policy {
     pub named: Vec<PathBuf>,
     /// Exceptions to `deploy.adopt` for single files.
     pub adopt_files: BTreeMap<PathBuf, Adopt>,
+    /// Which plugins are tried after a deploy; `None` for no plugin.
+    pub trials: Option<TrialPolicy>,
+    /// Whether the server makes new filters and actions global.
+    pub new_is_global: bool,
     /// The paths and ids to work on; empty for all.
     pub only: Vec<String>,
 }
@@ -251,6 +266,8 @@ pub struct Engine {
     asked_for: AskedFor,
     /// The exit code of a single pass that cannot continue.
     exit: Option<Code>,
+    /// The exit code of a single pass whose deploys are done.
+    deployed: Option<Code>,
     /// While set, nothing new starts.
     ending: Option<Ending>,
     effects: Vec<Effect>,
@@ -274,6 +291,7 @@ pub struct Handover {
     lanes: BTreeMap<Key, Lane>,
     complaints: BTreeMap<Arc<Path>, Complaint>,
     outage: Option<Outage>,
+    trials: Trials,
 }
 
 impl Handover {
@@ -296,6 +314,7 @@ impl Engine {
             first_pass: true,
             asked_for: AskedFor::Unknown,
             exit: None,
+            deployed: None,
             ending: None,
             effects: Vec::new(),
         }
@@ -320,12 +339,14 @@ impl Engine {
     #[must_use]
     pub fn hand_over(self) -> Handover {
         let Self { tree, site, .. } = self;
-        Handover { lanes: site.lanes.hand_over(), complaints: tree.complaints, outage: site.outage }
+        let (lanes, trials) = (site.lanes.hand_over(), site.trials.hand_over());
+        Handover { lanes, complaints: tree.complaints, outage: site.outage, trials }
     }
 
     /// Continues with the state of an earlier engine for the same server and clock.
     pub fn take_over(&mut self, unfinished: Handover) {
-        let Handover { lanes, complaints, outage } = unfinished;
+        let Handover { lanes, complaints, outage, trials } = unfinished;
+        self.site.trials = trials;
         (self.tree.complaints, self.site.outage) = (complaints, outage);
         self.site.lanes.take_over(lanes);
         for lane in self.site.lanes.values_mut() {
@@ -379,6 +400,7 @@ impl Engine {
             Event::BackupSaved(ticket, saved) => self.on_written(ticket, |it| it.backup_saved(saved), now),
             Event::IntentSaved(ticket, saved) => self.on_written(ticket, |it| it.intent_saved(saved), now),
             Event::PresenceChecked(path, presence) => self.on_presence(&path, presence, now),
+            Event::Tried(ticket, outcome) => self.on_tried(ticket, outcome),
             Event::Deploy(plugins) => plugins.into_iter().for_each(|(key, path)| self.on_requested(&key, path, now)),
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
             Event::Wake => self.on_wake(now),
@@ -387,6 +409,7 @@ impl Engine {
         }
         self.tell_absent();
         self.pump(now);
+        self.pump_trials();
         self.finish(now);
         self.site.lanes.drop_empty();
         std::mem::take(&mut self.effects)
@@ -553,7 +576,8 @@ impl Engine {
         if let Some(Ending::Stop { by }) = self.ending {
             if self.site.lanes.n_in_flight() == 0 || by <= now.at {
                 let undeployed = self.undeployed();
-                let cut_short = self.policy.once.is_some() && undeployed != Undeployed::default();
+                let is_incomplete = undeployed != Undeployed::default() || self.lacks_trials();
+                let cut_short = self.policy.once.is_some() && is_incomplete;
                 let Undeployed { waiting, refused, held, with_errors } = undeployed;
                 self.tell(Notice::general(NoticeKind::Stopped { waiting, refused, held, with_errors }));
                 let code = if cut_short { Code::NotDeployed } else { Code::Fine };
@@ -566,6 +590,10 @@ impl Engine {
             if self.site.lanes.n_in_flight() == 0 {
                 self.effects.push(Effect::Exit(code));
             }
+            return;
+        }
+        if let Some(code) = self.deployed {
+            self.effects.extend(self.code_after_trials(code).map(Effect::Exit));
             return;
         }
         let idle = self.site.lanes.n_in_flight() == 0
@@ -590,7 +618,8 @@ impl Engine {
                 true => Code::Fine,
                 false => Code::NotDeployed,
             };
-            self.effects.push(Effect::Exit(code));
+            self.deployed = Some(code);
+            self.effects.extend(self.code_after_trials(code).map(Effect::Exit));
         }
     }
 

@@ -164,8 +164,16 @@ impl Engine {
         };
         self.note_result(&plugin.key, result);
         let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
-        for what in NoticeKind::of_outcome(outcome, plugin, on_server, in_pass, took) {
+        let active = match &outcome {
+            Outcome::Created { active, .. } => Some(*active),
+            Outcome::Updated { .. } => Some(on_server.and_then(|row| row.active)),
+            _ => None,
+        };
+        for what in NoticeKind::of_outcome(outcome, plugin, on_server, in_pass, self.policy.new_is_global, took) {
             self.tell(Notice::of(plugin, what));
+        }
+        if let Some(active) = active {
+            self.try_deployed(plugin, active);
         }
         self.prune(&plugin.key, version, now);
     }

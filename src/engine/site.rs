@@ -15,6 +15,7 @@ use super::plan::{self, Remote};
 use super::prefetch::Ahead;
 use super::removal::PendingRemoval;
 use super::retry::backoff;
+use super::trial::Trials;
 use super::{Code, Effect, Engine, Now, TESTED, Ticket};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Digest, Key, Kind, Plugin};
@@ -44,6 +45,7 @@ pub(super) struct Site {
     pub(super) prunes: BTreeMap<Ticket, (Key, String)>,
     /// The conversations that wait for an answer.
     pub(super) tickets: BTreeMap<Ticket, Key>,
+    pub(super) trials: Trials,
 }
 
 /// Whether the server can be used.
@@ -142,6 +144,7 @@ impl Site {
             pass: None,
             prunes: BTreeMap::new(),
             tickets: BTreeMap::new(),
+            trials: Trials::default(),
         }
     }
 

@@ -37,6 +37,23 @@ pub fn duration(time: Duration) -> String {
     }
 }
 
+/// How many characters a line has of a text from elsewhere.
+const EXCERPT: usize = 80;
+
+/// The beginning of a text, in one line.
+pub(super) fn excerpt(text: &str) -> String {
+    let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match line.char_indices().nth(EXCERPT) {
+        Some((end, _)) => format!("{}…", line[..end].trim_end()),
+        None => line,
+    }
+}
+
+/// The beginning of a text, in one line and in quotes.
+pub(super) fn quoted(text: &str) -> String {
+    format!("\"{}\"", excerpt(text))
+}
+
 pub(super) fn list(paths: &[impl AsRef<Path>]) -> String {
     paths.iter().map(|path| format!("`{}`", path.as_ref().display())).collect::<Vec<_>>().join(" and ")
 }
@@ -44,6 +61,13 @@ pub(super) fn list(paths: &[impl AsRef<Path>]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_excerpt_is_one_short_line() {
+        assert_eq!(excerpt(" one\n\n two\t"), "one two");
+        assert_eq!(excerpt(&"ä".repeat(80)), "ä".repeat(80));
+        assert_eq!(quoted(&format!("{} ä ä", "ä".repeat(79))), format!("\"{}…\"", "ä".repeat(79)));
+    }
 
     #[test]
     fn durations_read_well() {

@@ -44,7 +44,7 @@ impl Notice {
                 "`owui-watch on ID` switches it on\n\
                  set `activate_new = true` in watch.toml to have new functions switched on"
             }
-            NoticeKind::Created { active: Some(true), .. }
+            NoticeKind::Created { active: Some(true), global: false, .. }
                 if matches!(self.about.entry, Some(Entry::Filter | Entry::Action)) =>
             {
                 "`owui-watch global on ID` runs it in every chat\n\
@@ -113,6 +113,13 @@ impl Notice {
                  leave all but one out with `exclude` in watch.toml"
             }
             NoticeKind::Trouble { hint, .. } => return hint.clone(),
+            NoticeKind::Tried(tried) if tried.has_failed() => {
+                return Some(format!("`owui-watch try {}` runs it again", id()));
+            }
+            NoticeKind::NotTried { why, .. } => {
+                let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
+                return why.hint(&path);
+            }
             NoticeKind::Report(report) => return report.said(&self.about).hint,
             NoticeKind::Failed { failure: Failure::Call(CallFailure::NotOurs { .. }), .. } => {
                 "use the key of an admin or of the tool's owner"
@@ -279,6 +286,13 @@ mod tests {
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
+            fails: `owui-watch try shout` runs it again
+            fails: `owui-watch try shout` runs it again
+            not_tried: `owui-watch on ID` switches it on
+            not_tried: `[plugins."plugins/shout.py".try]` with a `message` in watch.toml tries it
+            not_tried: `[plugins."plugins/shout.py".try]` with `tool` and `args` in watch.toml tries it
+            not_tried: connect a model
+            not_tried: connect a model
         "#]]
         .assert_eq(&table);
     }

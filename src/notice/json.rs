@@ -72,6 +72,10 @@ impl Notice {
             NoticeKind::BeingWritten => "being_written",
             NoticeKind::Disabled => "disabled",
             NoticeKind::SameFile { .. } => "same_file",
+            NoticeKind::Tried(tried) if tried.has_failed() => "fails",
+            NoticeKind::Tried(tried) if tried.is_open() => "answered",
+            NoticeKind::Tried(_) => "works",
+            NoticeKind::NotTried { .. } => "not_tried",
             NoticeKind::Called { .. } => "called",
             NoticeKind::Raised(_) => "raised",
             NoticeKind::Printed { .. } => "printed",
@@ -170,7 +174,9 @@ impl Notice {
             NoticeKind::Slow { so_far, installs } => {
                 vec![("so_far_ms", json!(millis(*so_far))), ("installs", json!(installs))]
             }
-            NoticeKind::Created { active, .. } => vec![("active", json!(active))],
+            NoticeKind::Created { active, global, .. } => {
+                vec![("active", json!(active)), ("global", json!(global.then_some(true)))]
+            }
             NoticeKind::Updated { from, kept, active, .. } => vec![
                 ("from_version", json!(from)),
                 ("active", json!(active)),
@@ -206,6 +212,8 @@ impl Notice {
             NoticeKind::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
             NoticeKind::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
             NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],
+            NoticeKind::Tried(tried) => tried.fields().into_iter().map(|(name, value)| (name, json!(value))).collect(),
+            NoticeKind::NotTried { why, .. } => vec![("reason", json!(why.word()))],
             NoticeKind::Called { hook, result, times, .. } => {
                 vec![("hook", json!(hook)), ("result", json!(result)), ("times", json!(times))]
             }
@@ -424,6 +432,7 @@ mod tests {
             slow {"installs":"httpx, pydantic","so_far_ms":3000.0}
             created {"active":false}
             created {"active":true}
+            created {"active":true,"global":true}
             created {}
             updated {"active":true,"from_version":"1.0"}
             updated {"active":false,"from_version":"1.0"}
@@ -491,6 +500,18 @@ mod tests {
             being_written {}
             disabled {}
             same_file {"original":"plugins/whisper.py"}
+            fails {"model":"shout","words":"'nope'"}
+            fails {"answer":"ho","model":"shout","words":"the answer does not match `^H`"}
+            answered {"answer":"5","model":"shout"}
+            works {"answer":"HELLO\nyou","model":"shout"}
+            works {"diff":"--- a\n+++ b\n-a\n+b\n","model":"shout"}
+            not_tried {"reason":"off"}
+            not_tried {"reason":"other_text"}
+            not_tried {"reason":"acts_outside"}
+            not_tried {"reason":"no_function"}
+            not_tried {"reason":"event"}
+            not_tried {"reason":"impossible"}
+            not_tried {"reason":"no_server"}
             called {"hook":"pipe","result":"\"HI\"","times":1}
             called {"hook":"pipe","result":"","times":14}
             raised {"error":"KeyError: 'nope'","hook":"pipe","trace":["plugins/shout.py:3:5","plugins/shout.py:9:5"]}

@@ -110,6 +110,10 @@ impl Notice {
             | NoticeKind::Flawed { .. }
             | NoticeKind::Raised(_)
             | NoticeKind::Conflict { .. } => Level::Error,
+            NoticeKind::Tried(tried) if tried.has_failed() => Level::Error,
+            NoticeKind::Tried(_) => Level::Info,
+            NoticeKind::NotTried { why, asked_for: true } if why.is_failure() => Level::Error,
+            NoticeKind::NotTried { .. } => Level::Info,
             NoticeKind::Report(report) => report.said(&self.about).level,
         }
     }

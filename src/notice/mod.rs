@@ -14,6 +14,7 @@ mod report;
 mod summary;
 mod text;
 mod traceback;
+mod trial;
 
 #[cfg(test)]
 pub(crate) mod samples;
@@ -37,6 +38,7 @@ pub use report::{
 };
 pub use summary::PassSummary;
 pub use traceback::{Frame, Raised};
+pub use trial::{Tried, Untried};
 
 /// One thing that happened, and what it happened to.
 #[derive(Clone, Debug, PartialEq)]
@@ -270,6 +272,8 @@ pub enum NoticeKind {
     Created {
         /// Whether it is on; functions only.
         active: Option<bool>,
+        /// Whether the server makes new filters and actions global, as a sandbox does.
+        global: bool,
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
@@ -444,6 +448,16 @@ pub enum NoticeKind {
         original: PathBuf,
     },
 
+    /// It was tried after its deploy.
+    Tried(Box<Tried>),
+    /// It was to be tried after its deploy, and was not.
+    NotTried {
+        /// Why.
+        why: Untried,
+        /// Whether the user asked for this trial in particular: the plugin has a table.
+        asked_for: bool,
+    },
+
     /// The sandbox's server called a plugin.
     Called {
         /// The method.
@@ -577,6 +591,7 @@ impl Notice {
             | NoticeKind::Summary { took, .. }
             | NoticeKind::Report(Report::Tried { took, .. }) => Some(*took),
             NoticeKind::Raised(raised) => raised.took,
+            NoticeKind::Tried(tried) => Some(tried.took),
             _ => None,
         }
     }

@@ -16,11 +16,14 @@ impl NoticeKind {
         plugin: &Plugin,
         on_server: Option<OnServer>,
         in_pass: bool,
+        new_is_global: bool,
         took: Duration,
     ) -> Vec<Self> {
         let active = on_server.and_then(|row| row.active);
         let (what, left) = match outcome {
-            Outcome::Created { active, left } => (NoticeKind::Created { active, took }, Self::not_on(left)),
+            Outcome::Created { active, left } => {
+                (NoticeKind::Created { active, global: new_is_global, took }, Self::not_on(left))
+            }
             Outcome::Updated { from, kept, .. } => (NoticeKind::Updated { from, kept, active, took }, None),
             Outcome::Unchanged => (NoticeKind::Unchanged { in_pass, active, good_again: false }, None),
             Outcome::WouldCreate => (NoticeKind::WouldCreate, None),
@@ -29,7 +32,7 @@ impl NoticeKind {
             Outcome::Duplicate(duplicate) => (NoticeKind::Duplicate { duplicate }, None),
             Outcome::Crashed { words, left } => {
                 let outcome = Outcome::Refused { refusal: Refusal::said(words), left };
-                return Self::of_outcome(outcome, plugin, on_server, in_pass, took);
+                return Self::of_outcome(outcome, plugin, on_server, in_pass, new_is_global, took);
             }
             Outcome::Refused { refusal: Refusal { words, kind }, left } => {
                 let span = refusal::place(&words, &plugin.text);

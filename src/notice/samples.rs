@@ -4,7 +4,10 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, WaitReason};
+use super::{
+    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, TrialResult, Tried, Untried,
+    WaitReason,
+};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Cause, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
@@ -100,6 +103,13 @@ pub(crate) fn samples() -> Vec<Notice> {
     let failed = |failure| NoticeKind::Failed { failure, took: ms(34) };
     let diagnostic = |rule, span| Diagnostic { rule, file: Arc::from(Path::new("plugins/shout.py")), span };
     let flawed = |rule, span| NoticeKind::Flawed { diagnostic: diagnostic(rule, span), digest: None, meant: true };
+    let tried = |models, result| {
+        let (asked, model) = ("hello".to_owned(), "shout".to_owned());
+        NoticeKind::Tried(Box::new(Tried { asked, model, models, took: ms(34), result }))
+    };
+    let untried = |why, asked_for| NoticeKind::NotTried { why, asked_for };
+    let impossible =
+        Untried::Impossible { why: "no model takes part".to_owned(), hint: Some("connect a model".to_owned()) };
     let general = [
         NoticeKind::Ready { roots: roots(), plugins: 3, server: server() },
         NoticeKind::Connected { server: server(), version: "0.12.4".to_owned() },
@@ -188,9 +198,10 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::Sending { why: Why::ChangedOnServer },
         NoticeKind::Slow { so_far: ms(3000), installs: None },
         NoticeKind::Slow { so_far: ms(3000), installs: Some("httpx, pydantic".to_owned()) },
-        NoticeKind::Created { active: Some(false), took: ms(34) },
-        NoticeKind::Created { active: Some(true), took: ms(34) },
-        NoticeKind::Created { active: None, took: ms(34) },
+        NoticeKind::Created { active: Some(false), global: false, took: ms(34) },
+        NoticeKind::Created { active: Some(true), global: false, took: ms(34) },
+        NoticeKind::Created { active: Some(true), global: true, took: ms(34) },
+        NoticeKind::Created { active: None, global: false, took: ms(34) },
         NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took: ms(34) },
         NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(false), took: ms(34) },
         NoticeKind::Updated { from: None, kept: Some(PathBuf::from("state/copy.py")), active: None, took: ms(34) },
@@ -272,6 +283,22 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::BeingWritten,
         NoticeKind::Disabled,
         NoticeKind::SameFile { original: PathBuf::from("plugins/whisper.py") },
+        tried(1, TrialResult::Fails { words: "'nope'".to_owned(), answer: None }),
+        tried(
+            2,
+            TrialResult::Fails { words: "the answer does not match `^H`".to_owned(), answer: Some("ho".to_owned()) },
+        ),
+        tried(1, TrialResult::Answered { answer: "5".to_owned(), why: "who knows".to_owned() }),
+        tried(1, TrialResult::Works { answer: Some("HELLO\nyou".to_owned()), diff: None }),
+        tried(2, TrialResult::Works { answer: None, diff: Some("--- a\n+++ b\n-a\n+b\n".to_owned()) }),
+        untried(Untried::Off, true),
+        untried(Untried::OtherText, true),
+        untried(Untried::ActsOutside { by: "import httpx".to_owned() }, false),
+        untried(Untried::NoFunction, false),
+        untried(Untried::Event, false),
+        untried(impossible.clone(), true),
+        untried(impossible, false),
+        untried(Untried::NoServer { why: cause() }, true),
         called("\"HI\"", 1),
         called("", 14),
         NoticeKind::Raised(Box::new(raised("pipe"))),

@@ -172,6 +172,11 @@ impl Notice {
             NoticeKind::BeingWritten => "still being written; will be deployed once it is complete".to_owned(),
             NoticeKind::Disabled => "disabled in watch.toml".to_owned(),
             NoticeKind::SameFile { original } => format!("a link to {}, which is deployed", original.display()),
+            NoticeKind::Tried(tried) => match self.detail() {
+                Some(why) => format!("{}: {why}", tried.headline()),
+                None => tried.headline(),
+            },
+            NoticeKind::NotTried { why, .. } => why.sentence(),
             NoticeKind::Called { hook, times, .. } if *times > 1 => format!("{hook} ×{times}"),
             NoticeKind::Called { hook, result, .. } if result.is_empty() => hook.clone(),
             NoticeKind::Called { hook, result, .. } => format!("{hook} → {result}"),
@@ -205,6 +210,7 @@ impl Notice {
             NoticeKind::Surprising(_) => "warning",
             NoticeKind::Raised(raised) if raised.hook == "load" => "raised an exception while it was loaded",
             NoticeKind::Raised(raised) => return Some(format!("{} raised an exception", raised.hook).into()),
+            NoticeKind::Tried(tried) if tried.has_failed() => return Some(tried.headline().into()),
             _ => return None,
         }))
     }
@@ -229,6 +235,7 @@ impl Notice {
             }
             NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } => reason(words).to_owned(),
             NoticeKind::Raised(raised) => raised.error.clone(),
+            NoticeKind::Tried(tried) => return tried.failure(),
             NoticeKind::Failed { .. } | NoticeKind::Flawed { .. } | NoticeKind::Surprising(_) => {
                 return self.headline().map(|_| self.sentence());
             }
@@ -438,6 +445,7 @@ mod tests {
             Info slow: still in progress after 3.0 s: the server may be installing httpx, pydantic
             Info created: created, switched off
             Info created: created and switched on
+            Info created: created and switched on
             Info created: created
             Info updated: updated
             Info updated: updated (off)
@@ -547,6 +555,21 @@ mod tests {
             Info being_written: still being written; will be deployed once it is complete
             Detail disabled: disabled in watch.toml
             Detail same_file: a link to plugins/whisper.py, which is deployed
+            Error fails: fails on "hello": 'nope'
+                short: fails on "hello" / 'nope'
+            Error fails: fails with `shout` on "hello": the answer does not match `^H`: "ho"
+                short: fails with `shout` on "hello" / the answer does not match `^H`: "ho"
+            Info answered: answered: "hello" → "5"; who knows
+            Info works: works: "hello" → "HELLO you"
+            Info works: works with 2 models: "hello" → -a +b
+            Info not_tried: not tried: it is switched off
+            Error not_tried: not tried: the server has another text by now
+            Info not_tried: not tried: it may act outside the chat (`import httpx`)
+            Info not_tried: not tried: nothing says which function to call
+            Info not_tried: not tried: events of the server call it, and no user
+            Error not_tried: not tried: no model takes part
+            Info not_tried: not tried: no model takes part
+            Error not_tried: not tried: connection refused
             Info called: pipe → "HI"
             Info called: pipe ×14
             Error raised: pipe raised an exception: KeyError: 'nope'

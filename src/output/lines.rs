@@ -13,7 +13,7 @@ use crate::plugin::Entry;
 use crate::printable;
 
 /// The commands in hints that work on a server.
-const ON_SERVER: [&str; 5] = ["deploy", "global", "on", "pull", "rollback"];
+const ON_SERVER: [&str; 6] = ["deploy", "global", "on", "pull", "rollback", "try"];
 /// Below this many columns a line is not aligned: what happened matters more than where it stands.
 const NARROW: u16 = 72;
 /// The columns of an id grow with the ids that were seen, up to this.
@@ -177,6 +177,7 @@ const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 fn sign(notice: &Notice) -> (&'static str, Style) {
     match &notice.what {
         NoticeKind::Created { .. } | NoticeKind::Updated { .. } => ("✓", GREEN),
+        NoticeKind::Tried(tried) if !tried.has_failed() && !tried.is_open() => ("✓", GREEN),
         NoticeKind::Unchanged { .. } => ("=", DIM),
         NoticeKind::ServerLog { .. } => ("·", DIM),
         NoticeKind::WouldCreate | NoticeKind::WouldUpdate { .. } => ("→", Style::new()),
@@ -297,9 +298,9 @@ mod tests {
                 server: server.clone(),
             }),
             Notice::general(NoticeKind::Connected { server: server.clone(), version: "0.12.4".to_owned() }),
-            clock(NoticeKind::Created { active: None, took }),
-            duck(NoticeKind::Created { active: Some(false), took }),
-            duck(NoticeKind::Created { active: Some(false), took }),
+            clock(NoticeKind::Created { active: None, global: false, took }),
+            duck(NoticeKind::Created { active: Some(false), global: false, took }),
+            duck(NoticeKind::Created { active: Some(false), global: false, took }),
             shout(NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took }),
             shout(NoticeKind::Updated {
                 from: None,

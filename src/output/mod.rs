@@ -282,7 +282,7 @@ mod tests {
     }
 
     fn created(n: usize) -> NoticeKind {
-        NoticeKind::Created { active: None, took: Duration::from_millis(n as u64) }
+        NoticeKind::Created { active: None, global: false, took: Duration::from_millis(n as u64) }
     }
 
     fn rest(backlog: &mut Backlog) -> Vec<NoticeKind> {

@@ -43,13 +43,20 @@ impl Screen {
 
     /// Prints a remark or an error, to stderr.
     pub fn aside(self, notice: &Notice) {
+        self.aside_with(notice, &[]);
+    }
+
+    /// Prints a remark or an error, to stderr. `below` are lines for people alone.
+    pub fn aside_with(self, notice: &Notice, below: &[String]) {
         if self.wants_lines(notice) && notice.level() >= self.least {
             let label = match notice.level() {
                 Level::Detail | Level::Info => String::new(),
                 Level::Warning => format!("{YELLOW}warning{YELLOW:#}: "),
                 Level::Error => format!("{RED}error{RED:#}: "),
             };
-            writeln!(anstream::stderr().lock(), "{label}{}", message(&notice.sentence())).ok();
+            let lines = [notice.sentence()];
+            let text: Vec<_> = lines.iter().chain(below).map(|line| message(line)).collect();
+            writeln!(anstream::stderr().lock(), "{label}{}", text.join("\n")).ok();
             print_hint(&notice.hint().unwrap_or_default());
         }
     }

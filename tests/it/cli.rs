@@ -64,6 +64,7 @@ fn help() {
               --force          In the first pass, also send unchanged and refused plugins
               --wait           Wait for another owui-watch on this project and server to exit
               --yes            Create a plugin even if the server seems to have it under another id
+              --try            Try each plugin after its deploy, as its `try` table in watch.toml says
               --url <URL>      The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
               --root <DIR>     The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>  The settings file [default: watch.toml, if it exists]
@@ -111,8 +112,10 @@ fn help_of_sandbox() {
               --no-live               Print plain lines: no live view below the log, and no keys
               --install-requirements  Let the server install what plugins ask for with `requirements:`
               --quiet-calls           Leave out the calls of plugins that go well
-              --config <FILE>         The settings file [default: watch.toml, if it exists]
               --log                   Show the server's log
+              --config <FILE>         The settings file [default: watch.toml, if it exists]
+              --try                   Try each plugin after its deploy: as its `try` table in watch.toml
+                                      says, else with `hello` if it cannot act outside the chat
               --json                  Print one JSON object per line
               --root <DIR>            The folder with the plugins; repeatable [default: `root` in
                                       watch.toml]

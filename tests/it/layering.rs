@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that each room may use.
-const MAY_USE: [(&str, &[&str]); 20] = [
+const MAY_USE: [(&str, &[&str]); 21] = [
     ("plugin", &[]),
     ("printable", &[]),
     ("paths", &[]),
@@ -25,8 +25,22 @@ const MAY_USE: [(&str, &[&str]); 20] = [
     ("output", &["notice", "plugin", "printable"]),
     (
         "commands",
-        &["cli", "client", "config", "disk", "engine", "error", "notice", "output", "plugin", "printable", "systemd"],
+        &[
+            "cli",
+            "client",
+            "config",
+            "disk",
+            "engine",
+            "error",
+            "notice",
+            "output",
+            "plugin",
+            "printable",
+            "systemd",
+            "trial",
+        ],
     ),
+    ("trial", &["client", "config", "engine", "notice", "output", "plugin"]),
     ("sandbox", &["error", "notice", "plugin", "printable", "regular_file"]),
     ("systemd", &["error", "notice", "printable"]),
     ("lib", &[]),

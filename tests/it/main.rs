@@ -39,6 +39,7 @@ mod systemd;
 #[cfg(target_os = "linux")]
 mod terminal;
 mod tls;
+mod trials;
 mod trust;
 mod watch;
 mod watch_under_fire;

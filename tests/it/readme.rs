@@ -13,7 +13,10 @@ use owui_watch::engine::deploy::Failure;
 use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
 use owui_watch::engine::ledger::RefusalKind;
 use owui_watch::engine::plan::Why;
-use owui_watch::notice::{Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, WaitReason};
+use owui_watch::notice::{
+    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, TrialResult, Tried, Untried,
+    WaitReason,
+};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
 use tempfile::TempDir;
@@ -25,6 +28,7 @@ const PLAN: &str = include_str!("../../src/engine/plan.rs");
 const REPORT: &str = include_str!("../../src/notice/report/mod.rs");
 const STATUS: &str = include_str!("../../src/notice/report/status.rs");
 const TRIAL: &str = include_str!("../../src/notice/report/trial.rs");
+const UNTRIED: &str = include_str!("../../src/notice/trial.rs");
 const SERVICE: &str = include_str!("../../src/notice/report/service.rs");
 const DIAGNOSTIC: &str = include_str!("../../src/plugin/diagnostic.rs");
 
@@ -87,6 +91,7 @@ fn examples() -> Vec<NoticeKind> {
     let digest = Digest::of(b"x");
     let key = Key { kind: Kind::Tool, id: PluginId::new("x").expect("an id") };
     let frames_key = key.clone();
+    let tried = |result| NoticeKind::Tried(Box::new(Tried { asked: text(), model: text(), models: 1, took, result }));
     vec![
         NoticeKind::Ready { roots: vec![path()], plugins: 1, server: text() },
         NoticeKind::Connected { server: text(), version: text() },
@@ -111,7 +116,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Trouble { message: text(), hint: Some(text()) },
         NoticeKind::Slow { so_far: Duration::ZERO, installs: Some(text()) },
         NoticeKind::Sending { why: Why::New },
-        NoticeKind::Created { active: Some(true), took },
+        NoticeKind::Created { active: Some(true), global: true, took },
         NoticeKind::Updated { from: Some(text()), kept: Some(path()), active: Some(true), took },
         NoticeKind::Unchanged { in_pass: true, active: Some(true), good_again: true },
         NoticeKind::WouldCreate,
@@ -153,6 +158,10 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::BeingWritten,
         NoticeKind::Disabled,
         NoticeKind::SameFile { original: path() },
+        tried(TrialResult::Works { answer: Some(text()), diff: Some(text()) }),
+        tried(TrialResult::Answered { answer: text(), why: text() }),
+        tried(TrialResult::Fails { words: text(), answer: Some(text()) }),
+        NoticeKind::NotTried { why: Untried::Off, asked_for: true },
         NoticeKind::Called { hook: text(), result: text(), times: 1, took },
         NoticeKind::Raised(Box::new(Raised {
             hook: text(),
@@ -241,6 +250,7 @@ fn every_word_of_json_is_listed() {
         (NOTICE, "impl OldVersion {"),
         (REPORT, "impl Provenance {"),
         (STATUS, "impl PluginStatus {"),
+        (UNTRIED, "impl Untried {"),
         (DIAGNOSTIC, "impl Rule {"),
     ] {
         let missing = &words(source, mark) - &listed;

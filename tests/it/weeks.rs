@@ -159,7 +159,7 @@ fn live(settings: &str, watchdog: Option<Duration>, script: impl AsyncFnOnce(&Sc
             };
             let plan = |config: Config| {
                 let policy = Policy { roots: config.roots.clone(), server: config.url.clone(), ..policy() };
-                Ok(Plan { policy, client: client.clone(), config })
+                Ok(Plan { policy, client: client.clone(), trial_client: None, config })
             };
             let config::Reading { config, sources } = read();
             let setup = Setup {

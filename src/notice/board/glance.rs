@@ -64,7 +64,7 @@ impl Board {
         let n = |states: &[State]| {
             self.plugins.values().filter(is_plugin).filter(|standing| states.contains(&standing.state)).count()
         };
-        let deployed = n(&[State::Deployed, State::Off]);
+        let deployed = n(&[State::Deployed, State::Off, State::Failing]);
         let share = match total {
             0 => return vec!["no plugins".to_owned()],
             _ if deployed == total => count(total, "plugin"),
@@ -72,6 +72,7 @@ impl Board {
         };
         let parts = [
             (n(&[State::Off]), "off"),
+            (n(&[State::Failing]), "failing"),
             (n(&[State::Broken]), "broken"),
             (n(&[State::Refused]), "refused"),
             (n(&[State::Failed]), "failed"),
@@ -89,7 +90,7 @@ impl Standing {
     /// good.
     pub(super) fn is_problem(&self) -> bool {
         match self.state {
-            State::Broken | State::Refused | State::Failed => true,
+            State::Broken | State::Refused | State::Failed | State::Failing => true,
             State::Held | State::Off | State::Sending => self.news.level() == Level::Error,
             State::Deployed | State::Retrying | State::Waiting | State::Gone => false,
         }

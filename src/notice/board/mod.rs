@@ -95,6 +95,8 @@ pub enum State {
     Refused,
     /// It could not be deployed, for a reason that is not in its text.
     Failed,
+    /// The server holds the text, and it failed when it was tried.
+    Failing,
     /// The file has an error.
     Broken,
     /// The plugin is gone here.
@@ -116,6 +118,9 @@ impl State {
             | NoticeKind::Unchanged { .. }
             | NoticeKind::SwitchedOn
             | NoticeKind::RollbackUndone { .. } => State::Deployed,
+            NoticeKind::Tried(tried) if tried.has_failed() => State::Failing,
+            NoticeKind::NotTried { why, asked_for: true } if why.is_failure() => State::Failing,
+            NoticeKind::Tried(_) => State::Deployed,
             NoticeKind::Sending { .. } => State::Sending,
             NoticeKind::Crashed { .. } => State::Retrying,
             NoticeKind::Waiting { .. } => State::Waiting,
@@ -145,6 +150,13 @@ enum Last {
     Plugin(Name),
     /// To all of them.
     Program(String),
+}
+
+impl Standing {
+    /// Whether the text that a notice is about failed when it was tried.
+    fn fails_with(&self, notice: &Notice) -> bool {
+        self.state == State::Failing && self.news.about.digest == notice.about.digest
+    }
 }
 
 impl Board {
@@ -220,7 +232,13 @@ impl Board {
         let is_news = match &notice.what {
             NoticeKind::Sending { .. } | NoticeKind::SwitchedOn => false,
             // In a pass over everything the sum says it.
-            NoticeKind::Unchanged { in_pass, good_again, .. } => !in_pass || *good_again,
+            NoticeKind::Unchanged { in_pass, good_again, .. } => {
+                // A text that fails does so until it is tried again.
+                if self.plugins.get(&name).is_some_and(|standing| standing.fails_with(notice)) {
+                    return;
+                }
+                !in_pass || *good_again
+            }
             // The first error of a text is the one to correct.
             NoticeKind::Flawed { digest, .. } => !self.plugins.get(&name).is_some_and(|standing| {
                 matches!(&standing.news.what, NoticeKind::Flawed { digest: before, .. } if digest.is_some() && before == digest)
@@ -482,7 +500,7 @@ mod tests {
         let mut board = Board::default();
         board.tell(&broken(&path), "1:00");
         assert_eq!(board.plugins[&Name::File(Arc::clone(&path))].state, State::Broken);
-        let mut created = shout(NoticeKind::Created { active: None, took: Duration::ZERO });
+        let mut created = shout(NoticeKind::Created { active: None, global: false, took: Duration::ZERO });
         created.about.path = Some(path);
         board.tell(&created, "2:00");
         assert_eq!(board.plugins.values().map(|standing| standing.state).collect::<Vec<_>>(), [State::Deployed]);
@@ -503,7 +521,7 @@ mod tests {
         let Notice { what, .. } = broken(&path);
         board.tell(&of("old", what), "1:00");
         assert_eq!(problems(&board), ["a.py"]);
-        board.tell(&of("new", NoticeKind::Created { active: None, took: Duration::ZERO }), "2:00");
+        board.tell(&of("new", NoticeKind::Created { active: None, global: false, took: Duration::ZERO }), "2:00");
         assert_eq!((problems(&board).len(), board.plugins.len()), (0, 1), "the old id is no longer here");
         for gone in [NoticeKind::Disabled, NoticeKind::Removed { file_there: true, on_server: false, next: None }] {
             board.tell(&broken(&path), "3:00");
@@ -544,7 +562,7 @@ mod tests {
         assert!(board.glance().totals.is_empty(), "others may exist");
         let pass = NoticeKind::Pass { todo: 2 };
         board.tell(&Notice::general(pass), "1:00");
-        board.tell(&shout(NoticeKind::Created { active: Some(false), took: Duration::ZERO }), "1:00");
+        board.tell(&shout(NoticeKind::Created { active: Some(false), global: false, took: Duration::ZERO }), "1:00");
         assert_eq!(board.glance().totals, ["1 of 2 plugins compared"]);
         let tally = PassSummary::default();
         let summary = NoticeKind::Summary { tally, took: Duration::ZERO, dry_run: false };

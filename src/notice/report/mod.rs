@@ -515,7 +515,7 @@ mod tests {
             (here.clone(), tried(TrialResult::Works { answer: Some("HELLO".to_owned()), diff: None })),
             (here.clone(), tried(TrialResult::Works { answer: None, diff: Some("-a\n+b\n".to_owned()) })),
             (here.clone(), tried(TrialResult::Answered { answer: "5".to_owned(), why: "who knows".to_owned() })),
-            (here, tried(TrialResult::Fails { words: "'nope'".to_owned() })),
+            (here, tried(TrialResult::Fails { words: "'nope'".to_owned(), answer: None })),
         ];
         let events = [
             ServiceEvent::Written(file.clone()),

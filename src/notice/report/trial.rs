@@ -26,8 +26,10 @@ pub enum TrialResult {
     },
     /// It failed.
     Fails {
-        /// The server's words.
+        /// The server's words, or ours.
         words: String,
+        /// What it answered, if that is not what is expected.
+        answer: Option<String>,
     },
 }
 
@@ -38,7 +40,7 @@ impl TrialResult {
         match self {
             TrialResult::Works { answer, diff } => answer.iter().chain(diff).map(|text| indented(text)).collect(),
             TrialResult::Answered { answer, .. } => vec![indented(answer)],
-            TrialResult::Fails { .. } => Vec::new(),
+            TrialResult::Fails { answer, .. } => answer.iter().map(|text| indented(text)).collect(),
         }
     }
 
@@ -52,9 +54,12 @@ impl TrialResult {
                 Said::info("answered", format!("{name} answered: {called}, {after}; {why}"))
                     .with("answer", json!(answer))
             }
-            TrialResult::Fails { words } => Said::info("fails", format!("{name} fails: {called}, {after}: {words}"))
-                .at(Level::Error)
-                .with("words", json!(words)),
+            TrialResult::Fails { words, answer } => {
+                Said::info("fails", format!("{name} fails: {called}, {after}: {words}"))
+                    .at(Level::Error)
+                    .with("words", json!(words))
+                    .with("answer", json!(answer))
+            }
         }
     }
 }

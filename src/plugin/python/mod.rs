@@ -6,6 +6,7 @@
 
 mod entry;
 mod imports;
+mod outside;
 mod syntax;
 mod walk;
 
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use crate::plugin::diagnostic::{Diagnostic, Span};
 use crate::plugin::kind::{Entry, Kind};
 use entry::Module;
+pub use outside::acts_outside;
 use walk::Place;
 
 /// What the user said of a file beside its code.

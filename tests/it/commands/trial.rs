@@ -103,7 +103,7 @@ fn what_cannot_be_tried_says_why_and_changes_nothing() {
         (&["brief", "--model", "other"][..], 1, "it is neither global nor attached to the model `other`", attach),
         (&["count"], 2, "it takes a model, and the server has several", "`shout`, `other`, `many.one`, `many.two`"),
         (&["count", "--model", "gone"], 2, "the server has no model `gone`", "it has `shout`"),
-        (&["shout", "--tool", "add"], 2, "--tool is for tools, and function shout is none", ""),
+        (&["shout", "--tool", "add"], 2, "`--tool` is for tools, and function shout is none", ""),
         (&["sums", "--tool", "no_such", "--model", "other"], 2, "tool sums has no function `no_such`", "it has"),
     ] {
         let ran = tried(&server, &project, arguments, 200, said);

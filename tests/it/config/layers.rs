@@ -147,6 +147,7 @@ fn every_key_but_plugins_has_a_variable() {
             ),
             files: {},
             adopt_files: {},
+            trials: {},
             key_files: [
                 "k",
             ],

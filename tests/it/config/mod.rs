@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use clap::CommandFactory as _;
 use expect_test::{Expect, expect};
@@ -224,6 +225,7 @@ fn valid_files_are_accepted() {
             certificates: None,
             files: {},
             adopt_files: {},
+            trials: {},
             key_files: [],
             warnings: [],
         }
@@ -272,6 +274,41 @@ fn valid_files_are_accepted() {
                             false,
                         ),
                         adopt: None,
+                        trial: None,
+                    },
+                    "more/tried.py": PluginSettings {
+                        id: None,
+                        kind: None,
+                        enabled: None,
+                        adopt: None,
+                        trial: Some(
+                            TrySettings {
+                                message: Some(
+                                    "hi",
+                                ),
+                                expect: Some(
+                                    Pattern(
+                                        Regex(
+                                            "^HI$",
+                                        ),
+                                    ),
+                                ),
+                                tool: Some(
+                                    "add",
+                                ),
+                                args: Some(
+                                    {
+                                        "a": Number(1),
+                                    },
+                                ),
+                                model: Some(
+                                    "echo-model",
+                                ),
+                                within: Some(
+                                    5s,
+                                ),
+                            },
+                        ),
                     },
                     "plugins/tools/both.py": PluginSettings {
                         id: Some(
@@ -282,6 +319,7 @@ fn valid_files_are_accepted() {
                         ),
                         enabled: None,
                         adopt: None,
+                        trial: None,
                     },
                 },
             },
@@ -318,6 +356,11 @@ fn valid_files_are_accepted() {
                         false,
                     ),
                 },
+                "more/tried.py": FileSettings {
+                    id: None,
+                    kind: None,
+                    enabled: None,
+                },
                 "plugins/tools/both.py": FileSettings {
                     id: Some(
                         "both_of_them",
@@ -329,6 +372,34 @@ fn valid_files_are_accepted() {
                 },
             },
             adopt_files: {},
+            trials: {
+                "more/tried.py": TrySettings {
+                    message: Some(
+                        "hi",
+                    ),
+                    expect: Some(
+                        Pattern(
+                            Regex(
+                                "^HI$",
+                            ),
+                        ),
+                    ),
+                    tool: Some(
+                        "add",
+                    ),
+                    args: Some(
+                        {
+                            "a": Number(1),
+                        },
+                    ),
+                    model: Some(
+                        "echo-model",
+                    ),
+                    within: Some(
+                        5s,
+                    ),
+                },
+            },
             key_files: [
                 "secrets/key",
             ],

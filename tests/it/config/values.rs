@@ -338,3 +338,59 @@ fn an_invalid_line_of_ours_in_dotenv_is_not_shown() {
         hint: leave out the word `Bearer`
     "#]]);
 }
+
+#[test]
+fn tables_of_trials_are_checked() {
+    invalid("try_text").says(&expect![[r#"
+        error: cannot use `watch.toml:2:1`: `try` in `[plugins."plugins/a.py"]` must be a table with a `message` or a `tool`, not "hello"
+    "#]]);
+    invalid("try_unknown_key").says(&expect![[r#"
+        error: cannot use `watch.toml:2:1`: unknown key `mesage` in `[plugins."plugins/a.py".try]`
+        hint: did you mean `message`?
+    "#]]);
+    invalid("try_misspelled").says(&expect![[r#"
+        error: cannot use `watch.toml:1:25`: unknown key `tyr` in `[plugins."plugins/a.py"]`
+        hint: the keys are `id`, `kind`, `enabled`, `adopt`, `try`
+    "#]]);
+    invalid("try_empty").says(&expect![[r#"
+        error: cannot use `watch.toml:1:25`: `[plugins."plugins/a.py".try]` has neither a `message` nor a `tool`
+    "#]]);
+    invalid("try_args_alone").says(&expect![[r#"
+        error: cannot use `watch.toml:1:25`: `[plugins."plugins/a.py".try]` has `args`, and no `tool`
+    "#]]);
+    invalid("try_regex").says(&expect![[r#"
+        error: cannot use `watch.toml:3:1`: `expect` in `[plugins."plugins/a.py".try]` is not a regular expression: unclosed group
+    "#]]);
+    invalid("try_regex_large").says(&expect![[r#"
+        error: cannot use `watch.toml:3:1`: `expect` in `[plugins."plugins/a.py".try]` is not a regular expression: it is too large
+    "#]]);
+    invalid("try_within").says(&expect![[r#"
+        error: cannot use `watch.toml:3:1`: `within` in `[plugins."plugins/a.py".try]` must be a duration such as "30s", from "1s" to "1h", not "2h"
+    "#]]);
+    invalid("try_within_number").says(&expect![[r#"
+        error: cannot use `watch.toml:3:1`: `within` in `[plugins."plugins/a.py".try]` must be a duration such as "30s", from "1s" to "1h", not 30
+    "#]]);
+    invalid("try_args_text").says(&expect![[r#"
+        error: cannot use `watch.toml:3:1`: `args` in `[plugins."plugins/a.py".try]` must be a table such as { day = 1 }, not "{}"
+    "#]]);
+    invalid("try_tool_empty").says(&expect![[r#"
+        error: cannot use `watch.toml:2:1`: `tool` in `[plugins."plugins/a.py".try]` must be a name, not " "
+    "#]]);
+}
+
+#[test]
+fn a_trial_is_read_with_its_arguments() {
+    let text = "[plugins.'plugins/a.py'.try]\nmessage = 'hi'\ntool = 'add'\nargs = { a = 1, b = [1.5, true], c = { d = 'x' } }\n\
+                expect = '(?i)^hi$'\nmodel = 'm'\nwithin = '90s'\n[plugins.'plugins/a.py']\nid = 'it'\n";
+    let config = Project::new().with("watch.toml", text).good("");
+    let table = &config.trials[Path::new("plugins/a.py")];
+    assert_eq!((table.message.as_deref(), table.tool.as_deref()), (Some("hi"), Some("add")));
+    let arguments = serde_json::json!({ "a": 1, "b": [1.5, true], "c": { "d": "x" } });
+    assert_eq!(table.args.clone().map(serde_json::Value::from), Some(arguments));
+    assert!(table.expect.as_ref().is_some_and(|expect| expect.matches("HI")));
+    assert_eq!((table.model.as_deref(), table.within), (Some("m"), Some(Duration::from_secs(90))));
+    assert_eq!(config.files[Path::new("plugins/a.py")].id.as_deref(), Some("it"));
+
+    let other = Project::new().with("watch.toml", &text.replace("'90s'", "'91s'")).good("");
+    assert_eq!(config.changes(&other), ["plugins"]);
+}

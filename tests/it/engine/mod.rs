@@ -13,7 +13,8 @@
 //! - `rescan: a=v1` and `wake: a=v1`, or `nothing`: the same, and the server answers the probe that follows with this list.
 //!   The probe takes 2 ms and has no numbers. `rescan: 0.9.6 a=v1` names the server's version.
 //! - `#3 row a v1`, `#3 rows a=v1 b=v2`, `#3 connected`, `#3 absent`, `#3 refused WORDS`, … answer the request with that
-//!   number. `#3 saved`: the backup or the intent is on disk; `#3 not-saved`: the disk is full.
+//!   number. `#3 saved`: the backup or the intent is on disk; `#3 not-saved`: the disk is full. `#3 works`, `#3 fails`,
+//!   `#3 off`, `#3 unable`, `#3 away`: the end of a trial.
 //!
 //! - `given …` is an opening that many scripts share, see [`prelude`]. It and the lines before it are not logged.
 //!
@@ -36,6 +37,7 @@ mod repair;
 mod requests;
 mod rollbacks;
 mod saves;
+mod trials;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -50,7 +52,7 @@ use owui_watch::engine::deploy::{Call, DeployPolicy, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::{FilePresence, Loaded};
 use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
 use owui_watch::engine::{Event, Now, Policy, Scan, Ticket};
-use owui_watch::notice::{Notice, NoticeKind};
+use owui_watch::notice::{Notice, NoticeKind, Subject};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{self, Digest, FileSettings, Invalid, Key, Kind, Parsed, Rule};
 use serde_json::{Map, Value, json};
@@ -208,9 +210,10 @@ impl Script {
                                 Event::BackupSaved(ticket, saved.map(|()| PathBuf::from("the/copy.py")))
                             }
                             Request::Intent(_) => Event::IntentSaved(ticket, saved),
-                            Request::Call(call) => panic!("{call:?} is no write"),
+                            request => panic!("{request:?} is no write"),
                         }
                     }
+                    reply if matches!(request, Request::Trial) => Event::Tried(ticket, trials::outcome(reply)),
                     reply => Event::Replied(ticket, read_reply(reply)),
                 };
                 self.turn(vec![event]);
@@ -386,6 +389,17 @@ impl World for ScriptWorld {
         self.say(format_args!("end the rollback of {}", key.id));
         self.rollbacks.remove(key);
         self.rollbacks_changed = true;
+    }
+
+    fn try_out(&mut self, ticket: Ticket, about: Subject) {
+        let id = about.key.unwrap().id;
+        self.ask(ticket, Request::Trial, format_args!("try {id} {}", about.version.unwrap_or_default()));
+    }
+
+    fn end_trial(&mut self, ticket: Ticket) {
+        let at = self.requests.iter().position(|(other, _)| *other == ticket).unwrap();
+        self.requests[at].1 = None;
+        self.say(format_args!("end #{}", at + 1));
     }
 
     fn tell(&mut self, notice: Notice) {

@@ -28,6 +28,7 @@ pub(super) enum Request {
     Call(Call),
     Backup(Key),
     Intent(Key),
+    Trial,
 }
 
 impl Request {
@@ -39,7 +40,7 @@ impl Request {
             | Request::Backup(key)
             | Request::Intent(key) => key == about,
             Request::Call(Call::Toggle(id)) => *id == about.id,
-            Request::Call(_) => false,
+            Request::Call(_) | Request::Trial => false,
         }
     }
 }

@@ -12,7 +12,7 @@ use owui_watch::engine::deploy::{Backup, Call, Reply};
 use owui_watch::engine::files::{FilePresence, Loaded};
 use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
 use owui_watch::engine::{Code, Event, Now, Scan, Ticket};
-use owui_watch::notice::Notice;
+use owui_watch::notice::{Notice, Subject};
 use owui_watch::plugin::{Digest, Key, Parsed};
 
 use super::promises::{self, Broken};
@@ -406,6 +406,14 @@ impl driver::World for World {
         self.state.rollbacks.remove(key);
         // The daemon sees its own change of the folder as well.
         self.daemon.iter_mut().for_each(|daemon| daemon.rollbacks_unseen = true);
+    }
+
+    fn try_out(&mut self, _: Ticket, _: Subject) {
+        unreachable!("nothing is tried");
+    }
+
+    fn end_trial(&mut self, _: Ticket) {
+        unreachable!("nothing is tried");
     }
 
     fn tell(&mut self, notice: Notice) {

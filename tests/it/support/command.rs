@@ -264,6 +264,12 @@ impl Watch {
         self.seen.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
+    /// All notices so far.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn notices(&self) -> &[Value] {
+        &self.seen
+    }
+
     /// All notices so far, as words.
     pub(crate) fn said(&self) -> Vec<&str> {
         self.seen.iter().map(|notice| notice["event"].as_str().unwrap()).collect()

@@ -29,6 +29,8 @@ pub(crate) fn policy() -> Policy {
         keep_versions: None,
         named: Vec::new(),
         adopt_files: BTreeMap::new(),
+        trials: None,
+        new_is_global: false,
         only: Vec::new(),
     }
 }

@@ -3,23 +3,22 @@
 use serde_json::{Value, json};
 
 use super::models::choose;
-use super::{Attempt, Trying, chat, fails};
+use super::{Attempt, Obstacle, Trying, chat, fails, impossible};
 use crate::client::{HIDDEN, Trial, TrialEnd};
-use crate::error::Error;
 use crate::notice::TrialResult;
 use crate::output::unified;
 
 impl Trying<'_> {
-    pub(super) async fn filter(&self) -> Result<Attempt, Error> {
+    pub(super) async fn filter(&self) -> Result<Attempt, Obstacle> {
         let is_global = self.row.get("is_global") == Some(&Value::Bool(true));
         let is_attached = |filters: &[String]| is_global || filters.iter().any(|filter| filter == self.id());
         if !self.models.iter().any(|model| is_attached(&model.filters)) && self.wish.model.is_none() {
-            return Err(self.not_attached("it is neither global nor attached to a model"));
+            return Err(Self::not_attached("it is neither global nor attached to a model"));
         }
-        let model = choose(&self.models, self.wish.model.as_deref(), |model| is_attached(&model.filters))?;
+        let model = choose(&self.models, self.wish, |model| is_attached(&model.filters))?;
         if !is_attached(&model.filters) {
             let why = format!("it is neither global nor attached to the model `{}`", model.id);
-            return Err(self.not_attached(&why));
+            return Err(Self::not_attached(&why));
         }
         let model = model.id.clone();
         let mut body = chat(&model, self.message());
@@ -61,8 +60,8 @@ impl Trying<'_> {
         Ok(Attempt { called: format!("{called}, in a chat with `{model}`"), model, took, result })
     }
 
-    fn not_attached(&self, why: &str) -> Error {
-        self.refusal(why).hinted("attach it to a model in Open WebUI, or try it in `owui-watch sandbox`")
+    fn not_attached(why: &str) -> Obstacle {
+        impossible(why).hinted("attach it to a model in Open WebUI, or try it in `owui-watch sandbox`")
     }
 }
 

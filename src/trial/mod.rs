@@ -1,44 +1,24 @@
-//! Runs a plugin once on the server, as a user would: `try`. Nothing on the server is changed for it, and no chat is saved.
+//! Runs a plugin once on the server, as a user would. Nothing on the server is changed for it, and no chat is saved. The
+//! command `try` and the watch do so.
+#![expect(clippy::disallowed_methods, reason = "takes the time of an answer")]
 
 mod filter;
 mod models;
+mod wish;
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use super::server::{Server, text};
-use super::target::{Files, Target};
-use super::{CommandContext, failed};
-use crate::client::{ChatAnswer, HIDDEN, Trial, TrialEnd};
-use crate::engine::Code;
-use crate::error::Error;
-use crate::notice::{Level, Notice, Report, Task, TrialResult};
-use crate::plugin::{Digest, normal};
+use crate::client::{ChatAnswer, Client, HIDDEN, Trial, TrialEnd};
+use crate::engine::deploy::Reply;
+use crate::notice::TrialResult;
+use crate::plugin::{Digest, Key, normal};
 use models::{Model, choose, of_pipe};
-
-/// What to try, and how.
-#[derive(Clone, Debug, Default)]
-pub struct Wish {
-    /// The plugin, as the user typed it.
-    pub plugin: String,
-    /// What the user says.
-    pub message: Option<String>,
-    /// The model.
-    pub model: Option<String>,
-    /// The function of a tool to call.
-    pub tool: Option<String>,
-    /// Its arguments, a JSON object.
-    pub arguments: Option<String>,
-    /// How long to wait for each answer.
-    pub within: Duration,
-}
+pub use wish::Wish;
 
 /// A pipe with more models is tried with a named one only.
 const MOST_MODELS: usize = 10;
-
-/// The default message.
-const HELLO: &str = "hello";
 
 /// The ids of a chat that no version of the server saves.
 const CHAT: &str = "local:owui-watch";
@@ -52,92 +32,156 @@ const SAYS_THAT_A_STREAM_FAILED: (u32, u32) = (0, 11);
 /// Before 0.11 the text of an exception passes for a tool's result.
 const MARKS_ERRORS_OF_TOOLS: (u32, u32) = (0, 11);
 
+/// A plugin on its server.
+#[derive(Clone, Copy)]
+pub struct OnTrial<'a> {
+    /// The server.
+    pub client: &'a Client,
+    /// The server's version: major and minor, as far as they are numbers.
+    pub version: (u32, u32),
+    /// The plugin.
+    pub key: &'a Key,
+    /// The text to try; `None` for any that the server has.
+    pub digest: Option<Digest>,
+}
+
+/// One call of the plugin.
+pub struct Attempt {
+    /// What was called.
+    pub called: String,
+    /// The model that took part.
+    pub model: String,
+    /// How long it took.
+    pub took: Duration,
+    /// How it ended.
+    pub result: TrialResult,
+}
+
+/// Why a plugin was not tried.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Obstacle {
+    /// Its kind.
+    pub kind: ObstacleKind,
+    /// In words.
+    pub why: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// What kind of obstacle keeps a plugin from being tried.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ObstacleKind {
+    /// The function is switched off.
+    Off,
+    /// The server has another text.
+    OtherText,
+    /// The server, as it is, cannot try it.
+    Impossible,
+    /// The wish does not fit the plugin or the server.
+    Wish,
+    /// The server is away, or denied access.
+    NoServer(Box<Reply>),
+}
+
+impl Obstacle {
+    fn new(kind: ObstacleKind, why: impl Into<String>) -> Self {
+        Self { kind, why: why.into(), hint: None }
+    }
+
+    fn hinted(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+
+    /// The server did not answer as it should.
+    #[must_use]
+    pub fn no_server(reply: Reply) -> Self {
+        Self::new(ObstacleKind::NoServer(Box::new(reply)), "the server is away or denied access")
+    }
+}
+
+/// A version of Open WebUI: major and minor, as far as they are numbers.
+#[must_use]
+pub fn version(text: &str) -> (u32, u32) {
+    let mut numbers = text.split('.').map(|part| part.parse().unwrap_or_default());
+    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
+}
+
+/// Runs a plugin once: a pipe with each of its models.
+///
+/// # Errors
+///
+/// The plugin cannot be tried on this server, or the server is away.
+pub async fn run(plugin: OnTrial<'_>, wish: &Wish) -> Result<Vec<Attempt>, Obstacle> {
+    let mut trying = Trying { plugin, wish, row: Value::Null, models: Vec::new() };
+    trying.row = trying.json_of(Trial::Row(plugin.key.clone())).await?;
+    trying.models = trying.read_models(false).await?;
+    let mut attempts = trying.attempts().await?;
+    for attempt in &mut attempts {
+        wish.judge(attempt);
+    }
+    Ok(attempts)
+}
+
 /// A plugin under trial.
 struct Trying<'a> {
-    context: &'a CommandContext,
-    server: Server<'a>,
+    plugin: OnTrial<'a>,
     wish: &'a Wish,
-    target: Target,
     /// The server's row of it.
     row: Value,
     models: Vec<Model>,
 }
 
-/// One call of the plugin.
-struct Attempt {
-    called: String,
-    model: String,
-    took: Duration,
-    result: TrialResult,
-}
-
-/// Runs a plugin once on the server, and shows the answer.
-///
-/// # Errors
-///
-/// The words name no plugin, the plugin cannot be tried on this server, or the server is away.
-pub async fn try_out(context: &CommandContext, wish: &Wish) -> Result<Code, Error> {
-    let files = Files::read(&context.config)?;
-    let server = Server::connect(context).await?;
-    let target = files.select_one(&context.spelled(&wish.plugin), context, Some(server)).await?;
-    let Some(stored) = server.row(&target.key).await? else {
-        context.screen.aside(&Notice::report(target.subject(), Report::NotOnServer { level: Level::Error }));
-        return Ok(Code::NotDeployed);
-    };
-    if let Some(local) = &target.local
-        && Digest::of_text(&normal::normal(text(&target.key, &stored)?)) != local.digest
-    {
-        context.screen.aside(&Notice::report(target.subject(), Report::OtherText));
-    }
-    let row = json_of(server.trial(Trial::Row(target.key.clone()), wish.within).await?)?;
-    let models = models::read(server, wish.within, false).await?;
-    let mut trying = Trying { context, server, wish, target, row, models };
-    match trying.attempts().await {
-        Ok(attempts) => Ok(trying.report(attempts)),
-        Err(refusal) if refusal.code() == Code::NotDeployed => {
-            context.screen.aside(&failed(trying.target.subject(), Task::Try, &refusal));
-            Ok(Code::NotDeployed)
-        }
-        Err(refusal) => Err(refusal),
-    }
-}
-
 impl Trying<'_> {
-    async fn attempts(&mut self) -> Result<Vec<Attempt>, Error> {
+    async fn attempts(&mut self) -> Result<Vec<Attempt>, Obstacle> {
+        if let (Some(digest), Some(stored)) = (self.plugin.digest, self.row.get("content").and_then(Value::as_str))
+            && Digest::of_text(&normal::normal(stored)) != digest
+        {
+            return Err(Obstacle::new(ObstacleKind::OtherText, "the server has another text by now"));
+        }
         if self.row.get("is_active") == Some(&Value::Bool(false)) {
-            return Err(self
-                .refusal("it is switched off on the server")
+            return Err(Obstacle::new(ObstacleKind::Off, "it is switched off on the server")
                 .hinted(format!("`owui-watch on {}` switches it on", self.id())));
         }
         let word = self.row.get("type").and_then(Value::as_str).unwrap_or("tool").to_owned();
         if word != "tool" && self.wish.tool.is_some() {
-            return Err(Error::new(format!("--tool is for tools, and {} is none", self.target.key)));
+            let why = format!("{} is for tools, and {} is none", self.wish.setting("tool"), self.plugin.key);
+            return Err(Obstacle::new(ObstacleKind::Wish, why));
         }
         match word.as_str() {
             "pipe" => self.pipe().await,
             "filter" => Ok(vec![self.filter().await?]),
             "action" => Ok(vec![self.action().await?]),
             "tool" => Ok(vec![self.tool().await?]),
-            "event" => Err(self.refusal("events of the server call it, and no user")),
-            other => Err(self.refusal(&format!("the server calls it `{other}`, which owui-watch does not know"))),
+            "event" => Err(impossible("events of the server call it, and no user")),
+            other => Err(impossible(format!("the server calls it `{other}`, which owui-watch does not know"))),
         }
     }
 
-    /// Why it cannot be tried.
-    fn refusal(&self, why: &str) -> Error {
-        let name = match &self.target.local {
-            Some(local) => format!("`{}`", local.path.display()),
-            None => self.target.key.to_string(),
-        };
-        Error::failed(format!("cannot try {name}: {why}"))
-    }
-
     fn message(&self) -> &str {
-        self.wish.message.as_deref().unwrap_or(HELLO)
+        self.wish.message()
     }
 
     fn id(&self) -> &str {
-        self.target.key.id.as_str()
+        self.plugin.key.id.as_str()
+    }
+
+    /// The answer to a request that the plugin has no part in.
+    async fn json_of(&self, trial: Trial) -> Result<Value, Obstacle> {
+        match self.plugin.client.trial(trial, self.wish.within()).await {
+            TrialEnd::Json(value) => Ok(value),
+            TrialEnd::Failed(words) => Err(impossible(words)),
+            TrialEnd::Late => Err(Obstacle::no_server(Reply::Unreachable {
+                cause: "the server did not answer in time".into(),
+                retry_after: None,
+            })),
+            TrialEnd::NoServer(reply) => Err(Obstacle::no_server(*reply)),
+            TrialEnd::Chat(_) => Err(impossible("an answer of another kind")),
+        }
+    }
+
+    /// Asks the server for its models.
+    async fn read_models(&self, refresh: bool) -> Result<Vec<Model>, Obstacle> {
+        Ok(models::listed(&self.json_of(Trial::Models { refresh }).await?))
     }
 
     /// What a browser sends once an answer is complete.
@@ -156,31 +200,33 @@ impl Trying<'_> {
     }
 
     /// Sends a trial, and takes the time.
-    async fn send(&self, trial: Trial) -> Result<(TrialEnd, Duration), Error> {
+    async fn send(&self, trial: Trial) -> Result<(TrialEnd, Duration), Obstacle> {
         let began = Instant::now();
-        let end = self.server.trial(trial, self.wish.within).await?;
-        Ok((end, began.elapsed()))
+        match self.plugin.client.trial(trial, self.wish.within()).await {
+            TrialEnd::NoServer(reply) => Err(Obstacle::no_server(*reply)),
+            end => Ok((end, began.elapsed())),
+        }
     }
 
-    async fn pipe(&mut self) -> Result<Vec<Attempt>, Error> {
+    async fn pipe(&mut self) -> Result<Vec<Attempt>, Obstacle> {
         let mut ids = of_pipe(&self.models, self.id());
         if ids.is_empty() {
-            self.models = models::read(self.server, self.wish.within, true).await?;
+            self.models = self.read_models(true).await?;
             ids = of_pipe(&self.models, self.id());
         }
         if ids.is_empty() {
-            let words = "the server lists no model of it: its `pipes` raised or returned none".to_owned();
+            let words = "the server lists no model of it: its `pipes` raised or returned none";
             return Ok(vec![Attempt {
                 called: "its models".to_owned(),
                 model: String::new(),
                 took: Duration::ZERO,
-                result: TrialResult::Fails { words },
+                result: fails(words),
             }]);
         }
         if let Some(wanted) = &self.wish.model {
             let full = format!("{}.{wanted}", self.id());
             if !ids.iter().any(|id| *id == *wanted || *id == full) {
-                return Err(Error::new(format!("{} has no model `{wanted}`", self.target.key))
+                return Err(wrong_wish(format!("{} has no model `{wanted}`", self.plugin.key))
                     .hinted(format!("it has {}", models::named(ids.iter().map(String::as_str)))));
             }
             ids.retain(|id| *id == *wanted || *id == full);
@@ -188,14 +234,14 @@ impl Trying<'_> {
         // Each may be a paid model.
         if ids.len() > MOST_MODELS {
             let names = models::named(ids.iter().map(String::as_str));
-            return Err(Error::new(format!("{} has {} models, which are too many to try", self.target.key, ids.len()))
-                .hinted(format!("name one with `--model`: {names}")));
+            let why = format!("{} has {} models, which are too many to try", self.plugin.key, ids.len());
+            return Err(wrong_wish(why).hinted(format!("name one with {}: {names}", self.wish.setting("model"))));
         }
         let mut attempts = Vec::new();
         for model in ids {
             let (end, took) = self.send(Trial::Chat(chat(&model, self.message()))).await?;
             let result = self.result(end, |answer| {
-                if !answer.breaks_off || self.server.version >= SAYS_THAT_A_STREAM_FAILED {
+                if !answer.breaks_off || self.plugin.version >= SAYS_THAT_A_STREAM_FAILED {
                     return works(answer.text);
                 }
                 let why = "before 0.9 the server does not tell a whole answer from one that breaks off".to_owned();
@@ -206,10 +252,10 @@ impl Trying<'_> {
         Ok(attempts)
     }
 
-    async fn action(&self) -> Result<Attempt, Error> {
-        let model = choose(&self.models, self.wish.model.as_deref(), |_| true)?.id.clone();
+    async fn action(&self) -> Result<Attempt, Obstacle> {
+        let model = choose(&self.models, self.wish, |_| true)?.id.clone();
         let body = self.answered(&model);
-        let (end, took) = self.send(Trial::Action(self.target.key.id.clone(), body.clone())).await?;
+        let (end, took) = self.send(Trial::Action(self.plugin.key.id.clone(), body.clone())).await?;
         let result = match end {
             TrialEnd::Json(answer) if self.hides_exception(&answer) => fails(HIDDEN),
             TrialEnd::Json(answer) if answer == body => works("the message as it was".to_owned()),
@@ -219,16 +265,19 @@ impl Trying<'_> {
         Ok(Attempt { called: "the action".to_owned(), model, took, result })
     }
 
-    async fn tool(&self) -> Result<Attempt, Error> {
-        let model = choose(&self.models, self.wish.model.as_deref(), |_| true)?;
+    async fn tool(&self) -> Result<Attempt, Obstacle> {
+        let model = choose(&self.models, self.wish, |_| true)?;
         let message = match &self.wish.tool {
+            Some(name) if model.is_sandbox => {
+                self.check_function(name)?;
+                self.wish.call(name)
+            }
+            // The message may make the model call it.
+            Some(_) if self.wish.message.is_some() => self.message().to_owned(),
             Some(name) => {
                 self.check_function(name)?;
-                if !model.is_sandbox {
-                    let why = format!("no route of the server calls `{name}`, and `{}` chooses by itself", model.id);
-                    return Err(self.refusal(&why).hinted("leave out --tool, and ask for it in the message"));
-                }
-                format!("{name} {}", self.wish.arguments.as_deref().unwrap_or_default())
+                let why = format!("no route of the server calls `{name}`, and `{}` chooses by itself", model.id);
+                return Err(impossible(why).hinted(self.wish.without_tool()));
             }
             None => self.message().to_owned(),
         };
@@ -246,7 +295,7 @@ impl Trying<'_> {
             called = format!("tool `{name}`, called by `{model}`");
             match error_in(&result) {
                 Some(words) => fails(&words),
-                None if self.server.version < MARKS_ERRORS_OF_TOOLS => TrialResult::Answered {
+                None if self.plugin.version < MARKS_ERRORS_OF_TOOLS => TrialResult::Answered {
                     answer: result,
                     why: "before 0.11 the server does not tell a result from an exception".to_owned(),
                 },
@@ -257,24 +306,24 @@ impl Trying<'_> {
     }
 
     /// Checks that the tool has this function, where the server lists them.
-    fn check_function(&self, name: &str) -> Result<(), Error> {
+    fn check_function(&self, name: &str) -> Result<(), Obstacle> {
         let Some(specs) = self.row.get("specs").and_then(Value::as_array) else { return Ok(()) };
         let names: Vec<_> = specs.iter().filter_map(|spec| spec.get("name")?.as_str()).collect();
         if names.contains(&name) {
             return Ok(());
         }
-        Err(Error::new(format!("{} has no function `{name}`", self.target.key))
+        Err(wrong_wish(format!("{} has no function `{name}`", self.plugin.key))
             .hinted(format!("it has {}", models::named(names.into_iter()))))
     }
 
     /// Whether this is how an older server answers if the plugin raises.
     fn hides_exception(&self, answer: &Value) -> bool {
-        self.server.version < SAYS_THAT_IT_RAISED && answer.as_object().is_some_and(Map::is_empty)
+        self.plugin.version < SAYS_THAT_IT_RAISED && answer.as_object().is_some_and(Map::is_empty)
     }
 
     /// Whether the end of a stream is missing because a generator raised.
     fn has_failed(&self, answer: &ChatAnswer) -> bool {
-        let version = self.server.version;
+        let version = self.plugin.version;
         let is_marked = version >= SAYS_THAT_IT_RAISED && version < SAYS_THAT_A_STREAM_FAILED;
         answer.breaks_off && (is_marked || answer.text.is_empty())
     }
@@ -288,25 +337,9 @@ impl Trying<'_> {
             }
             TrialEnd::Chat(answer) => judge(answer),
             TrialEnd::Failed(words) => fails(&words),
-            TrialEnd::Late => fails(&format!("no answer within {} s", self.wish.within.as_secs())),
+            TrialEnd::Late => fails(&format!("no answer within {}", self.wish.within_words())),
             TrialEnd::Json(_) | TrialEnd::NoServer(_) => fails("an answer of another kind"),
         }
-    }
-
-    fn report(&self, attempts: Vec<Attempt>) -> Code {
-        let (mut code, screen) = (Code::Fine, self.context.screen);
-        for Attempt { called, model, took, result } in attempts {
-            let below = result.below();
-            let has_failed = matches!(result, TrialResult::Fails { .. });
-            let notice = Notice::report(self.target.subject(), Report::Tried { called, model, took, result });
-            if has_failed {
-                code = Code::NotDeployed;
-                screen.aside(&notice);
-            } else {
-                screen.say_with(&notice, &below);
-            }
-        }
-        code
     }
 }
 
@@ -320,17 +353,15 @@ fn works(answer: String) -> TrialResult {
 }
 
 fn fails(words: &str) -> TrialResult {
-    TrialResult::Fails { words: words.to_owned() }
+    TrialResult::Fails { words: words.to_owned(), answer: None }
 }
 
-/// The answer to a request that the plugin has no part in.
-fn json_of(end: TrialEnd) -> Result<Value, Error> {
-    match end {
-        TrialEnd::Json(value) => Ok(value),
-        TrialEnd::Failed(words) => Err(Error::failed(format!("cannot try it: {words}"))),
-        TrialEnd::Late => Err(Error::no_server("cannot try it: the server did not answer in time")),
-        TrialEnd::Chat(_) | TrialEnd::NoServer(_) => Err(Error::failed("cannot try it: an answer of another kind")),
-    }
+fn impossible(why: impl Into<String>) -> Obstacle {
+    Obstacle::new(ObstacleKind::Impossible, why)
+}
+
+fn wrong_wish(why: impl Into<String>) -> Obstacle {
+    Obstacle::new(ObstacleKind::Wish, why)
 }
 
 /// The name of the function that was called, and its result.

@@ -1,13 +1,8 @@
 //! The server's models, and which of them takes part in a trial.
 
-use std::time::Duration;
-
 use serde_json::Value;
 
-use super::json_of;
-use crate::client::Trial;
-use crate::commands::server::Server;
-use crate::error::Error;
+use super::{Obstacle, Wish, impossible, wrong_wish};
 
 /// How many models a message names.
 const MOST_NAMED: usize = 5;
@@ -37,11 +32,10 @@ impl Model {
     }
 }
 
-/// Asks the server for its models.
-pub(super) async fn read(server: Server<'_>, within: Duration, refresh: bool) -> Result<Vec<Model>, Error> {
-    let listed = json_of(server.trial(Trial::Models { refresh }, within).await?)?;
-    let models = listed.get("data").and_then(Value::as_array).into_iter().flatten();
-    Ok(models.filter_map(Model::of).collect())
+/// The models in the server's answer.
+pub(super) fn listed(answer: &Value) -> Vec<Model> {
+    let models = answer.get("data").and_then(Value::as_array).into_iter().flatten();
+    models.filter_map(Model::of).collect()
 }
 
 /// The ids of a pipe's models: its own, or one for each of a manifold's.
@@ -53,25 +47,25 @@ pub(super) fn of_pipe(models: &[Model], pipe: &str) -> Vec<String> {
 /// The model that the user named; else the sandbox's, else the only one that fits.
 pub(super) fn choose<'m>(
     models: &'m [Model],
-    wanted: Option<&str>,
+    wish: &Wish,
     fits: impl Fn(&Model) -> bool,
-) -> Result<&'m Model, Error> {
+) -> Result<&'m Model, Obstacle> {
     let ids = || named(models.iter().map(|model| model.id.as_str()));
-    if let Some(wanted) = wanted {
-        return models.iter().find(|model| model.id == wanted).ok_or_else(|| {
-            let error = Error::new(format!("the server has no model `{wanted}`"));
+    if let Some(wanted) = &wish.model {
+        return models.iter().find(|model| model.id == *wanted).ok_or_else(|| {
+            let error = wrong_wish(format!("the server has no model `{wanted}`"));
             if models.is_empty() { error } else { error.hinted(format!("it has {}", ids())) }
         });
     }
     let fitting: Vec<_> = models.iter().filter(|model| fits(model)).collect();
     match fitting.as_slice() {
-        [] => Err(Error::failed("cannot try it: the server has no model that it could be tried with")
+        [] => Err(impossible("the server has no model that it could be tried with")
             .hinted("connect a model in Open WebUI, or try it in `owui-watch sandbox`")),
         [only] => Ok(only),
         _ => fitting.iter().find(|model| model.is_sandbox).copied().ok_or_else(|| {
             let names = named(fitting.iter().map(|model| model.id.as_str()));
-            Error::new("cannot try it: it takes a model, and the server has several")
-                .hinted(format!("name one with `--model`: {names}"))
+            wrong_wish("it takes a model, and the server has several")
+                .hinted(format!("name one with {}: {names}", wish.setting("model")))
         }),
     }
 }
@@ -89,6 +83,7 @@ pub(super) fn named<'n>(names: impl Iterator<Item = &'n str>) -> String {
 mod tests {
     use serde_json::json;
 
+    use super::super::ObstacleKind;
     use super::*;
 
     fn model(id: &str) -> Model {
@@ -107,14 +102,17 @@ mod tests {
     #[test]
     fn the_model_is_named_or_the_sandboxs_or_the_only_one() {
         let echo = Model { is_sandbox: true, ..model("echo") };
-        let chosen = |models: &[Model], wanted| choose(models, wanted, |_| true).map(|model| model.id.clone());
+        let chosen = |models: &[Model], wanted: Option<&str>| {
+            let wish = Wish { model: wanted.map(str::to_owned), ..Wish::default() };
+            choose(models, &wish, |_| true).map(|model| model.id.clone())
+        };
         assert_eq!(chosen(&[model("a")], None), Ok("a".to_owned()));
         assert_eq!(chosen(&[model("a"), echo.clone()], None), Ok("echo".to_owned()));
         assert_eq!(chosen(&[model("a"), echo], Some("a")), Ok("a".to_owned()));
         let several = chosen(&["a", "b", "c", "d", "e", "f", "g"].map(model), None).unwrap_err();
-        assert_eq!(several.hint(), Some("name one with `--model`: `a`, `b`, `c`, `d`, `e` and 2 more"));
-        assert_eq!(chosen(&[model("a")], Some("b")).unwrap_err().hint(), Some("it has `a`"));
-        assert_eq!(chosen(&[], None).unwrap_err().code(), crate::engine::Code::NotDeployed);
+        assert_eq!(several.hint.unwrap(), "name one with `--model`: `a`, `b`, `c`, `d`, `e` and 2 more");
+        assert_eq!(chosen(&[model("a")], Some("b")).unwrap_err().hint.unwrap(), "it has `a`");
+        assert_eq!(chosen(&[], None).unwrap_err().kind, ObstacleKind::Impossible);
     }
 
     #[test]

@@ -1,0 +1,70 @@
+//! Runs a plugin once on the server, and shows the answer: `try`.
+
+use super::server::{Server, text};
+use super::target::{Files, Target};
+use super::{CommandContext, failed};
+use crate::engine::Code;
+use crate::error::Error;
+use crate::notice::{Level, Notice, Report, Task, TrialResult};
+use crate::plugin::{Digest, normal};
+use crate::trial::{self, Attempt, Obstacle, ObstacleKind, OnTrial, Wish};
+
+/// Runs a plugin once on the server, and shows the answer. `wish` has what the flags say; the plugin's table in
+/// `watch.toml` has the rest.
+///
+/// # Errors
+///
+/// The words name no plugin, the plugin cannot be tried on this server, or the server is away.
+pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Result<Code, Error> {
+    let files = Files::read(&context.config)?;
+    let server = Server::connect(context).await?;
+    let target = files.select_one(&context.spelled(plugin), context, Some(server)).await?;
+    let Some(stored) = server.row(&target.key).await? else {
+        context.screen.aside(&Notice::report(target.subject(), Report::NotOnServer { level: Level::Error }));
+        return Ok(Code::NotDeployed);
+    };
+    if let Some(local) = &target.local
+        && Digest::of_text(&normal::normal(text(&target.key, &stored)?)) != local.digest
+    {
+        context.screen.aside(&Notice::report(target.subject(), Report::OtherText));
+    }
+    let table = target.local.as_ref().and_then(|local| context.config.trials.get(&*local.path));
+    let wish = match table {
+        Some(table) => wish.or_of(table),
+        None => wish,
+    };
+    let plugin = OnTrial { client: &context.client, version: server.version, key: &target.key, digest: None };
+    match trial::run(plugin, &wish).await {
+        Ok(attempts) => Ok(report(context, &target, attempts)),
+        Err(Obstacle { kind: ObstacleKind::NoServer(reply), .. }) => Err(server.refusal(*reply)),
+        Err(Obstacle { kind, why, hint }) => {
+            let name = match &target.local {
+                Some(local) => format!("`{}`", local.path.display()),
+                None => target.key.to_string(),
+            };
+            let message = format!("cannot try {name}: {why}");
+            if kind == ObstacleKind::Wish && !wish.is_of_table {
+                return Err(Error::new(message).hinted_if(hint));
+            }
+            let error = Error::failed(message).hinted_if(hint);
+            context.screen.aside(&failed(target.subject(), Task::Try, &error));
+            Ok(Code::NotDeployed)
+        }
+    }
+}
+
+fn report(context: &CommandContext, target: &Target, attempts: Vec<Attempt>) -> Code {
+    let (mut code, screen) = (Code::Fine, context.screen);
+    for Attempt { called, model, took, result } in attempts {
+        let below = result.below();
+        let has_failed = matches!(result, TrialResult::Fails { .. });
+        let notice = Notice::report(target.subject(), Report::Tried { called, model, took, result });
+        if has_failed {
+            code = Code::NotDeployed;
+            screen.aside_with(&notice, &below);
+        } else {
+            screen.say_with(&notice, &below);
+        }
+    }
+    code
+}

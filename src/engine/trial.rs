@@ -1,0 +1,233 @@
+//! Trials after deploys: which plugins are tried, and when.
+//!
+//! A trial never delays a deploy: it starts when nothing is sent or waits, and no deploy waits for it. It ends when its text is
+//! no longer that of the file. Each text is tried once; one that failed, or whose trial was cut short, is tried again when
+//! it is found unchanged.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+
+use super::files::Owner;
+use super::{Code, Effect, Engine, Ticket};
+use crate::notice::{Notice, NoticeKind, Subject, Tried, Untried};
+use crate::plugin::python::acts_outside;
+use crate::plugin::{Digest, Entry, Key, Plugin};
+
+/// How many trials run at once: a plugin that sleeps may hold up the whole server.
+const AT_ONCE: usize = 2;
+
+/// Which plugins are tried after a deploy.
+#[derive(Clone, Debug, Default)]
+pub struct TrialPolicy {
+    /// The files with a table.
+    pub tables: BTreeSet<PathBuf>,
+    /// Whether a plugin without a table is tried with a plain message, if it cannot act outside the chat.
+    pub plain: bool,
+}
+
+/// How a trial ended.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TrialOutcome {
+    /// The plugin was called.
+    Tried(Box<Tried>),
+    /// It was not.
+    Not(Untried),
+}
+
+/// The trials on one server.
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    /// The deployed texts that are not known to work.
+    open: BTreeMap<Key, Open>,
+    running: BTreeMap<Ticket, Key>,
+    /// Plugins whose lasting obstacle was told.
+    told: BTreeSet<Key>,
+    /// Plugins that failed, or could not be tried as asked for.
+    failed: BTreeSet<Key>,
+}
+
+/// A deployed text.
+#[derive(Debug)]
+struct Open {
+    about: Subject,
+    digest: Digest,
+    /// Why a plain message does not do.
+    obstacle: Option<Untried>,
+    state: State,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    Due,
+    Running,
+    /// It failed, was cut short, or could not be tried.
+    Ended,
+}
+
+impl Trials {
+    /// Whether any trial runs or is due.
+    fn is_busy(&self) -> bool {
+        !self.running.is_empty() || self.open.values().any(|open| open.state == State::Due)
+    }
+
+    /// The state for the next engine, which looks at every text again.
+    pub(super) fn hand_over(mut self) -> Self {
+        self.open.values_mut().for_each(|open| open.state = State::Ended);
+        Self { running: BTreeMap::new(), ..self }
+    }
+}
+
+/// Why a plain message does not do for a plugin without a table.
+fn obstacle(plugin: &Plugin) -> Option<Untried> {
+    match plugin.entry {
+        Entry::Pipe | Entry::Filter | Entry::Action => acts_outside(&plugin.text).map(|by| Untried::ActsOutside { by }),
+        Entry::Event => Some(Untried::Event),
+        Entry::Tools => Some(Untried::NoFunction),
+    }
+}
+
+impl Engine {
+    /// Has a plugin tried that was just deployed. `active`: whether it is on.
+    pub(super) fn try_deployed(&mut self, plugin: &Plugin, active: Option<bool>) {
+        let Some(policy) = &self.policy.trials else { return };
+        let obstacle = if policy.plain { obstacle(plugin) } else { None };
+        let open = Open { about: Subject::from(plugin), digest: plugin.digest, obstacle, state: State::Ended };
+        self.end_trial(&plugin.key);
+        self.site.trials.open.insert(plugin.key.clone(), open);
+        self.consider_trial(plugin, active);
+    }
+
+    /// Has a plugin tried again that was found unchanged, if its text is not known to work. A single pass tries each that has
+    /// a table: its exit code tells whether they work.
+    pub(super) fn try_unchanged(&mut self, plugin: &Plugin, active: Option<bool>) {
+        let Some(policy) = &self.policy.trials else { return };
+        let is_once = self.policy.once.is_some() && policy.tables.contains(&*plugin.path);
+        let open = self.site.trials.open.get(&plugin.key).filter(|open| open.digest == plugin.digest);
+        match open.map(|open| open.state) {
+            Some(State::Ended) => self.consider_trial(plugin, active),
+            None if is_once => self.try_deployed(plugin, active),
+            Some(State::Due | State::Running) | None => {}
+        }
+    }
+
+    /// Makes a trial due, or says why there is none.
+    fn consider_trial(&mut self, plugin: &Plugin, active: Option<bool>) {
+        let (Some(policy), Some(open)) = (&self.policy.trials, self.site.trials.open.get_mut(&plugin.key)) else {
+            return;
+        };
+        open.about = Subject::from(plugin);
+        let has_table = policy.tables.contains(&*plugin.path);
+        if !has_table && !policy.plain {
+            return;
+        }
+        let obstacle =
+            if active == Some(false) { Some(Untried::Off) } else { open.obstacle.clone().filter(|_| !has_table) };
+        match obstacle {
+            Some(why) => self.tell_untried(&plugin.key, why),
+            None => open.state = State::Due,
+        }
+    }
+
+    /// Says why a plugin is not tried; once, if that is the same for each of its texts.
+    fn tell_untried(&mut self, key: &Key, why: Untried) {
+        let Some(open) = self.site.trials.open.get(key) else { return };
+        let (about, asked_for) = (open.about.clone(), self.has_table(&open.about));
+        if asked_for && why.is_failure() {
+            self.site.trials.failed.insert(key.clone());
+        }
+        let is_new = !why.is_lasting() || self.site.trials.told.insert(key.clone());
+        if is_new {
+            self.tell(Notice { about, what: NoticeKind::NotTried { why, asked_for } });
+        }
+    }
+
+    fn has_table(&self, about: &Subject) -> bool {
+        let tables = self.policy.trials.as_ref().map(|policy| &policy.tables);
+        tables.zip(about.path.as_ref()).is_some_and(|(tables, path)| tables.contains(&**path))
+    }
+
+    /// Takes the result of a trial. One of a text that the file no longer has is not told.
+    pub(super) fn on_tried(&mut self, ticket: Ticket, outcome: TrialOutcome) {
+        let Some(key) = self.site.trials.running.remove(&ticket) else { return };
+        let Some(open) = self.site.trials.open.get_mut(&key) else { return };
+        open.state = State::Ended;
+        let (about, digest) = (open.about.clone(), open.digest);
+        if !self.is_current(&key, digest) {
+            return;
+        }
+        match outcome {
+            TrialOutcome::Tried(tried) => {
+                let trials = &mut self.site.trials;
+                trials.told.remove(&key);
+                if tried.has_failed() {
+                    trials.failed.insert(key);
+                } else {
+                    trials.failed.remove(&key);
+                    trials.open.remove(&key);
+                }
+                self.tell(Notice { about, what: NoticeKind::Tried(tried) });
+            }
+            TrialOutcome::Not(why) => self.tell_untried(&key, why),
+        }
+    }
+
+    /// Ends the trials of outdated texts, and starts those whose turn it is.
+    pub(super) fn pump_trials(&mut self) {
+        let trials = &self.site.trials;
+        if !trials.is_busy() || self.ending.is_some() {
+            return;
+        }
+        let is_outdated =
+            |(key, open): &(&Key, &Open)| open.state != State::Ended && !self.is_current(key, open.digest);
+        let outdated: Vec<_> = trials.open.iter().filter(is_outdated).map(|(key, _)| key.clone()).collect();
+        for key in outdated {
+            self.end_trial(&key);
+        }
+        let lanes = &self.site.lanes;
+        if !self.site.is_open() || self.tree.scanning || lanes.n_in_flight() + lanes.n_waiting() > 0 {
+            return;
+        }
+        while self.site.trials.running.len() < AT_ONCE {
+            let due = self.site.trials.open.iter().find(|(_, open)| open.state == State::Due);
+            let Some((key, about)) = due.map(|(key, open)| (key.clone(), open.about.clone())) else { return };
+            let ticket = self.ticket();
+            if let Some(open) = self.site.trials.open.get_mut(&key) {
+                open.state = State::Running;
+            }
+            self.site.trials.running.insert(ticket, key);
+            self.effects.push(Effect::Try(ticket, Box::new(about)));
+        }
+    }
+
+    /// Whether the file has this text, as far as is known.
+    fn is_current(&self, key: &Key, digest: Digest) -> bool {
+        matches!(self.tree.present_owner(key), Owner::One(plugin) if plugin.digest == digest)
+    }
+
+    /// Ends a plugin's trial without a result.
+    fn end_trial(&mut self, key: &Key) {
+        let trials = &mut self.site.trials;
+        if let Some(open) = trials.open.get_mut(key) {
+            open.state = State::Ended;
+        }
+        let ticket = trials.running.iter().find(|(_, running)| *running == key).map(|(ticket, _)| *ticket);
+        if let Some(ticket) = ticket {
+            trials.running.remove(&ticket);
+            self.effects.push(Effect::EndTrial(ticket));
+        }
+    }
+
+    /// The exit code of a single pass whose deploys ended with this one; `None` while trials are to come.
+    pub(super) fn code_after_trials(&self, code: Code) -> Option<Code> {
+        let trials = &self.site.trials;
+        // Without the server, what is due stays due.
+        let waits = !trials.running.is_empty() || (self.site.is_open() && trials.is_busy());
+        let has_failed = trials.is_busy() || !trials.failed.is_empty();
+        (!waits).then_some(if code == Code::Fine && has_failed { Code::NotDeployed } else { code })
+    }
+
+    /// Whether a single pass that is stopped now leaves trials undone, or some failed.
+    pub(super) fn lacks_trials(&self) -> bool {
+        self.site.trials.is_busy() || !self.site.trials.failed.is_empty()
+    }
+}

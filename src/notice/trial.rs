@@ -1,0 +1,186 @@
+//! The facts of a trial after a deploy.
+
+use std::time::Duration;
+
+use super::TrialResult;
+use super::format::{excerpt, quoted};
+
+/// How many characters of an answer `--json` has.
+const MOST_CHARACTERS: usize = 4000;
+
+/// How a trial after a deploy ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tried {
+    /// What was asked of the plugin.
+    pub asked: String,
+    /// The model that took part, or the pipe's.
+    pub model: String,
+    /// How many models of a pipe were tried.
+    pub models: usize,
+    /// How long all of it took.
+    pub took: Duration,
+    /// Of several models, the result of the first that failed.
+    pub result: TrialResult,
+}
+
+/// Why a plugin was not tried after its deploy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Untried {
+    /// The function is switched off.
+    Off,
+    /// Somebody else deployed another text meanwhile.
+    OtherText,
+    /// It has no table, and could do more than answer.
+    ActsOutside {
+        /// What in its text says so.
+        by: String,
+    },
+    /// It is a tool, and no table says which function to call.
+    NoFunction,
+    /// No user calls an event.
+    Event,
+    /// The server as it is, or the table, does not allow it.
+    Impossible {
+        /// Why.
+        why: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
+    /// The server is away, or denied access.
+    NoServer {
+        /// Why.
+        why: String,
+    },
+}
+
+impl Tried {
+    /// Whether the plugin failed.
+    #[must_use]
+    pub fn has_failed(&self) -> bool {
+        matches!(self.result, TrialResult::Fails { .. })
+    }
+
+    /// Whether the server does not tell an answer from an exception.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        matches!(self.result, TrialResult::Answered { .. })
+    }
+
+    /// What happened, in one line; of a failure, without the reason.
+    pub(super) fn headline(&self) -> String {
+        let asked = quoted(&self.asked);
+        let with = match self.models {
+            0 | 1 => String::new(),
+            _ if self.has_failed() => format!(" with `{}`", self.model),
+            models => format!(" with {models} models"),
+        };
+        match &self.result {
+            TrialResult::Works { answer, diff } => {
+                let diff = diff.as_deref().map(changed_lines);
+                let shown = answer.as_deref().map(quoted).into_iter().chain(diff).collect::<Vec<_>>().join(", ");
+                format!("works{with}: {asked} → {shown}")
+            }
+            TrialResult::Answered { answer, why } => format!("answered{with}: {asked} → {}; {why}", quoted(answer)),
+            TrialResult::Fails { .. } => format!("fails{with} on {asked}"),
+        }
+    }
+
+    /// Why it failed.
+    pub(super) fn failure(&self) -> Option<String> {
+        let TrialResult::Fails { words, answer } = &self.result else { return None };
+        let answer = answer.as_deref().map_or_else(String::new, |answer| format!(": {}", quoted(answer)));
+        Some(format!("{}{answer}", excerpt(words)))
+    }
+
+    /// The fields of `--json` beside the duration.
+    pub(super) fn fields(&self) -> Vec<(&'static str, Option<String>)> {
+        let cut = |text: &String| text.chars().take(MOST_CHARACTERS).collect();
+        let (words, answer, diff) = match &self.result {
+            TrialResult::Works { answer, diff } => (None, answer.as_ref(), diff.as_ref()),
+            TrialResult::Answered { answer, .. } => (None, Some(answer), None),
+            TrialResult::Fails { words, answer } => (Some(words), answer.as_ref(), None),
+        };
+        let model = Some(self.model.clone()).filter(|model| !model.is_empty());
+        vec![("model", model), ("words", words.map(cut)), ("answer", answer.map(cut)), ("diff", diff.map(cut))]
+    }
+}
+
+impl Untried {
+    /// The stable word for it: `reason` in `--json`.
+    #[must_use]
+    pub fn word(&self) -> &'static str {
+        match self {
+            Untried::Off => "off",
+            Untried::OtherText => "other_text",
+            Untried::ActsOutside { .. } => "acts_outside",
+            Untried::NoFunction => "no_function",
+            Untried::Event => "event",
+            Untried::Impossible { .. } => "impossible",
+            Untried::NoServer { .. } => "no_server",
+        }
+    }
+
+    /// Whether it is the same for each text, and told once.
+    #[must_use]
+    pub fn is_lasting(&self) -> bool {
+        matches!(self, Untried::Off | Untried::ActsOutside { .. } | Untried::NoFunction | Untried::Event)
+    }
+
+    /// Whether a trial that the user asked for counts as failed.
+    #[must_use]
+    pub fn is_failure(&self) -> bool {
+        match self {
+            Untried::Impossible { .. } | Untried::NoServer { .. } | Untried::OtherText => true,
+            Untried::Off | Untried::ActsOutside { .. } | Untried::NoFunction | Untried::Event => false,
+        }
+    }
+
+    pub(super) fn sentence(&self) -> String {
+        match self {
+            Untried::Off => "not tried: it is switched off".to_owned(),
+            Untried::OtherText => "not tried: the server has another text by now".to_owned(),
+            Untried::ActsOutside { by } => format!("not tried: it may act outside the chat (`{by}`)"),
+            Untried::NoFunction => "not tried: nothing says which function to call".to_owned(),
+            Untried::Event => "not tried: events of the server call it, and no user".to_owned(),
+            Untried::Impossible { why, .. } | Untried::NoServer { why } => format!("not tried: {why}"),
+        }
+    }
+
+    pub(super) fn hint(&self, path: &str) -> Option<String> {
+        let table = |keys: &str| Some(format!("`[plugins.\"{path}\".try]` with {keys} in watch.toml tries it"));
+        match self {
+            Untried::Off => Some("`owui-watch on ID` switches it on".to_owned()),
+            Untried::ActsOutside { .. } => table("a `message`"),
+            Untried::NoFunction => table("`tool` and `args`"),
+            Untried::Impossible { hint, .. } => hint.clone(),
+            Untried::OtherText | Untried::Event | Untried::NoServer { .. } => None,
+        }
+    }
+}
+
+/// The lines that a difference adds or removes, in one.
+fn changed_lines(diff: &str) -> String {
+    let is_change =
+        |line: &&str| line.starts_with(['+', '-']) && !line.starts_with("+++ ") && !line.starts_with("--- ");
+    excerpt(&diff.lines().filter(is_change).collect::<Vec<_>>().join(" "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_difference_is_shown_by_its_changes() {
+        let diff = "--- sent\n+++ got\n@@ -1 +1,2 @@\n+system: Be brief.\n user: hello\n-assistant: a\n+assistant: b\n";
+        assert_eq!(changed_lines(diff), "+system: Be brief. -assistant: a +assistant: b");
+    }
+
+    #[test]
+    fn what_json_has_of_an_answer_is_bounded() {
+        let result = TrialResult::Works { answer: Some("ä".repeat(5000)), diff: None };
+        let tried = Tried { asked: String::new(), model: String::new(), models: 1, took: Duration::ZERO, result };
+        let fields = tried.fields();
+        assert_eq!(fields[2].1.as_ref().unwrap().chars().count(), MOST_CHARACTERS);
+        assert_eq!(fields[0].1, None);
+    }
+}
