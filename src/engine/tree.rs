@@ -235,6 +235,9 @@ impl Engine {
         let pending = self.tree.pending.remove(&path);
         let since = pending.map_or(now.at, |pending| pending.since);
         let waited_enough = now.at >= since + HOLD;
+        if pending.is_some_and(|pending| pending.held == Held::Incomplete) && loaded != Loaded::Unsettled {
+            self.restart_removals(now);
+        }
         let loaded = match loaded {
             // A watch can wait; a single pass must end.
             Loaded::Unsettled if self.policy.once.is_some() && now.at >= since + ONCE_HOLD => {
