@@ -1101,3 +1101,24 @@ fn a_function_that_a_disabled_server_did_not_list_stays_off() {
          1000 slow c empty c4 449",
     );
 }
+
+#[test]
+fn a_text_that_a_scan_finds_in_flight_is_sent_again_after_a_crash() {
+    replay(
+        "seed 110924472 0.6.43 jobs 3
+         0 write a a1~
+         0 start
+         1469 swap a empty
+         10000 write a a1
+         0 swap t t2
+         0 swap a a3
+         877 slow a a5? a4 58
+         0 write c c6
+         675 write a a7
+         3794 move a t
+         0 hand a a9
+         0 write b b10
+         0 fault crash update 3
+         1920 deaf 367",
+    );
+}
