@@ -1122,3 +1122,18 @@ fn a_text_that_a_scan_finds_in_flight_is_sent_again_after_a_crash() {
          1920 deaf 367",
     );
 }
+
+#[test]
+fn a_text_that_another_file_is_about_to_lose_is_not_sent_after_a_newer_one() {
+    replay(
+        "seed 120006975
+         0 write a a1
+         0 write t t4
+         0 hand t t4
+         100 start
+         53 move t a
+         0 write t t6
+         1000 slow a a9? c8 714
+         0 write t b10",
+    );
+}
