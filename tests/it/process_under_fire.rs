@@ -441,9 +441,10 @@ fn a_half_removed_state_folder_is_completed() {
     let mut version = 1;
     for name in entries {
         let path = format!(".owui-watch/{name}");
-        match project.path(&path).is_dir() {
-            true => project.remove_beside_a_watch(&path),
-            false => fs::remove_file(project.path(&path)).unwrap(),
+        if project.path(&path).is_dir() {
+            project.remove_beside_a_watch(&path);
+        } else {
+            fs::remove_file(project.path(&path)).unwrap();
         }
         version += 1;
         project.write(A, &filter(&version.to_string()));
