@@ -307,6 +307,8 @@ impl Engine {
         let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
         let rolled_back = self.site.rollback(key).map(|rollback| rollback.server);
         let lacking = self.site.pass.as_ref().map(|pass| &pass.holds).filter(|holds| in_pass && holds.lacks(key));
+        // A server whose plugins are disabled lists no function. One that exists must not be taken for our own new one.
+        let switches_on = self.policy.deploy.activate_new && key.kind.has_switch();
         DeployContext {
             ours: record.into_iter().flat_map(Record::ours).chain(rolled_back).collect(),
             unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
@@ -319,7 +321,9 @@ impl Engine {
             },
             refused: self.site.refused_before(plugin).filter(|_| why != Why::Forced),
             explains_updates: self.site.version.as_deref().is_some_and(explains_updates),
-            unlisted: record.is_none() && lacking.is_some() && !self.site.is_asked_ahead(key),
+            unlisted: record.is_none()
+                && lacking.is_some_and(|holds| !switches_on || holds.lists(key.kind))
+                && !self.site.is_asked_ahead(key),
         }
     }
 

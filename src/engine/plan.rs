@@ -177,13 +177,15 @@ impl<'a> Situation<'a> {
 /// Decides about one plugin.
 pub fn decide(situation: &Situation) -> Decision {
     let decision = match situation.in_flight {
-        Some(digest) if digest == situation.local => return Decision::InFlight,
+        Some(digest) if digest == situation.local => Decision::InFlight,
         Some(_) => Decision::Deploy(Why::Edited),
         None => decide_idle(situation),
     };
     let needs_text = match decision {
         // The words may be about a line of it.
         Decision::Deploy(_) | Decision::RefusedBefore { .. } => true,
+        // It may have to be sent again.
+        Decision::InFlight => true,
         // A text that is new to the ledger is archived.
         Decision::Unchanged => situation.in_pass() && situation.record.and_then(Record::held) != Some(situation.local),
         _ => false,
@@ -397,7 +399,9 @@ mod tests {
         };
         let without = Situation { has_text: false, ..plain };
         assert_eq!(decide(&without) == Decision::ReadText, is_read);
-        assert_eq!(decide(&Situation { in_flight: Some(digest("old")), ..without }), Decision::ReadText);
+        for in_flight in ["old", "new"] {
+            assert_eq!(decide(&Situation { in_flight: Some(digest(in_flight)), ..without }), Decision::ReadText);
+        }
         for (access, reason) in CLOSED {
             let expected = match expected {
                 Decision::Deploy(_) => Decision::Wait(reason),

@@ -47,7 +47,7 @@ pub(super) enum Outcome {
     Deleted { kept: PathBuf },
     /// It was left as it is.
     Kept(KeepReason),
-    /// It was left as it is: a file that is broken may be the same plugin.
+    /// It was left as it is: another file may be the same plugin.
     Unclear,
     /// The copy of its text could not be written, so it was left as it is.
     NotSaved { words: String },
@@ -194,6 +194,14 @@ impl Engine {
         }
     }
 
+    /// A file was incomplete until now. It may have been the missing plugin meanwhile, so the wait starts again.
+    pub(super) fn restart_removals(&mut self, now: Now) {
+        let due = now.at + self.policy.gone_after;
+        for removal in self.site.lanes.values_mut().filter_map(|lane| lane.removal.as_mut()) {
+            removal.due = removal.due.max(Some(due));
+        }
+    }
+
     /// Takes a second look at a missing file. If more than the file is gone, the user did not mean to remove this
     /// plugin, and it is kept.
     pub(super) fn on_presence(&mut self, path: &Path, presence: FilePresence, now: Now) {
@@ -261,12 +269,14 @@ impl Engine {
     /// Ends a removal that has changed nothing yet if the plugin is back, or may be.
     pub(super) fn kept_meanwhile(&self, key: &Key) -> Option<deploy::Step<Ended>> {
         let Conversation::Remove(plugin, removal) = &self.site.lanes.in_flight(key)?.conversation else { return None };
+        let waits_again = self.site.lanes.get(key)?.removal.as_ref().is_some_and(|removal| removal.due.is_some());
         let kept = match self.tree.files.owner(key) {
             _ if removal.has_begun() => return None,
             Owner::One(_) | Owner::Conflict(_) => Outcome::Kept(KeepReason::Back),
             // A scan that is under way may find it.
             Owner::None
-                if self.tree.scanning
+                if waits_again
+                    || self.tree.scanning
                     || self.tree.files.get(&plugin.path).is_some()
                     || self.tree.has_broken_files() =>
             {
@@ -298,10 +308,10 @@ impl Engine {
                 }
                 Some(NoticeKind::Spared { why })
             }
-            // Check it again at once.
+            // Check it again, at once unless the wait has started again.
             Outcome::Unclear => {
                 if let Some(removal) = self.site.removal_mut(key) {
-                    removal.due = Some(now.at);
+                    removal.due.get_or_insert(now.at);
                 }
                 return;
             }

@@ -107,6 +107,11 @@ impl ServerListing {
         self.rows.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
     }
 
+    /// Whether they list any plugin of this kind.
+    pub(super) fn lists(&self, kind: Kind) -> bool {
+        self.rows.keys().any(|key| key.kind == kind)
+    }
+
     /// Whether there is an overview of its kind that does not list it.
     pub(super) fn lacks(&self, key: &Key) -> bool {
         self.kinds.contains(&key.kind) && !self.rows.contains_key(key) && !self.ended.contains(key)

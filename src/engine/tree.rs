@@ -235,6 +235,9 @@ impl Engine {
         let pending = self.tree.pending.remove(&path);
         let since = pending.map_or(now.at, |pending| pending.since);
         let waited_enough = now.at >= since + HOLD;
+        if pending.is_some_and(|pending| pending.held == Held::Incomplete) && loaded != Loaded::Unsettled {
+            self.restart_removals(now);
+        }
         let loaded = match loaded {
             // A watch can wait; a single pass must end.
             Loaded::Unsettled if self.policy.once.is_some() && now.at >= since + ONCE_HOLD => {
@@ -315,7 +318,7 @@ impl Engine {
             && is.as_ref() != Some(&was.key)
             && self.tree.is_open_question(&was.key)
         {
-            self.consider(&was.key, since, now);
+            self.on_claim_gone(&was.key, since, now);
         }
         if let Some(key) = is {
             if let Some(lane) = self.site.lanes.get_mut(&key) {
@@ -327,6 +330,20 @@ impl Engine {
                 self.tree.rechecked.insert(key.clone(), BTreeSet::from([path]));
             }
             self.consider(&key, since, now);
+        }
+    }
+
+    /// Decides about an id that one file fewer claims. The file that is left may be being written since it was read, so it
+    /// is read again.
+    fn on_claim_gone(&mut self, key: &Key, since: Duration, now: Now) {
+        let was_read = |path| self.tree.rechecked.get(key).is_some_and(|checked| checked.contains(path));
+        match self.tree.present_owner(key) {
+            Owner::One(plugin) if !self.tree.scanning && !was_read(&plugin.path) => {
+                if !self.tree.pending.contains_key(&plugin.path) {
+                    self.reread(Arc::clone(&plugin.path), Pending::new(since, None));
+                }
+            }
+            Owner::None | Owner::One(_) | Owner::Conflict(_) => self.consider(key, since, now),
         }
     }
 

@@ -18,7 +18,7 @@ use owui_watch::engine::ledger::Ledger;
 use owui_watch::plugin::{Digest, Kind};
 use serde_json::json;
 
-use crate::support::command::{Project, Watch, filter, is_whole, names};
+use crate::support::command::{Project, Watch, check, filter, is_whole, names};
 use crate::support::fake_server::{FakeServer, Fault, Version};
 
 const A: &str = "plugins/a.py";
@@ -108,6 +108,8 @@ fn assert_state_is_whole(project: &Project, server: &FakeServer) {
             (name, "json") if name.starts_with("ledger-") => {
                 Ledger::from_json(&read()).unwrap_or_else(|error| panic!("{name}: {error}"));
             }
+            // Each request is taken.
+            ("requests", _) => assert_eq!(name, "bell"),
             (_, "lock") | ("seen.json" | "identity", _) => {}
             (other, _) => panic!("{other} was left there"),
         }
@@ -406,7 +408,7 @@ fn a_lost_logs_folder_is_created_again() {
     let server = FakeServer::start();
     let project = running(&server);
     let mut watch = project.watch();
-    fs::remove_dir_all(project.path(".owui-watch/logs")).unwrap();
+    project.remove_beside_a_watch(".owui-watch/logs");
     project.write(A, &filter("2"));
     watch.wait("updated", Some("a"));
     assert!(watch.stop().success());
@@ -419,11 +421,40 @@ fn a_lost_state_folder_is_created_again() {
     let server = FakeServer::start();
     let project = running(&server);
     let mut watch = project.watch();
-    fs::remove_dir_all(project.path(".owui-watch")).unwrap();
+    project.remove_beside_a_watch(".owui-watch");
     project.write(A, &filter("2"));
     watch.wait("updated", Some("a"));
+    check(&project.run(&["deploy", "a"]), 0);
     assert_eq!(count(&watch, "trouble"), 0);
     assert_all_is_well(&project, &server, &mut watch, "2");
+}
+
+/// Each entry is removed by itself, as by a careless cleanup.
+#[test]
+fn a_half_removed_state_folder_is_completed() {
+    let server = FakeServer::start();
+    let project = running(&server);
+    let mut watch = project.watch();
+    let mut entries = names(&project.path(".owui-watch"));
+    // It takes all others with it.
+    entries.sort_by_key(|name| name == "identity");
+    let mut version = 1;
+    for name in entries {
+        let path = format!(".owui-watch/{name}");
+        if project.path(&path).is_dir() {
+            project.remove_beside_a_watch(&path);
+        } else {
+            fs::remove_file(project.path(&path)).unwrap();
+        }
+        version += 1;
+        project.write(A, &filter(&version.to_string()));
+        watch.wait("updated", Some("a"));
+    }
+    check(&project.run(&["deploy", "a"]), 0);
+    assert_eq!(count(&watch, "trouble"), 0);
+    // What nothing vouched for once the identity was gone.
+    fs::remove_dir_all(project.path(".owui-watch/unusable")).unwrap();
+    assert_all_is_well(&project, &server, &mut watch, &version.to_string());
 }
 
 /// Whatever the umask.

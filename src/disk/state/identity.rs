@@ -99,6 +99,11 @@ pub(super) fn owner(folder: &Path) -> Option<Owner> {
     known(folder).ok().flatten()
 }
 
+/// Whether the folder has an identity, valid or not.
+pub(super) fn is_there(folder: &Path) -> bool {
+    exists(&folder.join(FILE))
+}
+
 /// Whether the folder holds state that does not belong to it.
 pub(super) fn holds_unused_state(folder: &Path) -> io::Result<bool> {
     // Another process may have made an identity meanwhile: it counts.
@@ -138,7 +143,9 @@ pub(super) fn claim(folder: &Path) -> io::Result<(Owner, Option<PathBuf>)> {
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {}
         Err(error) => return Err(error.error),
     }
-    let owner = known(folder)?.ok_or_else(|| io::Error::other("its identity cannot be read back"))?;
+    // Somebody may have deleted it since.
+    let gone = || io::Error::new(ErrorKind::NotFound, "its identity cannot be read back");
+    let owner = known(folder)?.ok_or_else(gone)?;
     Ok((owner, aside))
 }
 

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::Owner;
 use super::trust::{self, Lasting};
-use super::{Folder, NOT_OURS, State, StateError, write_whole};
+use super::{Folder, NOT_OURS, State, StateError, despite_removal, write_whole};
 use crate::engine::ledger::{self, Ledger};
 
 /// A ledger of ten thousand plugins has 4 MiB. We never write a larger one.
@@ -44,7 +44,7 @@ impl Folder {
             let header = Header { format: ledger::FORMAT, state: self.made()?.id };
             write_whole(&path, format!("{}\n{ledger}", serde_json::to_string(&header)?).as_bytes(), Lasting::Synced)
         };
-        save().with_context(|| format!("cannot write `{}`", path.display()))
+        despite_removal(save).with_context(|| format!("cannot write `{}`", path.display()))
     }
 
     /// Appends to the ledger's text, durably. Fails if there is no ledger: it must be written as a whole then.

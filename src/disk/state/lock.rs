@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 
-use super::{Folder, State, StateError, private_file, trust};
+use super::{Folder, State, StateError, despite_removal, identity, private_file, trust};
 use crate::regular_file::Rejection;
 
 /// Another owui-watch.
@@ -49,6 +49,10 @@ impl Folder {
     }
 
     pub(super) fn take_lock(&self, path: &Path) -> Result<File, StateError> {
+        self.locked(self.try_lock(path))
+    }
+
+    fn try_lock(&self, path: &Path) -> anyhow::Result<Result<File, Other>> {
         let locked =
             trust::open(&self.path, path, private_file().read(true).write(true)).and_then(|mut file| {
                 match file.try_lock() {
@@ -64,7 +68,10 @@ impl Folder {
             Some(Rejection::NotRegular) => trust::not_a_file(path),
             Some(Rejection::LargerThan(_)) | None => error,
         });
-        let locked = locked.with_context(|| format!("locking `{}`", path.display()));
+        locked.with_context(|| format!("locking `{}`", path.display()))
+    }
+
+    fn locked(&self, locked: anyhow::Result<Result<File, Other>>) -> Result<File, StateError> {
         locked.map_err(|error| self.cannot_keep(&error))?.map_err(|other| StateError {
             message: format!("{other} deploys from here to this server already"),
             hint: "the other one deploys your saves; --wait waits until it exits, --dry-run runs beside it".to_owned(),
@@ -74,18 +81,24 @@ impl Folder {
 }
 
 impl State {
-    /// Makes sure that the lock still keeps others out: after its file is deleted, a second owui-watch could take another.
-    /// Answers whether it had to be taken anew.
+    /// Makes sure that the lock still keeps others out, and that they know whose folder it is: after its file is deleted, a
+    /// second owui-watch could take another. Answers whether anything had to be made anew.
     pub fn keep_lock(&mut self) -> Result<bool, StateError> {
         let path = self.folder.lock();
+        let is_locked = || is_at(&self.lock, &path);
         // A project that was moved away may come back.
         let project_is_there =
             || std::path::absolute(&self.folder.path).is_ok_and(|path| path.parent().is_some_and(Path::is_dir));
-        if is_at(&self.lock, &path) || !project_is_there() {
+        if (is_locked() && identity::is_there(&self.folder.path)) || !project_is_there() {
             return Ok(false);
         }
-        self.folder.made().map_err(|error| self.folder.cannot_keep(&error))?;
-        self.lock = self.folder.take_lock(&path)?;
+        let locked = despite_removal(|| {
+            self.folder.made()?;
+            if is_locked() { Ok(None) } else { self.folder.try_lock(&path).map(Some) }
+        });
+        if let Some(locked) = locked.transpose() {
+            self.lock = self.folder.locked(locked)?;
+        }
         Ok(true)
     }
 }
@@ -116,7 +129,7 @@ mod tests {
     #[test]
     fn a_lock_whose_file_was_deleted_is_taken_anew() {
         let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("state");
+        let path = folder.path().join(".owui-watch");
         let mut state = State::open(path.clone(), "http://h").unwrap();
         assert!(!state.keep_lock().unwrap());
         fs::remove_file(state.folder.lock()).unwrap();
@@ -124,6 +137,10 @@ mod tests {
         fs::remove_dir_all(&path).unwrap();
         assert!(state.keep_lock().unwrap());
         assert!(State::open(path.clone(), "http://h").is_err(), "it keeps others out again");
+        fs::remove_file(path.join("identity")).unwrap();
+        assert_eq!(state.folder.holder(), None);
+        assert!(state.keep_lock().unwrap() && !state.keep_lock().unwrap());
+        assert!(state.folder.holder().is_some());
         fs::remove_file(state.folder.lock()).unwrap();
         let _second = State::open(path, "http://h").unwrap();
         assert!(state.keep_lock().unwrap_err().other().is_some());

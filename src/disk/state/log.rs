@@ -7,7 +7,7 @@ use std::path::Path;
 use anyhow::Context as _;
 
 use super::trust::{self, Lasting};
-use super::{Folder, private_file};
+use super::{Folder, despite_removal, private_file};
 use crate::plugin::Key;
 use crate::printable;
 
@@ -21,7 +21,8 @@ impl Folder {
     /// Adds a line to a plugin's log.
     pub fn log(&self, key: &Key, line: &str) -> anyhow::Result<()> {
         let path = self.path.join(LOGS).join(format!("{}-{}.log", key.kind.word(), key.id));
-        self.append(&path, &printable::line(line)).with_context(|| format!("writing `{}`", path.display()))
+        let line = printable::line(line);
+        despite_removal(|| self.append(&path, &line)).with_context(|| format!("writing `{}`", path.display()))
     }
 
     fn append(&self, path: &Path, line: &str) -> anyhow::Result<()> {

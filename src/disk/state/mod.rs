@@ -42,6 +42,9 @@ const UNFINISHED: &str = ".owui-watch-";
 /// A file that stays unfinished for this long belongs to a writer that was killed.
 const ABANDONED: Duration = Duration::from_mins(1);
 
+/// How often a write is repeated because its folder was deleted meanwhile.
+const MOST_REMOVALS: usize = 20;
+
 /// Why state is not used.
 const NOT_OURS: &str = "was not written in this folder, or was written by an earlier version";
 
@@ -128,7 +131,7 @@ impl Folder {
             trust::make_folders(folder, lasting)?;
             write_whole(path, bytes, lasting)
         };
-        write().with_context(|| format!("writing `{}`", path.display()))
+        despite_removal(write).with_context(|| format!("writing `{}`", path.display()))
     }
 
     /// Reads a file of the folder, of at most `most` bytes.
@@ -236,6 +239,20 @@ pub(super) fn full(path: &Path) -> Option<PathBuf> {
     std::path::absolute(path).ok().map(|path| paths::without_dots(&path))
 }
 
+/// Repeats a write while somebody deletes the folder: what the write made first may be gone a moment later.
+fn despite_removal<T>(write: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
+    let is_gone = |cause: &(dyn std::error::Error + 'static)| {
+        cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
+    };
+    for _ in 0..MOST_REMOVALS {
+        match write() {
+            Err(error) if error.chain().any(is_gone) => {}
+            written => return written,
+        }
+    }
+    write()
+}
+
 /// Replaces a file so that at any moment it has either the old content or the new one: temporary file, sync, rename. A
 /// write that is synced outlives a power cut, and so does the file's name: its folder is synced as well.
 fn write_whole(path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()> {
@@ -293,6 +310,28 @@ mod tests {
             let there = |name: &str| state.join(folder).join(name).exists();
             assert_eq!((there(&old), there(&new), there("kept.py")), (folder == "theirs", true, true), "{folder}");
         }
+    }
+
+    #[test]
+    fn a_write_is_repeated_while_its_folder_is_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("state");
+        let tries = std::cell::Cell::new(0);
+        let write = || {
+            fs::create_dir_all(&path)?;
+            if tries.replace(tries.get() + 1) < 3 {
+                fs::remove_dir(&path)?;
+            }
+            Ok(fs::write(path.join("file"), "")?)
+        };
+        despite_removal(write).unwrap();
+        assert_eq!(tries.take(), 4);
+        let full = || -> anyhow::Result<()> {
+            tries.set(tries.get() + 1);
+            Err(io::Error::from(ErrorKind::StorageFull).into())
+        };
+        assert_eq!(despite_removal(full).unwrap_err().to_string(), "no storage space");
+        assert_eq!(tries.get(), 1);
     }
 
     #[cfg(unix)]

@@ -374,7 +374,7 @@ fn a_new_function_is_switched_on_after_a_lost_create() {
             1003ms #1 row a v1 off
                   #2 toggle a
             1004ms #2 row a v1
-                  back away_ms=999
+                  back away_ms=998
                   a switched_on
                   summary created=1 ms=1004
                   save

@@ -436,6 +436,30 @@ fn a_resolved_conflict_is_good_again() {
     );
 }
 
+/// The file that is left is being written at that moment.
+#[test]
+fn the_end_of_a_conflict_sends_no_outdated_text() {
+    check(
+        "0ms given a=v1
+         10ms write b as a v2
+         1000ms edit b unsettled
+         1000ms write a other
+         1040ms wake
+         1100ms write b as a v3",
+        &expect![[r#"
+            10ms write b as a v2
+                  a conflict paths=["plugins/a.py","plugins/b.py"]
+            1000ms edit b unsettled
+            1000ms write a other
+                  held path=plugins/b.py
+            1040ms wake
+            1100ms write b as a v3
+                  a sending path=plugins/b.py why=edited
+                  #1 get a
+        "#]],
+    );
+}
+
 /// The server refused a text, and the author restores the old one.
 #[test]
 fn a_reverted_refusal_is_good_again() {

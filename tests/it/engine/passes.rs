@@ -289,20 +289,43 @@ fn activate_new_switches_a_created_function_on() {
         Policy { deploy, ..once() },
         Ledger::default(),
         "0ms given new a=v1
-         3ms #1 saved
-         4ms #2 created a
-         5ms #3 row a v1",
+         2ms #1 absent
+         3ms #2 saved
+         4ms #3 created a
+         5ms #4 row a v1",
         &expect![[r#"
-            3ms #1 saved
-                  #2 create a v1
-            4ms #2 created a
-                  #3 toggle a
-            5ms #3 row a v1
+            2ms #1 absent
+                  #2 save intent: a is on
+            3ms #2 saved
+                  #3 create a v1
+            4ms #3 created a
+                  #4 toggle a
+            5ms #4 row a v1
                   archive v1
                   a created active=true ms=3
                   summary created=1 ms=5
                   save
                   clear intent of a
+                  exit Fine
+        "#]],
+    );
+}
+
+/// A server whose plugins are disabled lists no function: this one exists, and an admin has switched it off.
+#[test]
+fn activate_new_leaves_a_function_alone_that_was_not_listed() {
+    let deploy = DeployPolicy { activate_new: true, ..policy().deploy };
+    check_with(
+        Policy { deploy, ..once() },
+        Ledger::default(),
+        "0ms given new a=v1
+         2ms #1 row a v1 off",
+        &expect![[r#"
+            2ms #1 row a v1 off
+                  archive v1, found
+                  a unchanged
+                  summary ms=2 unchanged=1
+                  save
                   exit Fine
         "#]],
     );

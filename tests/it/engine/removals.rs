@@ -523,6 +523,33 @@ fn nothing_is_removed_while_files_are_being_written() {
     );
 }
 
+/// Until it was read whole, the other file may have been the plugin.
+#[test]
+fn a_file_that_was_incomplete_restarts_the_wait() {
+    check_removal(
+        OnDelete::Delete,
+        "2000ms given gone a
+         32351ms write d unsettled
+         32400ms write d other
+         32401ms #1 row a v1
+         62399ms wake
+         62400ms wake
+         62401ms #2 row a v1",
+        &expect![[r#"
+            32351ms write d unsettled
+                  held path=plugins/d.py
+            32400ms write d other
+            32401ms #1 row a v1
+            62399ms wake
+            62400ms wake
+                  look for plugins/a.py
+                  #2 get a
+            62401ms #2 row a v1
+                  #3 back up v1
+        "#]],
+    );
+}
+
 #[test]
 fn a_broken_file_that_comes_back_cancels_the_removal() {
     check_removal(

@@ -1057,3 +1057,83 @@ fn a_refusal_that_a_lost_stub_could_not_explain_is_not_remembered() {
          9175 move c c",
     );
 }
+
+#[test]
+fn a_plugin_that_another_file_held_for_a_moment_is_not_deleted_early() {
+    replay(
+        "seed 110219256 delete
+         0 crash 0 2593
+         409 write t t4
+         926 deaf 276
+         1436 slow c c7? c6 423
+         0 deaf 20
+         0 move t c",
+    );
+}
+
+#[test]
+fn a_function_that_a_disabled_server_did_not_list_stays_off() {
+    replay(
+        "seed 110089668 0.6.43 activate
+         0 start
+         0 write t t3~
+         100 crash 5 2427
+         0 hand b b8
+         0 upgrade 0.11.4 13995
+         0 toggle b
+         0 swap b b13
+         11745 blink a gone a14 305
+         1000 slow b empty b8 619
+         0 delete a
+         100 write t t15
+         75 off 3232
+         768 git 1436
+         420 crash 0 1891",
+    );
+    replay(
+        "seed 110383292 activate
+         0 write b b1
+         0 hand b b1
+         0 start
+         0 toggle b
+         0 off 2993
+         0 fault before create 1
+         1000 slow c empty c4 449",
+    );
+}
+
+#[test]
+fn a_text_that_a_scan_finds_in_flight_is_sent_again_after_a_crash() {
+    replay(
+        "seed 110924472 0.6.43 jobs 3
+         0 write a a1~
+         0 start
+         1469 swap a empty
+         10000 write a a1
+         0 swap t t2
+         0 swap a a3
+         877 slow a a5? a4 58
+         0 write c c6
+         675 write a a7
+         3794 move a t
+         0 hand a a9
+         0 write b b10
+         0 fault crash update 3
+         1920 deaf 367",
+    );
+}
+
+#[test]
+fn a_text_that_another_file_is_about_to_lose_is_not_sent_after_a_newer_one() {
+    replay(
+        "seed 120006975
+         0 write a a1
+         0 write t t4
+         0 hand t t4
+         100 start
+         53 move t a
+         0 write t t6
+         1000 slow a a9? c8 714
+         0 write t b10",
+    );
+}

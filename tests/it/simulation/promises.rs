@@ -42,6 +42,10 @@ const NO_ANSWER: &str = "the server gave no answer to it, twice";
 /// What the server says when it fails.
 pub(super) const CRASH: &str = "Internal Server Error";
 
+/// What a text is given up with after its last try: the server's words, or why its answer is missing. A function that went
+/// off meanwhile shows that the server failed at the text, whatever became of its answer.
+const GIVEN_UP: [&str; 4] = [CRASH, "no answer", "the connection was closed", "a web page"];
+
 /// How often the server may fail at a text before that counts as a refusal.
 const MOST_CRASHES: u32 = 4;
 
@@ -503,7 +507,9 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         promises.told_silenced.insert(key.clone(), digest);
     }
     match &notice.what {
-        NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } if words == CRASH => {
+        NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. }
+            if GIVEN_UP.contains(&words.as_str()) =>
+        {
             if let (NoticeKind::Refused { .. }, Some(digest)) = (&notice.what, digest) {
                 promises.on_crashed(key, digest, now);
             }

@@ -428,12 +428,14 @@ impl World {
         let Some(key) = key_in(call) else { return };
         self.promises.touched.insert(key.clone(), self.now);
         let (versioned, activates) = (self.server.versioned, self.setup.policy.deploy.activate_new);
+        // A repair that began before an upgrade goes on after it, and ends where there seems to be nothing to repair.
+        let is_repaired = self.is_repaired(&key);
         let Some(held) = self.server.rows.get_mut(&key) else { return };
         if !versioned {
             held.contested = true;
         }
         // It may just be switched on for the first time.
-        if !versioned || (activates && !held.active) {
+        if is_repaired || (activates && !held.active) {
             held.wanted_active = None;
         }
     }

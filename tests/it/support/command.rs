@@ -82,6 +82,23 @@ impl Project {
         fs::read_to_string(self.path(path)).unwrap()
     }
 
+    /// Removes a folder in which a running watch may write meanwhile.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub(crate) fn remove_beside_a_watch(&self, path: &str) {
+        use std::io::ErrorKind::{DirectoryNotEmpty, NotFound};
+
+        let path = self.path(path);
+        while let Err(error) = fs::remove_dir_all(&path) {
+            // The watch wrote a file in a folder that was just emptied.
+            let is_refilled = error.kind() == DirectoryNotEmpty || (error.kind() == NotFound && path.exists());
+            if !is_refilled {
+                assert_eq!(error.kind(), NotFound, "{error}");
+                return;
+            }
+        }
+    }
+
     /// Runs a program in the folder, which must succeed.
     #[cfg(target_os = "linux")]
     #[track_caller]
@@ -202,6 +219,18 @@ impl Watch {
     #[track_caller]
     pub(crate) fn wait(&mut self, event: &str, id: Option<&str>) -> Vec<Value> {
         self.wait_until(event, id, Instant::now() + DEADLINE)
+    }
+
+    /// Waits for notices of these kinds about these plugins, in any order.
+    #[cfg(target_os = "linux")]
+    #[track_caller]
+    pub(crate) fn wait_for_all(&mut self, notices: &[(&str, &str)]) {
+        let mut missing = notices.to_vec();
+        while !missing.is_empty() {
+            let is_missing = |notice: &Value| missing.iter().any(|(event, id)| is_about(notice, event, id));
+            let notice = self.wait_for(is_missing, &format!("{missing:?}"), Instant::now() + DEADLINE).pop().unwrap();
+            missing.retain(|(event, id)| !is_about(&notice, event, id));
+        }
     }
 
     /// Like [`Watch::wait`], with time to install and start a real server.
@@ -332,6 +361,11 @@ impl Drop for Watch {
         self.child.kill().ok();
         self.child.wait().ok();
     }
+}
+
+#[cfg(target_os = "linux")]
+fn is_about(notice: &Value, event: &str, id: &str) -> bool {
+    notice["event"] == event && notice["id"] == id
 }
 
 fn brief(notice: &Value) -> String {
