@@ -38,6 +38,7 @@
 //! | [`plugin`] | what a plugin is: bytes in, values out (pure) |
 //! | [`engine`] | every decision (pure) |
 //! | [`notice`] | the facts that the user may be told, their English and their JSON (pure) |
+//! | [`server_log`] | what the server's log says of plugins (pure) |
 //! | [`debounce`] | when a path is ready to be read (pure) |
 //! | [`driver`] | performs effects on a world |
 //! | [`watcher`] | file events |
@@ -55,6 +56,7 @@
 //! | [`paths`] | paths as the user would type them |
 //! | [`printable`] | the filter for all text that is printed or logged |
 //! | [`regular_file`] | reads files that may be hostile |
+//! | [`process_group`] | ends other programs with their children |
 //!
 //! # The words
 //!
@@ -124,8 +126,10 @@ pub mod output;
 pub mod paths;
 pub mod plugin;
 pub mod printable;
+pub mod process_group;
 pub mod regular_file;
 pub mod run;
 pub mod sandbox;
+pub mod server_log;
 pub mod systemd;
 pub mod watcher;

@@ -29,6 +29,7 @@ mod reload;
 mod sandbox;
 mod sandbox_pane;
 mod secret;
+mod server_log;
 mod server_under_fire;
 mod service;
 mod shipped;

@@ -5,6 +5,7 @@
 //! loaded, in their order, and reports on the way what would go wrong there.
 
 mod entry;
+mod functions;
 mod imports;
 mod syntax;
 mod walk;
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use crate::plugin::diagnostic::{Diagnostic, Span};
 use crate::plugin::kind::{Entry, Kind};
 use entry::Module;
+pub use functions::Functions;
 use walk::Place;
 
 /// What the user said of a file beside its code.
