@@ -45,7 +45,7 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
     ("std::fs", &["config", "disk", "regular_file", "sandbox", "systemd", "watcher"]),
-    ("std::process::Command", &["process_group", "sandbox", "systemd"]),
+    ("std::process::Command", &["daemon", "process_group", "sandbox", "systemd"]),
     ("tokio::process", &["daemon", "git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),
     ("std::os::unix::net", &["systemd"]),

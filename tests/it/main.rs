@@ -18,6 +18,7 @@ mod faults;
 mod fuzz;
 mod git;
 mod layering;
+mod log_command;
 mod once;
 #[cfg(unix)]
 mod output;
