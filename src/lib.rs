@@ -38,6 +38,7 @@
 //! | [`plugin`] | what a plugin is: bytes in, values out (pure) |
 //! | [`engine`] | every decision (pure) |
 //! | [`notice`] | the facts that the user may be told, their English and their JSON (pure) |
+//! | [`server_log`] | what the server's log says of plugins (pure) |
 //! | [`debounce`] | when a path is ready to be read (pure) |
 //! | [`driver`] | performs effects on a world |
 //! | [`watcher`] | file events |
@@ -56,6 +57,7 @@
 //! | [`paths`] | paths as the user would type them |
 //! | [`printable`] | the filter for all text that is printed or logged |
 //! | [`regular_file`] | reads files that may be hostile |
+//! | [`process_group`] | ends other programs with their children |
 //!
 //! # The words
 //!
@@ -104,6 +106,7 @@
 //! | what is written to disk | `driver.rs` (`Write`); `daemon/writer.rs` (in order, off the loop); `disk/state/mod.rs` and its neighbours (where and how); `engine/ledger.rs` (the ledger's format) |
 //! | another way to try a plugin | `client/trial.rs` (the request, and how its answers are understood); `trial/mod.rs`; `notice/report/trial.rs` |
 //! | what is tried after a deploy | `engine/trial.rs` (which plugins, and when); `plugin/python/outside.rs` (what a plain message may run); `daemon/trials.rs` (runs them); `notice/trial.rs` (what is told); `trial/wish.rs` and `config/schema.rs` (how) |
+//! | what the server's log tells | `server_log/record.rs` (a log line), `server_log/traceback.rs` (whose frames they are); `daemon/server_log.rs` (runs `log_command`); recorded logs in `tests/it/server_log/` |
 //! | a command | `cli.rs` (`Command`); `run.rs`; + a file, named in `commands/mod.rs`; `notice/report/mod.rs` (what it reports) |
 //! | a command that asks the running watch | `disk/state/requests.rs` (the request and its answer); `commands/deploy.rs` (asks); `daemon/requests.rs` (takes and answers it); `engine/request.rs` (carries it out); *a command* |
 //! | a state that `status` shows | `notice/report/status.rs` (the state and its words); `commands/status.rs` (which one it is) |
@@ -127,9 +130,11 @@ pub mod output;
 pub mod paths;
 pub mod plugin;
 pub mod printable;
+pub mod process_group;
 pub mod regular_file;
 pub mod run;
 pub mod sandbox;
+pub mod server_log;
 pub mod systemd;
 pub mod trial;
 pub mod watcher;

@@ -155,8 +155,8 @@ fn addressed(args: &Args, world: &World) -> Result<(Config, Option<Running>), Co
 fn on_sandbox(config: Config, running: &Running) -> Config {
     let Running { url, state, .. } = running.clone();
     Config {
-        // The sandbox is single-user.
-        settings: Settings { url, state, activate_new: true, ..config.settings },
+        // The sandbox is single-user, and tells what plugins do by itself.
+        settings: Settings { url, state, activate_new: true, log_command: None, ..config.settings },
         url_origin: Origin::Set("the sandbox".to_owned()),
         key: None,
         key_origin: None,

@@ -152,6 +152,12 @@ impl Client {
         self.0.proxy.as_ref().map(Proxy::address)
     }
 
+    /// Masks the API key in a text from elsewhere.
+    #[must_use]
+    pub fn mask(&self, text: &str) -> String {
+        Secret::of(self.0.key.as_ref()).mask(text)
+    }
+
     /// The same connection, with overviews that carry digests instead of texts.
     #[must_use]
     pub fn with_digests(self) -> Self {

@@ -57,6 +57,30 @@ impl Merged {
         Ok(root_bounds)
     }
 
+    /// Checks that a project's own files name no command that is run without the user's consent.
+    pub(super) fn check_log_command(
+        &self,
+        settings: &Settings,
+        project: &Project<'_>,
+        args: &Args,
+    ) -> Result<(), ConfigError> {
+        let runs_it = match &args.command {
+            None => !args.one_pass(),
+            Some(Command::Trust { .. } | Command::Service { .. }) => true,
+            Some(_) => false,
+        };
+        let ours = settings.log_command.as_ref().filter(|_| runs_it && self.from_project.contains("log_command"));
+        let Some(words) = ours else { return Ok(()) };
+        let command = shown_command(words);
+        let question = format!("run `{command}` during each watch, for the server's log");
+        project.check("log_command", format!("log_command {command}"), question, || {
+            let place = masked(&self.place_of("log_command"));
+            ConfigError::verbatim(format!(
+                "cannot run `{command}`: {place} names that command, and you have not agreed to it"
+            ))
+        })
+    }
+
     /// Checks that the user's key goes only to an address that the user chose.
     pub(super) fn check_destination(
         &self,
@@ -219,6 +243,12 @@ impl Merged {
                 .hinted("`openssl x509 -inform der -in FILE -out FILE.pem` converts a .cer or .der file")),
         }
     }
+}
+
+/// A command as a shell would read it, exactly: the user agrees to it.
+fn shown_command(words: &[String]) -> String {
+    let quoted = |word: &String| shlex::try_quote(word).map_or_else(|_| word.clone(), std::borrow::Cow::into_owned);
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// Why a glob can never match.

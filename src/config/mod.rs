@@ -211,6 +211,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
 
     let mut settings = Settings::read(&merged.values).map_err(|key| merged.misfit(key))?;
     let root_bounds = merged.stay_inside(&settings, folder, &project)?;
+    merged.check_log_command(&settings, &project, args)?;
     // Only a watch waits for a missing folder. A command reports it itself.
     let waits = match &args.command {
         None => !args.one_pass(),

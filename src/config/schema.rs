@@ -285,6 +285,11 @@ keys! {
         must_be: r#""off", or a duration such as "2s", from "100ms" to "1h""#,
         default: r#""off""#,
     }
+    /// A command that prints the server's log as it grows. The watch runs it, and shows what the log says of plugins.
+    log_command: Option<Vec<String>> {
+        read: |value| optional(value, command).map(Option::flatten),
+        must_be: r#"a command such as "docker logs -f --tail 0 open-webui", or a list of its words"#,
+    }
     /// How long the server may take to answer.
     timeout: Duration {
         read: |value| span(value, SECOND..=DAY),
@@ -400,6 +405,19 @@ fn text(value: Value) -> Read<String> {
 
 fn texts(value: Value) -> Read<Vec<String>> {
     value.into_array()?.into_iter().map(text).collect()
+}
+
+/// The words of a command, split as a shell does it. `None` for an empty one.
+fn command(value: Value) -> Read<Option<Vec<String>>> {
+    let words = match value.kind {
+        ValueKind::String(line) => shlex::split(&line).ok_or(Misfit)?,
+        _ => texts(value)?,
+    };
+    match words.first() {
+        None => Ok(None),
+        Some(program) if program.is_empty() || words.iter().any(|word| word.contains('\0')) => Err(Misfit),
+        Some(_) => Ok(Some(words)),
+    }
 }
 
 fn path(value: Value) -> Read<PathBuf> {

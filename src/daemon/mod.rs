@@ -6,6 +6,7 @@
 
 mod keys;
 mod requests;
+mod server_log;
 mod settings;
 mod signals;
 mod start;
@@ -36,6 +37,7 @@ use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign};
 pub use keys::{Action, KeyPrograms};
+use server_log::{Found, ServerLog};
 use settings::{New, News, Settings};
 use signals::{SIGPIPE, Signals};
 pub use start::{Plan, Setup, refuse_tracked};
@@ -87,6 +89,8 @@ enum Wakeup {
     Leaks(Vec<(PathBuf, Leak)>),
     /// A notice from elsewhere.
     Heard(Box<Notice>),
+    /// Something in the server's log.
+    Found(Found),
     Time,
     /// More files are ready to be read.
     More,
@@ -102,6 +106,8 @@ struct Daemon<'a> {
     successor: Option<Start>,
     /// Notices from elsewhere. Closed where there is nobody else.
     notices: Receiver<Notice>,
+    /// Runs `log_command`, if that is set.
+    server_log: Option<ServerLog>,
     /// Checks whether git tracks, or does not ignore, files with a key.
     leaks: Option<JoinHandle<Vec<(PathBuf, Leak)>>>,
 }
@@ -192,10 +198,14 @@ async fn live(
             daemon.answer_requests(true);
         }
         daemon.outside.tell_all();
-        match daemon.successor.take() {
-            Some(successor) => daemon = daemon.replaced(successor),
-            None => return Ok(end),
+        if let Some(successor) = daemon.successor.take() {
+            daemon = daemon.replaced(successor);
+            continue;
         }
+        if let Some(log) = daemon.server_log.take() {
+            log.stop().await;
+        }
+        return Ok(end);
     }
 }
 
@@ -232,7 +242,8 @@ impl<'a> Daemon<'a> {
         let (saved, trouble) = saved_state(&start);
         let driver = Driver::new(start.plan.policy.clone(), saved, start.plan.config.debounce);
         let outside = Outside::new(start, audience, Instant::now());
-        let mut daemon = Self { driver, outside, settings, setup, successor: None, notices, leaks: None };
+        let server_log = settings.as_ref().and_then(|_| ServerLog::follow(&setup.config));
+        let mut daemon = Self { driver, outside, settings, setup, successor: None, notices, server_log, leaks: None };
         daemon.tell_of_state(trouble);
         daemon.listen();
         daemon
@@ -265,6 +276,9 @@ impl<'a> Daemon<'a> {
             true => Server::Same,
         };
         let Outside { audience, started, requests, .. } = self.outside;
+        if changed.contains(&"log_command") {
+            self.server_log = ServerLog::follow(&config);
+        }
         let mut daemon = Self {
             driver: self.driver.replaced(policy, saved, config.debounce, server),
             outside: Outside::new(start, audience, started),
@@ -404,6 +418,10 @@ impl<'a> Daemon<'a> {
                     self.on_heard(*notice);
                     Vec::new()
                 }
+                Wakeup::Found(found) => {
+                    self.on_found(found);
+                    Vec::new()
+                }
                 Wakeup::Time => vec![Event::Wake],
                 Wakeup::More => Vec::new(),
             };
@@ -534,6 +552,7 @@ impl<'a> Daemon<'a> {
             Some(sign) = signs.recv(), if listens => Wakeup::Sign(sign),
             Some(event) = trials.next() => Wakeup::Replied(event),
             Some(notice) = self.notices.recv() => Wakeup::Heard(Box::new(notice)),
+            Some(found) = found(&mut self.server_log) => Wakeup::Found(found),
             () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
         }
     }
@@ -606,6 +625,14 @@ async fn done<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
 async fn reached(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for something in the server's log, forever if none is read.
+async fn found(log: &mut Option<ServerLog>) -> Option<Found> {
+    match log {
+        Some(log) => log.next().await,
         None => std::future::pending().await,
     }
 }

@@ -222,7 +222,9 @@ impl Notice {
                 ("error", json!(raised.error)),
                 ("trace", json!(raised.frames.iter().map(Frame::place).collect::<Vec<_>>())),
             ],
-            NoticeKind::Printed { text, log_level } => vec![("text", json!(text)), ("log_level", json!(log_level))],
+            NoticeKind::Printed { text, log_level, line } => {
+                vec![("text", json!(text)), ("log_level", json!(log_level)), ("line", json!(line))]
+            }
             NoticeKind::ServerLog { text } => vec![("text", json!(text))],
             NoticeKind::Report(report) => report.said(&self.about).fields,
             _ => Vec::new(),

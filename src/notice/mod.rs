@@ -469,14 +469,16 @@ pub enum NoticeKind {
         /// How long they took together.
         took: Duration,
     },
-    /// A plugin raised an exception in the sandbox.
+    /// A plugin raised an exception in the sandbox, or by the server's log.
     Raised(Box<Raised>),
-    /// A plugin printed or logged a line in the sandbox.
+    /// A plugin printed or logged a line in the sandbox, or logged one by the server's log.
     Printed {
-        /// The line.
+        /// The text of the line.
         text: String,
         /// The name of its level, for a log record.
         log_level: Option<String>,
+        /// The line of the plugin that logged it, where known.
+        line: Option<usize>,
     },
     /// A line of the sandbox's server's log.
     ServerLog {

@@ -303,8 +303,8 @@ pub(crate) fn samples() -> Vec<Notice> {
         called("", 14),
         NoticeKind::Raised(Box::new(raised("pipe"))),
         NoticeKind::Raised(Box::new(Raised { frames: Vec::new(), took: None, ..raised("load") })),
-        NoticeKind::Printed { text: "hello".to_owned(), log_level: None },
-        NoticeKind::Printed { text: "careful".to_owned(), log_level: Some("warning".to_owned()) },
+        NoticeKind::Printed { text: "hello".to_owned(), log_level: None, line: None },
+        NoticeKind::Printed { text: "careful".to_owned(), log_level: Some("warning".to_owned()), line: Some(16) },
         NoticeKind::ServerLog { text: "INFO started".to_owned() },
     ];
     general.into_iter().map(Notice::general).chain(about_one.into_iter().map(shout)).collect()

@@ -181,6 +181,7 @@ impl Notice {
             NoticeKind::Called { hook, result, .. } if result.is_empty() => hook.clone(),
             NoticeKind::Called { hook, result, .. } => format!("{hook} → {result}"),
             NoticeKind::Raised(raised) => format!("{}: {}", self.headline().unwrap_or_default(), raised.error),
+            NoticeKind::Printed { text, line: Some(line), .. } => format!("| {text} (line {line})"),
             NoticeKind::Printed { text, .. } => format!("| {text}"),
             NoticeKind::ServerLog { text } => format!("server: {text}"),
             NoticeKind::Report(report) => report.said(&self.about).message,
@@ -250,7 +251,9 @@ impl Notice {
         let callers = raised.frames.iter().skip(1);
         let mut lines: Vec<_> =
             callers.map(|frame| format!("called at {} in {}", frame.place(), frame.function)).collect();
-        if let Some(at) = &raised.at {
+        if let (Some(at), None) = (&raised.at, &self.about.key) {
+            lines.push(format!("raised at {at}, of a plugin that the log does not name"));
+        } else if let Some(at) = &raised.at {
             let frames = count(usize::try_from(raised.outside).unwrap_or(usize::MAX), "frame");
             lines.push(format!("raised at {at}, {frames} away from the plugin"));
         }
@@ -577,7 +580,7 @@ mod tests {
             Error raised: raised an exception while it was loaded: KeyError: 'nope'
                 short: raised an exception while it was loaded / KeyError: 'nope'
             Info printed: | hello
-            Warning printed: | careful
+            Warning printed: | careful (line 16)
             Info server_log: server: INFO started
         "#]].assert_eq(&table);
     }

@@ -1,4 +1,4 @@
-//! Where a plugin raised an exception, and the files of plugins that notices from the sandbox are about.
+//! Where a plugin raised an exception, and the files of plugins that notices from the sandbox or a log are about.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -17,11 +17,11 @@ pub struct Raised {
     pub error: String,
     /// Where it is in plugins, the innermost first.
     pub frames: Vec<Frame>,
-    /// How many frames lie outside of plugins.
+    /// How many frames lie outside of plugins; by the server's log, only those below the innermost place in a plugin.
     pub outside: u64,
     /// The place outside of plugins where it was raised, if it was.
     pub at: Option<String>,
-    /// What it was raised from, with the place in a plugin.
+    /// The exceptions that it was raised from, each with its place in a plugin.
     pub causes: Vec<(String, Option<Frame>)>,
     /// How long the call took.
     pub took: Option<Duration>,
@@ -70,6 +70,22 @@ impl Notice {
     }
 }
 
+impl Notice {
+    /// The same notice with each text from the server's log as `mask` makes it.
+    #[must_use]
+    pub fn masked(mut self, mask: &dyn Fn(&str) -> String) -> Self {
+        match &mut self.what {
+            NoticeKind::Raised(raised) => {
+                let causes = raised.causes.iter_mut().map(|(error, _)| error);
+                std::iter::once(&mut raised.error).chain(causes).for_each(|error| *error = mask(error));
+            }
+            NoticeKind::Printed { text, .. } | NoticeKind::Trouble { message: text, .. } => *text = mask(text),
+            _ => {}
+        }
+        self
+    }
+}
+
 /// The text with paths for the names that plugins' code has in the sandbox, as in `File "<function shout 3>"`.
 fn with_paths(text: &str, subject: &dyn Fn(&Key) -> Option<Subject>) -> String {
     let mut parts = text.split('<');
@@ -101,7 +117,7 @@ mod tests {
     fn notices_from_the_sandbox_get_the_paths_of_their_files() {
         let known = shout(NoticeKind::Held).about;
         let subject = |key: &Key| (known.key.as_ref() == Some(key)).then(|| known.clone());
-        let printed = |text: &str| NoticeKind::Printed { text: text.to_owned(), log_level: None };
+        let printed = |text: &str| NoticeKind::Printed { text: text.to_owned(), log_level: None, line: None };
         let about = |what| Notice { about: Subject { path: None, ..known.clone() }, what };
         for (text, expected) in [
             (r#"  File "<function shout 3>", line 8, in pipe"#, r#"  File "plugins/shout.py", line 8, in pipe"#),
@@ -117,6 +133,10 @@ mod tests {
         assert_eq!(lost.frames[0].place(), "shout:3:5");
         let located = about(NoticeKind::Raised(Box::new(lost))).located(&subject);
         assert_eq!(located.what, NoticeKind::Raised(Box::new(raised("pipe"))));
+        // The server's log does not name each plugin.
+        let elsewhere = Raised { frames: Vec::new(), at: Some("<string>:52".to_owned()), ..raised("pipe") };
+        let trace = Notice::general(NoticeKind::Raised(Box::new(elsewhere))).trace();
+        assert_eq!(trace[0], "raised at <string>:52, of a plugin that the log does not name");
         // A plugin whose file is gone keeps its name.
         let key = Key { kind: Kind::Tool, id: PluginId::new("gone").unwrap() };
         let gone = Notice { about: Subject::from(&key), what: printed("x") };

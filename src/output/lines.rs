@@ -526,9 +526,9 @@ mod tests {
             times,
             took,
         };
-        let printed = |text: &str, level: Option<&str>| NoticeKind::Printed {
-            text: text.to_owned(),
-            log_level: level.map(str::to_owned),
+        let printed = |text: &str, level: Option<&str>| {
+            let (text, log_level) = (text.to_owned(), level.map(str::to_owned));
+            NoticeKind::Printed { text, log_level, line: level.map(|_| 16) }
         };
         check(
             &[
@@ -546,7 +546,7 @@ mod tests {
                 12:34:56 · pipe    shout         1.1  pipe ×14  3 ms
                 12:34:56 · pipe    shout         1.1  pipe  3 ms
                 12:34:56 · pipe    shout         1.1  | called by Ann
-                12:34:56 ! pipe    shout         1.1  | careful
+                12:34:56 ! pipe    shout         1.1  | careful (line 16)
                 12:34:56 ✗ pipe    shout         1.1  pipe raised an exception  3 ms
                 plugins/shout.py:7:12: error: ValidationError: 1 error
                   |

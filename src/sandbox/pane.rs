@@ -175,7 +175,9 @@ impl Message {
                 let took = ms.map(millis);
                 about.notice(NoticeKind::Raised(Box::new(Raised { hook, error, frames, outside, at, causes, took })))?
             }
-            Self::Print { about, text, level } => about.notice(NoticeKind::Printed { text, log_level: level })?,
+            Self::Print { about, text, level } => {
+                about.notice(NoticeKind::Printed { text, log_level: level, line: None })?
+            }
             Self::Log { text } => Notice::general(NoticeKind::ServerLog { text }),
             Self::Lost { count } => Notice::of_unread(count),
         })
@@ -252,7 +254,7 @@ mod tests {
         assert_eq!(notice.what, NoticeKind::Called { hook, result, times: 1, took });
         let notice = told.recv().await.unwrap();
         assert_eq!(notice.about.key, Some(key(Kind::Tool)));
-        assert_eq!(notice.what, NoticeKind::Printed { text: "hi".to_owned(), log_level: None });
+        assert_eq!(notice.what, NoticeKind::Printed { text: "hi".to_owned(), log_level: None, line: None });
         let NoticeKind::Raised(raised) = told.recv().await.unwrap().what else { panic!() };
         assert_eq!(raised.error, "KeyError: 'x'");
         assert_eq!(raised.frames[0].span, Span { line: 7, column: 3, width: 2, source: "  x()".to_owned() });

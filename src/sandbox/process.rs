@@ -1,4 +1,4 @@
-//! Child processes that end with their parent, on each system.
+//! Child processes that end with their parent.
 
 use std::collections::VecDeque;
 use std::io;
@@ -8,6 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Split};
 
 use crate::printable;
+use crate::process_group::{kill_group, own_group};
 
 /// How many of a process's last lines an error quotes.
 pub(super) const QUOTED_LINES: usize = 15;
@@ -92,35 +93,6 @@ pub(super) fn tail(text: &str, count: usize) -> String {
     let mut lines: Vec<&str> = text.lines().rev().filter(|line| !line.trim().is_empty()).take(count).collect();
     lines.reverse();
     lines.join("\n")
-}
-
-/// Puts the child into its own group: a terminal's Ctrl-C reaches only us, and we end the child in order.
-#[cfg(unix)]
-pub(super) fn own_group(command: &mut Command) {
-    std::os::unix::process::CommandExt::process_group(command, 0);
-}
-
-/// Kills a child that leads its own group, with its children.
-#[cfg(unix)]
-pub(super) fn kill_group(id: u32) {
-    if let Some(group) = i32::try_from(id).ok().and_then(rustix::process::Pid::from_raw) {
-        // Fails only if nobody is left.
-        rustix::process::kill_process_group(group, rustix::process::Signal::KILL).ok();
-    }
-}
-
-/// Puts the child into its own group: a terminal's Ctrl-C reaches only us, and we end the child in order.
-#[cfg(windows)]
-pub(super) fn own_group(command: &mut Command) {
-    const CREATE_NEW_PROCESS_GROUP: u32 = 0x200;
-    std::os::windows::process::CommandExt::creation_flags(command, CREATE_NEW_PROCESS_GROUP);
-}
-
-/// Kills a child with its children.
-#[cfg(windows)]
-pub(super) fn kill_group(id: u32) {
-    // Fails only if nobody is left.
-    Command::new("taskkill").args(["/T", "/F", "/PID", &id.to_string()]).output().ok();
 }
 
 #[cfg(test)]

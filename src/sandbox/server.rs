@@ -19,6 +19,7 @@ use super::python::same_variable;
 use super::{Admin, Port, Progress, Tell, process};
 use crate::error::Error;
 use crate::printable;
+use crate::process_group;
 use crate::regular_file;
 
 const LAUNCHER: &str = include_str!("launcher.py");
@@ -176,7 +177,7 @@ impl Launch<'_> {
         command.env_clear().envs(inherited.map(|(key, value)| (key, value)));
         command.envs(self.settings(port, mark)).envs(self.settings.iter().map(|(key, value)| (key, value)));
         command.current_dir(self.data).stdin(Stdio::piped()).stderr(log.try_clone()?).stdout(log);
-        process::own_group(&mut command);
+        process_group::own_group(&mut command);
         let mut child = command.spawn()?;
         let mut lifeline = child.stdin.take();
         if let Some(lifeline) = &mut lifeline {
@@ -205,7 +206,7 @@ impl Drop for Server {
         if matches!(self.child.try_wait(), Ok(Some(_))) {
             return;
         }
-        process::kill_group(self.child.id());
+        process_group::kill_group(self.child.id());
         self.child.kill().ok();
         let step = Duration::from_millis(5);
         for _ in 0..DYING.as_millis() / step.as_millis() {

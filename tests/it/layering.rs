@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that each room may use.
-const MAY_USE: [(&str, &[&str]); 21] = [
+const MAY_USE: [(&str, &[&str]); 23] = [
     ("plugin", &[]),
     ("printable", &[]),
     ("paths", &[]),
@@ -16,6 +16,8 @@ const MAY_USE: [(&str, &[&str]); 21] = [
     ("debounce", &[]),
     ("driver", &["debounce", "engine", "notice", "plugin"]),
     ("regular_file", &[]),
+    ("process_group", &[]),
+    ("server_log", &["notice", "plugin", "printable"]),
     ("cli", &[]),
     ("config", &["cli", "engine", "error", "paths", "plugin", "regular_file"]),
     ("watcher", &["paths", "plugin"]),
@@ -41,7 +43,7 @@ const MAY_USE: [(&str, &[&str]); 21] = [
         ],
     ),
     ("trial", &["client", "config", "engine", "notice", "output", "plugin"]),
-    ("sandbox", &["error", "notice", "plugin", "printable", "regular_file"]),
+    ("sandbox", &["error", "notice", "plugin", "printable", "process_group", "regular_file"]),
     ("systemd", &["error", "notice", "printable"]),
     ("lib", &[]),
 ];
@@ -57,7 +59,7 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
     ("std::fs", &["config", "disk", "regular_file", "sandbox", "systemd", "watcher"]),
-    ("std::process::Command", &["sandbox", "systemd"]),
+    ("std::process::Command", &["daemon", "process_group", "sandbox", "systemd"]),
     ("tokio::process", &["daemon", "git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),
     ("std::os::unix::net", &["systemd"]),
@@ -75,7 +77,7 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
 ];
 
 /// Rooms that only compute: time and randomness are arguments.
-const PURE: [&str; 6] = ["plugin", "engine", "notice", "debounce", "driver", "printable"];
+const PURE: [&str; 7] = ["plugin", "engine", "notice", "debounce", "driver", "printable", "server_log"];
 /// Crates that only compute.
 const HARMLESS: [&str; 11] = [
     "std",

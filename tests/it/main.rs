@@ -18,6 +18,7 @@ mod faults;
 mod fuzz;
 mod git;
 mod layering;
+mod log_command;
 mod once;
 #[cfg(unix)]
 mod output;
@@ -29,6 +30,7 @@ mod reload;
 mod sandbox;
 mod sandbox_pane;
 mod secret;
+mod server_log;
 mod server_under_fire;
 mod service;
 mod shipped;

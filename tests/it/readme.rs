@@ -172,7 +172,7 @@ fn examples() -> Vec<NoticeKind> {
             causes: Vec::new(),
             took: Some(took),
         })),
-        NoticeKind::Printed { text: text(), log_level: Some(text()) },
+        NoticeKind::Printed { text: text(), log_level: Some(text()), line: Some(1) },
         NoticeKind::ServerLog { text: text() },
     ]
 }
@@ -279,8 +279,16 @@ fn load(watch_toml: &str) -> Config {
         fs::create_dir(folder.path().join(root)).expect("a root");
     }
     fs::write(folder.path().join("watch.toml"), watch_toml).expect("watch.toml");
-    let world = World { cwd: folder.path().to_owned(), ..World::default() };
-    config::load(&Args::default(), &world).unwrap_or_else(|error| panic!("{watch_toml}\n{error}"))
+    let mut world = World { cwd: folder.path().to_owned(), home: Some(folder.path().to_owned()), ..World::default() };
+    loop {
+        match config::load(&Args::default(), &world) {
+            Ok(config) => return config,
+            // A folder's own command needs consent.
+            Err(error) => {
+                world.agreed.push(error.request().unwrap_or_else(|| panic!("{watch_toml}\n{error}")).clone());
+            }
+        }
+    }
 }
 
 #[test]

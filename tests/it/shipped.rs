@@ -29,8 +29,14 @@ fn load(watch_toml: Option<&str>) -> Config {
         fs::write(folder.path().join("watch.toml"), text).expect("watch.toml");
     }
     let home = Some(folder.path().to_owned());
-    let world = World { cwd: folder.path().to_owned(), home, ..World::default() };
-    config::load(&Args::default(), &world).expect("the settings are fine")
+    let mut world = World { cwd: folder.path().to_owned(), home, ..World::default() };
+    loop {
+        match config::load(&Args::default(), &world) {
+            Ok(config) => return config,
+            // A folder's own command needs it.
+            Err(error) => world.agreed.push(error.request().expect("the settings are fine").clone()),
+        }
+    }
 }
 
 /// The reference with its examples uncommented: `#key = …` and `#[table]`; prose begins with `# `.

@@ -5,6 +5,7 @@
 //! loaded, in their order, and reports on the way what would go wrong there.
 
 mod entry;
+mod functions;
 mod imports;
 mod outside;
 mod syntax;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use crate::plugin::diagnostic::{Diagnostic, Span};
 use crate::plugin::kind::{Entry, Kind};
 use entry::Module;
+pub use functions::Functions;
 pub use outside::acts_outside;
 use walk::Place;
 

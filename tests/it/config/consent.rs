@@ -237,6 +237,57 @@ fn consent_is_for_one_folder_and_one_address() {
     assert!(!asks(&project, ""), "the first one is remembered");
 }
 
+/// A cloned folder must not name commands that are run.
+#[test]
+fn a_command_of_the_folder_is_run_only_with_consent() {
+    let project = |line: &str| Project::new().with("watch.toml", line);
+    let command = "docker logs -f open-webui";
+    let question = |command: &str| Some(format!("run `{command}` during each watch, for the server's log"));
+    let string = project("log_command = 'docker logs  -f \"open-webui\"'");
+    assert_eq!(string.asks(""), question(command));
+    for line in ["trust", "service install", "--force plugins/a.py"] {
+        assert_eq!(string.asks(line), question(command), "{line}");
+    }
+    // Nothing but a watch runs it.
+    for line in ["--once", "--dry-run", "history a", "diff", "status", "deploy a", "sandbox"] {
+        assert_eq!(string.asks(line), None, "{line}");
+    }
+    assert_eq!(Project::new().with(".env", "OWUI_WATCH_LOG_COMMAND='a b'\n").asks(""), question("a b"));
+    string.refusal("").says(&expect![[r#"
+        error: cannot run `docker logs -f open-webui`: `watch.toml:1:1` names that command, and you have not agreed to it
+        hint: if you trust this folder, run `owui-watch trust` in it
+    "#]]);
+    // The user's own settings need none.
+    let own = "log_command = ['tail', '-F', 'my log']";
+    assert_eq!(Project::new().with_user("watch.toml", own).good("").log_command.as_ref().map(Vec::len), Some(3));
+    let overridden = project(own).with_env("OWUI_WATCH_LOG_COMMAND", "mine 'a, b'");
+    assert_eq!(overridden.good("").log_command.as_deref(), Some(&["mine".to_owned(), "a, b".to_owned()][..]));
+
+    // Agreed is exactly this command, in whichever form it is written.
+    assert_eq!(string.trust(""), [question(command).unwrap()]);
+    let same = string.with("watch.toml", "log_command = ['docker', 'logs', '-f', 'open-webui']");
+    assert_eq!(same.asks(""), None);
+    for (words, shown) in [
+        ("['docker', 'logs', '-f open-webui']", "docker logs '-f open-webui'"),
+        ("['docker', 'logs', '-f', 'open-webui', '']", "docker logs -f open-webui ''"),
+        ("'docker logs -f open-webui; rm -r .'", "docker logs -f 'open-webui;' rm -r ."),
+        ("'sk-5ecre7aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'", "sk-5ecre7aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+    ] {
+        assert_eq!(project(&format!("log_command = {words}")).asks(""), question(shown), "{words}");
+    }
+    for (line, none) in [("log_command = ''", true), ("log_command = []", true), ("log_command = ' # x'", true)] {
+        assert_eq!(project(line).good("").log_command.is_none(), none, "{line}");
+    }
+    for line in ["log_command = \"docker 'x\"", "log_command = ['', 'x']", "log_command = {}", "log_command = [['x']]"]
+    {
+        let said = project(line).refusal("").0;
+        assert!(
+            said.contains("`log_command` must be a command such as \"docker logs -f --tail 0 open-webui\""),
+            "{said}"
+        );
+    }
+}
+
 /// A service's key may not be visible before it starts.
 #[test]
 fn trust_can_be_given_before_there_is_a_key() {

@@ -60,6 +60,7 @@ fn keys_missing_in_a_higher_layer_stay() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "one table")]
 fn every_key_but_plugins_has_a_variable() {
     let project = Project::new()
         .with_folder("a")
@@ -81,6 +82,7 @@ fn every_key_but_plugins_has_a_variable() {
         .with_env("OWUI_WATCH_CONCURRENCY", "32")
         .with_env("OWUI_WATCH_DEBOUNCE", "1s")
         .with_env("OWUI_WATCH_POLL", "1m 30s")
+        .with_env("OWUI_WATCH_LOG_COMMAND", "tail -F 'my log'")
         .with_env("OWUI_WATCH_TIMEOUT", "1 hour")
         .with_env("OWUI_WATCH_ONCE_PATIENCE", "0s");
     let config = project.good("");
@@ -119,6 +121,13 @@ fn every_key_but_plugins_has_a_variable() {
                 debounce: 1s,
                 poll: Some(
                     90s,
+                ),
+                log_command: Some(
+                    [
+                        "tail",
+                        "-F",
+                        "my log",
+                    ],
                 ),
                 timeout: 3600s,
                 once_patience: 0ns,

@@ -208,6 +208,7 @@ fn valid_files_are_accepted() {
                 concurrency: 4,
                 debounce: 100ms,
                 poll: None,
+                log_command: None,
                 timeout: 300s,
                 once_patience: 30s,
                 plugins: {},
@@ -264,6 +265,7 @@ fn valid_files_are_accepted() {
                 poll: Some(
                     2s,
                 ),
+                log_command: None,
                 timeout: 90s,
                 once_patience: 0ns,
                 plugins: {
@@ -565,6 +567,6 @@ fn unknown_keys() {
     "#]]);
     invalid("unknown_key_far").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: unknown key `workers`
-        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `gone_after`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
+        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `gone_after`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `log_command`, `timeout`, `once_patience`, `plugins`
     "#]]);
 }
