@@ -381,6 +381,13 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
     let promises = &mut world.promises;
     let n_files = promises.loaded.values().flatten().count();
     match &notice.what {
+        // It may take what the one before refused. What that one left without an answer may end before this is told.
+        NoticeKind::Connected { version, .. }
+            if promises.version.replace(version.clone()).is_some_and(|before| before != *version) =>
+        {
+            promises.refused.clear();
+            Ok(())
+        }
         NoticeKind::Unreachable { next, waiting, .. } => {
             promises.on_away();
             if promises.attempts > 0 {
@@ -935,12 +942,6 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         world.promises.on_no_connection(&flying, world.now);
     }
     on_answer(world, call, reply);
-    if let Reply::Connected { version } = reply
-        && world.promises.version.replace(version.clone()).is_some_and(|before| before != *version)
-    {
-        // It may take what the one before refused.
-        world.promises.refused.clear();
-    }
     // While something is made good, that it is busy is one cause among others.
     let asks = match call {
         Call::Connect | Call::Overview(_) => true,
