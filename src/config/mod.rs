@@ -86,6 +86,8 @@ pub struct Config {
     pub files: BTreeMap<PathBuf, FileSettings>,
     /// `adopt` for single files, by path.
     pub adopt_files: BTreeMap<PathBuf, Adopt>,
+    /// The rules that `check` leaves out for single files, by path.
+    pub check_files: BTreeMap<PathBuf, Vec<String>>,
     /// The files that hold an API key, except credentials.
     pub key_files: Vec<PathBuf>,
     /// Warnings.
@@ -164,7 +166,11 @@ impl Config {
                 exposed(self) != exposed(other) || self.key_origin != other.key_origin
             }
             "ca_file" => self.certificates != other.certificates,
-            "plugins" => self.files != other.files || self.adopt_files != other.adopt_files,
+            "plugins" => {
+                let files =
+                    |config: &Self| (config.files.clone(), config.adopt_files.clone(), config.check_files.clone());
+                files(self) != files(other)
+            }
             key => changes.contains(&key),
         };
         let keys = KEYS.iter().map(|key| key.name).filter(|key| has_changed(key));
@@ -211,11 +217,18 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
         Some(command) => command.is_rollback(),
     };
     let roots = merged.roots(&settings.root, waits, world)?;
-    let found = FoundKey::find(settings.api_key_file.as_deref(), &merged, &project, &dotenv, world, sources)?;
+    // Without a server, no key is sent anywhere.
+    let is_offline = matches!(args.command, Some(Command::Check { .. }));
+    let found = if is_offline {
+        None
+    } else {
+        FoundKey::find(settings.api_key_file.as_deref(), &merged, &project, &dotenv, world, sources)?
+    };
     let plugins = merged.plugins(&settings.plugins, &roots, folder, world)?;
     merged.exclude(&settings.exclude, &roots, world)?;
     settings.url = url::plain(&settings.url).map_err(|(problem, hint)| merged.at("url", problem).with_hint(hint))?;
-    let certificates = settings.ca_file.as_ref().map(|path| merged.certificates(path, world, sources)).transpose()?;
+    let ca_file = settings.ca_file.as_ref().filter(|_| !is_offline);
+    let certificates = ca_file.map(|path| merged.certificates(path, world, sources)).transpose()?;
     merged.check_destination(&settings.url, certificates.as_ref(), found.as_ref(), &project, args)?;
 
     let key_files: BTreeSet<_> =
@@ -231,8 +244,10 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     warnings.extend(dotenv::lookalikes(&world.env, is_set, |name| format!("`{name}` in the environment")));
     warnings.extend(key_files.iter().filter_map(|file| key::readable_by_others(file, world)));
     let adopt_files = plugins.iter().filter_map(|(path, table)| Some((path.clone(), table.adopt?))).collect();
+    let ignores = |(path, table): (&PathBuf, &PluginSettings)| Some((path.clone(), table.check_ignore.clone()?));
+    let check_files = plugins.iter().filter_map(ignores).collect();
     let of_file = |(path, table): (_, PluginSettings)| {
-        let PluginSettings { id, kind, enabled, adopt: _ } = table;
+        let PluginSettings { id, kind, enabled, adopt: _, check_ignore: _ } = table;
         (path, FileSettings { id, kind, enabled })
     };
     Ok(Config {
@@ -245,6 +260,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
         certificates,
         files: plugins.into_iter().map(of_file).collect(),
         adopt_files,
+        check_files,
         key_files: key_files.into_iter().collect(),
         warnings,
         settings,

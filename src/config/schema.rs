@@ -11,6 +11,7 @@ use std::time::Duration;
 use ::config::{Map, Value, ValueKind};
 use jiff::SignedDuration;
 
+use crate::check;
 use crate::engine::OnDelete;
 use crate::engine::deploy::{Adopt, OnRemoteEdit};
 use crate::engine::files::Links;
@@ -282,6 +283,20 @@ keys! {
         must_be: r#"a duration such as "30s", from "0s" to "24h""#,
         default: r#""30s""#,
     }
+    /// The rules that `owui-watch check` uses; none means all.
+    check_select: Vec<String> {
+        read: rules,
+        must_be: "a list of rules, as `owui-watch check --explain all` names them",
+        default: "[]",
+        form: Form::List,
+    }
+    /// The rules that it leaves out.
+    check_ignore: Vec<String> {
+        read: rules,
+        must_be: "a list of rules, as `owui-watch check --explain all` names them",
+        default: "[]",
+        form: Form::List,
+    }
     /// Settings of single files.
     plugins: BTreeMap<PathBuf, PluginSettings> {
         read: tables,
@@ -317,6 +332,11 @@ keys! {
         read: |value| optional(value, adopt),
         must_be: r#""ask" or "never""#,
     }
+    /// The rules that `owui-watch check` leaves out for this file alone.
+    check_ignore: Option<Vec<String>> {
+        read: |value| optional(value, rules),
+        must_be: "a list of rules, as `owui-watch check --explain all` names them",
+    }
 }
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -330,6 +350,11 @@ fn text(value: Value) -> Read<String> {
 
 fn texts(value: Value) -> Read<Vec<String>> {
     value.into_array()?.into_iter().map(text).collect()
+}
+
+fn rules(value: Value) -> Read<Vec<String>> {
+    let rules = texts(value)?;
+    if rules.iter().all(|id| check::rule(id).is_some()) { Ok(rules) } else { Err(Misfit) }
 }
 
 fn path(value: Value) -> Read<PathBuf> {

@@ -2,6 +2,7 @@
 //! stopped with Ctrl-S, or a pipe that nobody reads, holds up no deploy and no watchdog.
 
 mod bottom;
+mod check;
 mod console;
 mod frames;
 #[cfg(unix)]
@@ -27,6 +28,7 @@ use crate::printable;
 
 use messages::{message, print_hint};
 
+pub use check::CheckOutput;
 pub use console::Console;
 #[cfg(unix)]
 pub use keyboard::{Key, Keyboard};

@@ -117,7 +117,7 @@ impl Screen {
 }
 
 /// Prints to stdout. A closed stdout is no error.
-fn out(text: &str) {
+pub(super) fn out(text: &str) {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).ok();
 }

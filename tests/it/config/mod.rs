@@ -208,6 +208,8 @@ fn valid_files_are_accepted() {
                 poll: None,
                 timeout: 300s,
                 once_patience: 30s,
+                check_select: [],
+                check_ignore: [],
                 plugins: {},
             },
             project: "",
@@ -223,6 +225,7 @@ fn valid_files_are_accepted() {
             certificates: None,
             files: {},
             adopt_files: {},
+            check_files: {},
             key_files: [],
             warnings: [],
         }
@@ -263,6 +266,8 @@ fn valid_files_are_accepted() {
                 ),
                 timeout: 90s,
                 once_patience: 0ns,
+                check_select: [],
+                check_ignore: [],
                 plugins: {
                     "more/old.py": PluginSettings {
                         id: None,
@@ -271,6 +276,7 @@ fn valid_files_are_accepted() {
                             false,
                         ),
                         adopt: None,
+                        check_ignore: None,
                     },
                     "plugins/tools/both.py": PluginSettings {
                         id: Some(
@@ -281,6 +287,7 @@ fn valid_files_are_accepted() {
                         ),
                         enabled: None,
                         adopt: None,
+                        check_ignore: None,
                     },
                 },
             },
@@ -328,6 +335,7 @@ fn valid_files_are_accepted() {
                 },
             },
             adopt_files: {},
+            check_files: {},
             key_files: [
                 "secrets/key",
             ],
@@ -493,6 +501,6 @@ fn unknown_keys() {
     "#]]);
     invalid("unknown_key_far").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: unknown key `workers`
-        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `gone_after`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `plugins`
+        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `gone_after`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `timeout`, `once_patience`, `check_select`, `check_ignore`, `plugins`
     "#]]);
 }
