@@ -48,12 +48,8 @@ fn yields(body: &[Stmt]) -> bool {
             }
         }
         fn visit_expr(&mut self, expr: &'a Expr) {
-            match expr {
-                Expr::Yield(_) | Expr::YieldFrom(_) => self.0 = true,
-                // Only a statement of its own, or the value of one, is looked at: nothing deep.
-                Expr::Await(it) => self.visit_expr(&it.value),
-                _ => {}
-            }
+            // Only a statement of its own, or the value of one, is looked at: nothing deep.
+            self.0 |= matches!(expr, Expr::Yield(_) | Expr::YieldFrom(_));
         }
     }
     let mut found = Yields(false);

@@ -98,11 +98,16 @@ impl Report {
 
     /// Adds a diagnostic with another severity, where less is certain.
     fn add_as(&mut self, severity: Severity, range: TextRange, message: impl Into<String>, hint: impl Into<String>) {
-        if self.found.len() < MOST_OF_A_RULE {
+        if !self.is_full() {
             let hint = Some(hint.into()).filter(|hint: &String| !hint.is_empty());
             let finding = Finding { rule: self.rule.id, severity, message: message.into(), hint, fix: None };
             self.found.push((finding, range));
         }
+    }
+
+    /// Whether there is no room for more.
+    fn is_full(&self) -> bool {
+        self.found.len() >= MOST_OF_A_RULE
     }
 
     /// Gives the last diagnostic a change that mends it.

@@ -41,18 +41,15 @@ fn check(context: &Context<'_>, report: &mut Report) {
             }
             let mut unguarded = Vec::new();
             let mut is_tested = false;
-            for id in &context.semantics.loads {
-                let Some(Expr::Name(load)) = context.semantics.expr(*id) else { continue };
-                if load.id.as_str() != name || !function.range().contains_range(load.range()) {
-                    continue;
-                }
-                match context.parent(*id) {
-                    Some((call, Node::Expr(Expr::Call(it)))) if it.func.range() == load.range() => {
+            for id in context.semantics.loads_of(name, function.range()) {
+                let range = context.semantics.node(id).range();
+                match context.parent(id) {
+                    Some((call, Node::Expr(Expr::Call(it)))) if it.func.range() == range => {
                         let is_caught = context.semantics.around(call).any(
                             |(_, node)| matches!(node, Node::Stmt(Stmt::Try(attempt)) if !attempt.handlers.is_empty()),
                         );
                         if !is_caught && context.is_directly_in(call, function) {
-                            unguarded.push(load.range());
+                            unguarded.push(range);
                         }
                     }
                     // Handed on, put somewhere: not a test.

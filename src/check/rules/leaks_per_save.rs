@@ -1,7 +1,9 @@
 //! What starts when the file is loaded, and never ends. The server loads a plugin anew with each save, and has no hook for
 //! the end of the old one. Nine published plugins.
 
-use ruff_python_ast::{Expr, Stmt};
+use std::collections::HashSet;
+
+use ruff_python_ast::{Expr, ExprCall, Stmt};
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
@@ -56,15 +58,22 @@ fn check(context: &Context<'_>, report: &mut Report) {
             _ => None,
         }
     });
+    if ["removeHandler(", "handlers.clear()", "handlers = []"].iter().any(|word| context.text.contains(word)) {
+        return;
+    }
+    let threads = threads(context);
     let at_load = context.reachable(constructors.chain(loaders));
     for id in &semantics.calls {
+        if report.is_full() {
+            break;
+        }
         let Some(Expr::Call(call)) = semantics.expr(*id) else { continue };
         let scope = semantics.scope(*id);
         let runs = match semantics.function(scope) {
             Some(function) => at_load.iter().any(|it| std::ptr::eq(*it, function)),
             None => !semantics.is_called(scope) && !under_main(context, *id),
         };
-        let Some(what) = started(context, *id, call).filter(|_| runs) else { continue };
+        let Some(what) = started(context, *id, call, &threads).filter(|_| runs) else { continue };
         if !is_guarded(context, *id) {
             let message = format!("each save of the plugin {what} again");
             report.add(call.func.range(), message, "start it in the first call, or only if there is none yet");
@@ -72,8 +81,27 @@ fn check(context: &Context<'_>, report: &mut Report) {
     }
 }
 
+/// What threads are assigned to, as it is written.
+fn threads<'a>(context: &Context<'a>) -> HashSet<&'a str> {
+    let semantics = &context.semantics;
+    let mut names = HashSet::new();
+    for id in &semantics.calls {
+        if let Some((_, Node::Stmt(Stmt::Assign(assign)))) = context.parent(*id)
+            && let Some(Expr::Call(made)) = semantics.expr(*id)
+            && is_thread(&semantics.path(&made.func, semantics.scope(*id)).unwrap_or_default())
+        {
+            names.extend(assign.targets.iter().map(|target| context.source(target.range())));
+        }
+    }
+    names
+}
+
+fn is_thread(path: &str) -> bool {
+    matches!(path, "threading.Thread" | "threading.Timer")
+}
+
 /// What a call starts for good.
-fn started(context: &Context<'_>, id: NodeId, call: &ruff_python_ast::ExprCall) -> Option<&'static str> {
+fn started(context: &Context<'_>, id: NodeId, call: &ExprCall, threads: &HashSet<&str>) -> Option<&'static str> {
     let semantics = &context.semantics;
     let path = semantics.path(&call.func, semantics.scope(id)).unwrap_or_default();
     if matches!(path.as_str(), "asyncio.create_task" | "asyncio.ensure_future") {
@@ -88,44 +116,25 @@ fn started(context: &Context<'_>, id: NodeId, call: &ruff_python_ast::ExprCall) 
         }
         "start" => {
             // `Thread(…).start()`, or a name that was given one.
-            let is_thread = |expr: &Expr| {
-                expr.as_call_expr().is_some_and(|made| {
-                    let path = semantics.path(&made.func, semantics.scope(id)).unwrap_or_default();
-                    matches!(path.as_str(), "threading.Thread" | "threading.Timer")
-                })
-            };
-            let name = context.source(attribute.value.range());
-            let made_before = semantics.calls.iter().any(|other| {
-                let Some(Expr::Call(made)) = semantics.expr(*other) else { return false };
-                let path = semantics.path(&made.func, semantics.scope(*other)).unwrap_or_default();
-                let is_thread = matches!(path.as_str(), "threading.Thread" | "threading.Timer");
-                let assigned = match context.parent(*other) {
-                    Some((_, Node::Stmt(Stmt::Assign(assign)))) => {
-                        assign.targets.iter().any(|target| context.source(target.range()) == name)
-                    }
-                    Some(_) | None => false,
-                };
-                is_thread && assigned
-            });
-            (is_thread(&attribute.value) || made_before).then_some("starts this thread")
+            let made_here = attribute
+                .value
+                .as_call_expr()
+                .is_some_and(|made| is_thread(&semantics.path(&made.func, semantics.scope(id)).unwrap_or_default()));
+            let made_before = threads.contains(context.source(attribute.value.range()));
+            (made_here || made_before).then_some("starts this thread")
         }
         _ => None,
     }
 }
 
-/// Whether somebody looked before: any `if` around, or a clean-up of handlers in the file.
+/// Whether somebody looked before: any `if` around, or a look at the handlers.
 fn is_guarded(context: &Context<'_>, id: NodeId) -> bool {
     let is_choice = |node: &Node<'_>| matches!(node, Node::Stmt(Stmt::If(_)) | Node::Expr(Expr::If(_)));
     let early_return = context.semantics.function(context.semantics.scope(id)).is_some_and(|function| {
         let body = context.source(function.range());
         body.contains("hasHandlers()") || body.contains(".handlers")
     });
-    let text = context.text;
-    context.semantics.around(id).any(|(_, node)| is_choice(&node))
-        || early_return
-        || text.contains("removeHandler(")
-        || text.contains("handlers.clear()")
-        || text.contains("handlers = []")
+    context.semantics.around(id).any(|(_, node)| is_choice(&node)) || early_return
 }
 
 /// Whether it is under `if __name__ == "__main__"`.

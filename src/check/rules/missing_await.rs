@@ -2,6 +2,8 @@
 //! hundreds of others return a coroutine since then. The server accepts the file; the first use of the result fails, or
 //! the call never happens. The most frequent error in published plugins: 33 of 173.
 
+use std::collections::HashMap;
+
 use ruff_python_ast::{Expr, Operator, Stmt, UnaryOp};
 use ruff_text_size::{Ranged as _, TextRange};
 
@@ -66,7 +68,11 @@ const THREADS: &[(&str, usize)] = &[
 
 fn check(context: &Context<'_>, report: &mut Report) {
     let semantics = &context.semantics;
+    let mut asking = HashMap::new();
     for id in &semantics.calls {
+        if report.is_full() {
+            break;
+        }
         let Some(Expr::Call(call)) = semantics.expr(*id) else { continue };
         let scope = semantics.scope(*id);
         let (called, node, in_thread) = if let Some(since) = coroutine(context, &call.func, *id) {
@@ -81,7 +87,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
             let Some((outer, Node::Expr(Expr::Await(_)))) = context.parent(*id) else { continue };
             ((function, since), outer, true)
         };
-        if looks_whether(context, *id) {
+        if looks_whether(context, *id, &mut asking) {
             continue;
         }
         let why = match fate(context, node) {
@@ -126,12 +132,12 @@ fn coroutine(context: &Context<'_>, function: &Expr, id: NodeId) -> Option<Strin
 }
 
 /// Whether a function around asks if something is awaitable, or which version it runs on.
-fn looks_whether(context: &Context<'_>, id: NodeId) -> bool {
+fn looks_whether(context: &Context<'_>, id: NodeId, asking: &mut HashMap<TextRange, bool>) -> bool {
     context.semantics.around(id).any(|(_, node)| match node {
-        Node::Stmt(Stmt::FunctionDef(function)) => {
+        Node::Stmt(Stmt::FunctionDef(function)) => *asking.entry(function.range()).or_insert_with(|| {
             let text = context.source(function.range());
             ["isawaitable", "iscoroutine", "__await__"].iter().any(|word| text.contains(word))
-        }
+        }),
         Node::Stmt(Stmt::If(branch)) => {
             names_in(&branch.test).iter().any(|name| name.to_lowercase().contains("version"))
         }
@@ -218,12 +224,8 @@ fn fate_of_name<'a>(context: &Context<'a>, id: NodeId, name: &str) -> Fate<'a> {
         return Fate::Fine;
     }
     let mut worst = Fate::Dropped;
-    for load in &semantics.loads {
-        let Some(Expr::Name(load_name)) = semantics.expr(*load) else { continue };
-        if load_name.id.as_str() != name || !function.range().contains_range(load_name.range()) {
-            continue;
-        }
-        match fate(context, *load) {
+    for load in semantics.loads_of(name, function.range()) {
+        match fate(context, load) {
             Fate::Fine | Fate::Named(_) => return Fate::Fine,
             Fate::Dropped => {}
             Fate::Used(how) => {

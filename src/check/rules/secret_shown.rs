@@ -81,18 +81,18 @@ fn names_a_secret(name: &str) -> bool {
 
 /// `str`, or nothing.
 fn is_text(annotation: &Expr) -> bool {
+    let is_str = |expr: &Expr| expr.as_name_expr().is_some_and(|name| name.id.as_str() == "str");
     match annotation {
-        Expr::Name(name) => name.id.as_str() == "str",
         Expr::Subscript(subscript) => {
             subscript.value.as_name_expr().is_some_and(|name| name.id.as_str() == "Optional")
-                && is_text(&subscript.slice)
+                && is_str(&subscript.slice)
         }
         Expr::BinOp(either) => {
             either.op == Operator::BitOr
-                && ((is_text(&either.left) && either.right.is_none_literal_expr())
-                    || (is_text(&either.right) && either.left.is_none_literal_expr()))
+                && ((is_str(&either.left) && either.right.is_none_literal_expr())
+                    || (is_str(&either.right) && either.left.is_none_literal_expr()))
         }
-        _ => false,
+        _ => is_str(annotation),
     }
 }
 

@@ -78,3 +78,49 @@ fn ids_differ_and_pages_are_narrow() {
         assert!(rule.page.lines().all(|line| line.chars().count() <= 100), "{}", rule.id);
     }
 }
+
+/// The tree may be deeper than a walk can go on the stack of a thread.
+#[test]
+fn no_depth_ends_the_program() {
+    let run = || {
+        for way in
+            ["-…a…", "a+…a…", "…a….a", "…a…()", "not …a…", "a if b else …a…", "…a…[0]", "lambda: …a…", "a or …a…"]
+        {
+            let (before, rest) = way.split_once('…').unwrap();
+            let (core, after) = rest.split_once('…').unwrap();
+            let deep = format!("{}{core}{}", before.repeat(1_300), after.repeat(1_300));
+            let text = format!(
+                "from open_webui.models.users import Users as a\nimport b\nclass Filter:\n    class Valves:\n        \
+                 token: {deep}\n    def inlet(self, body):\n        x = {deep}\n        return x.y\n"
+            );
+            let _found = check(&plugin("a.py", &text), &text, &Options::default());
+        }
+    };
+    std::thread::Builder::new().stack_size(3 << 19).spawn(run).unwrap().join().unwrap();
+}
+
+/// Ten times the text takes no more than some ten times as long. Measured in what is found, and by the test's patience.
+#[test]
+fn long_files_are_checked_in_a_moment() {
+    let head = "from open_webui.models.users import Users\nimport threading, asyncio\nclass Pipe:\n    async def pipe(self, body):\n";
+    let of = |line: &str| {
+        format!(
+            "{head}{}",
+            (0..3_000).map(|n| format!("        {}\n", line.replace('N', &n.to_string()))).collect::<String>()
+        )
+    };
+    for line in [
+        "u = await Users.get_user_by_id(N)",
+        "uN = Users.get_user_by_id(N); await uN",
+        "u = Users.get_user_by_id(N); u.x",
+        "undefinedN",
+        "tN = threading.Thread(); tN.start()",
+        "await asyncio.gather(Users.get_users(), key=N)",
+        "self.mN(); __event_emitter__(N)",
+        "import aN",
+    ] {
+        let text = of(line);
+        let found = check(&plugin("a.py", &text), &text, &Options::default());
+        assert!(found.len() <= 100, "{line}");
+    }
+}

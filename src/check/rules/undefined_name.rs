@@ -47,6 +47,9 @@ fn check(context: &Context<'_>, report: &mut Report) {
     }
     let mut told = BTreeSet::new();
     for id in &semantics.loads {
+        if report.is_full() {
+            break;
+        }
         let Some(Expr::Name(name)) = semantics.expr(*id) else { continue };
         let scope = semantics.scope(*id);
         if semantics.bindings(&name.id, scope).is_some()

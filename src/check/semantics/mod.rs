@@ -21,6 +21,11 @@ const DEEPEST: u32 = 300;
 /// The exceptions that an import under `try` is guarded by.
 pub(super) const OF_IMPORTS: &[&str] = &["ImportError", "ModuleNotFoundError", "Exception", "BaseException"];
 
+/// A name with more parts stands for nothing that a rule looks for.
+const LONGEST_PATH: usize = 12;
+/// Nor does one that is imported in more ways.
+const MOST_PATHS: usize = 8;
+
 /// A node, by its place in [`Semantics::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NodeId(u32);
@@ -90,6 +95,8 @@ pub(super) struct Semantics<'a> {
     pub(super) calls: Vec<NodeId>,
     /// Names that are read.
     pub(super) loads: Vec<NodeId>,
+    /// The same by name.
+    by_name: HashMap<&'a str, Vec<NodeId>>,
     /// Statements that import.
     pub(super) imports: Vec<NodeId>,
     /// Comparisons.
@@ -118,6 +125,7 @@ impl<'a> Semantics<'a> {
             scopes: vec![top],
             calls: Vec::new(),
             loads: Vec::new(),
+            by_name: HashMap::new(),
             imports: Vec::new(),
             compares: Vec::new(),
             functions: Vec::new(),
@@ -217,6 +225,12 @@ impl<'a> Semantics<'a> {
             .all(|scope| matches!(self.kind(scope), ScopeKind::TypeParameters | ScopeKind::Comprehension))
     }
 
+    /// Where a name is read, within a range.
+    pub(super) fn loads_of(&self, name: &str, within: TextRange) -> impl Iterator<Item = NodeId> {
+        let all = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
+        all.iter().copied().filter(move |id| within.contains_range(self.node(*id).range()))
+    }
+
     /// What binds a name in the module.
     pub(super) fn of_module(&self, name: &str) -> &[Binding<'a>] {
         self.scope_row(TOP).names.get(name).map_or(&[], Vec::as_slice)
@@ -232,32 +246,35 @@ impl<'a> Semantics<'a> {
     /// The full name of what an expression stands for, if it was imported: `open_webui.models.users.Users`. Of a name
     /// that is imported in one of several ways, all of them; `None` if it may also be something else.
     pub(super) fn paths(&self, expr: &Expr, from: ScopeId) -> Vec<String> {
-        match expr {
-            Expr::Name(name) => {
-                let mut paths = Vec::new();
-                for binding in self.bindings(&name.id, from).unwrap_or_default() {
-                    match binding {
-                        Binding::Module(path) => paths.push((*path).to_owned()),
-                        Binding::From(module, name) => paths.push(format!("{}.{name}", server_module(module))),
-                        // `Users = None` where the import failed.
-                        Binding::Value(Expr::NoneLiteral(_)) => {}
-                        Binding::Value(_) | Binding::Function(_) | Binding::Class(_) | Binding::Other => {
-                            return Vec::new();
-                        }
-                    }
-                }
-                paths
+        let (mut root, mut attributes) = (expr, Vec::new());
+        while let Expr::Attribute(attribute) = root {
+            attributes.push(attribute.attr.as_str());
+            if attributes.len() > LONGEST_PATH {
+                return Vec::new();
             }
-            Expr::Attribute(attribute) => {
-                let mut paths = self.paths(&attribute.value, from);
-                for path in &mut paths {
-                    path.push('.');
-                    path.push_str(&attribute.attr);
-                }
-                paths
-            }
-            _ => Vec::new(),
+            root = &attribute.value;
         }
+        let Expr::Name(name) = root else { return Vec::new() };
+        let mut paths = Vec::new();
+        for binding in self.bindings(&name.id, from).unwrap_or_default() {
+            match binding {
+                Binding::Module(path) => paths.push((*path).to_owned()),
+                Binding::From(module, name) => paths.push(format!("{}.{name}", server_module(module))),
+                // `Users = None` where the import failed.
+                Binding::Value(Expr::NoneLiteral(_)) => {}
+                Binding::Value(_) | Binding::Function(_) | Binding::Class(_) | Binding::Other => return Vec::new(),
+            }
+            if paths.len() > MOST_PATHS {
+                return Vec::new();
+            }
+        }
+        for path in &mut paths {
+            for attribute in attributes.iter().rev() {
+                path.push('.');
+                path.push_str(attribute);
+            }
+        }
+        paths
     }
 
     /// The full name, if there is one alone.
@@ -276,7 +293,10 @@ impl<'a> Semantics<'a> {
     /// name.
     pub(super) fn is_guarded(&self, id: NodeId, classes: &[&str]) -> bool {
         let range = self.node(id).range();
-        let within = |body: &[Stmt]| body.iter().any(|stmt| stmt.range().contains_range(range));
+        let within = |body: &[Stmt]| match (body.first(), body.last()) {
+            (Some(first), Some(last)) => TextRange::new(first.start(), last.end()).contains_range(range),
+            _ => false,
+        };
         self.around(id).any(|(_, node)| match node {
             Node::Stmt(Stmt::If(branch)) => within(&branch.body) && mentions(&branch.test, "TYPE_CHECKING"),
             Node::Stmt(Stmt::Try(attempt)) => {

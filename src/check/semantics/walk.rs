@@ -246,6 +246,7 @@ impl<'a> Visitor<'a> for Walk<'a> {
                             self.done.has_hidden_names |= name.id.as_str() != "eval";
                         }
                         self.done.loads.push(id);
+                        self.done.by_name.entry(&name.id).or_default().push(id);
                     }
                     ExprContext::Del | ExprContext::Invalid => {}
                 }
