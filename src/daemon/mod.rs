@@ -5,6 +5,7 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
 mod browser;
+mod checks;
 mod requests;
 mod settings;
 mod signals;
@@ -83,6 +84,8 @@ enum Wakeup {
     Leaks(Vec<(PathBuf, Leak)>),
     /// A notice from elsewhere.
     Heard(Box<Notice>),
+    /// What is wrong with a deployed plugin.
+    Checked(Vec<Notice>),
     Time,
     /// More files are ready to be read.
     More,
@@ -245,7 +248,7 @@ impl<'a> Daemon<'a> {
             true if changed.iter().any(|key| WAY.contains(key)) => Server::SameInAnotherWay,
             true => Server::Same,
         };
-        let Outside { audience, started, requests, .. } = self.outside;
+        let Outside { audience, started, requests, checks, .. } = self.outside;
         let mut daemon = Self {
             driver: self.driver.replaced(policy, saved, config.debounce, server),
             outside: Outside::new(start, audience, started),
@@ -253,6 +256,7 @@ impl<'a> Daemon<'a> {
             ..self
         };
         daemon.outside.requests = requests;
+        daemon.outside.checks = checks;
         daemon.tell_of_state(trouble);
         daemon.warn(&config, before.as_ref());
         daemon.listen();
@@ -385,6 +389,12 @@ impl<'a> Daemon<'a> {
                     self.on_heard(*notice);
                     Vec::new()
                 }
+                Wakeup::Checked(found) => {
+                    for notice in found {
+                        self.tell(notice);
+                    }
+                    Vec::new()
+                }
                 Wakeup::Time => vec![Event::Wake],
                 Wakeup::More => Vec::new(),
             };
@@ -507,7 +517,7 @@ impl<'a> Daemon<'a> {
         let glance =
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
         let deadline = wake.into_iter().chain(glance).min();
-        let Outside { calls, writer, signs, scanning, .. } = &mut self.outside;
+        let Outside { calls, writer, signs, scanning, checks, .. } = &mut self.outside;
         let listens = scanning.is_none();
         tokio::select! {
             biased;
@@ -526,6 +536,7 @@ impl<'a> Daemon<'a> {
             touch = touch(&mut self.settings) => Wakeup::ConfigFileEvent(touch),
             Some(sign) = signs.recv(), if listens => Wakeup::Sign(sign),
             Some(notice) = self.notices.recv() => Wakeup::Heard(Box::new(notice)),
+            found = checks.next() => Wakeup::Checked(found),
             () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
         }
     }

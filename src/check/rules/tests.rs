@@ -106,7 +106,7 @@ fn long_files_are_checked_in_a_moment() {
     let of = |line: &str| {
         format!(
             "{head}{}",
-            (0..3_000).map(|n| format!("        {}\n", line.replace('N', &n.to_string()))).collect::<String>()
+            (0..3_000).fold(String::new(), |text, n| text + "        " + &line.replace('N', &n.to_string()) + "\n")
         )
     };
     for line in [

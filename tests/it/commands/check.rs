@@ -6,6 +6,7 @@ use expect_test::{Expect, expect};
 use serde_json::Value;
 
 use crate::support::command::{Project, Ran, check};
+use crate::support::fake_server::FakeServer;
 
 const WRONG: &str = r#"from open_webui.models.users import Users
 
@@ -166,4 +167,26 @@ fn a_file_that_cannot_be_deployed_is_an_error() {
     check(&ran, 1);
     assert!(ran.stdout.starts_with("plugins/a.py:1:12: error: invalid Python: "), "{}", ran.stdout);
     assert!(ran.stdout.ends_with("1 error in 1 of 1 plugin, for Open WebUI 0.12.4\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_watch_checks_each_saved_text_once() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.write("plugins/wrong.py", RIGHT);
+    let mut watch = project.watch();
+    project.write("plugins/wrong.py", WRONG);
+    watch.wait("updated", Some("wrong"));
+    let first = watch.wait_any(&["warning"]);
+    assert_eq!((first["reason"].as_str(), first["level"].as_str()), (Some("argument-always-default"), Some("warning")));
+    let second = watch.wait_any(&["warning"]);
+    assert_eq!((second["reason"].as_str(), second["level"].as_str()), (Some("missing-await"), Some("error")));
+    assert_eq!((second["line"].as_u64(), second["column"].as_u64()), (Some(6), Some(16)));
+    // The same text again, and then one without mistakes.
+    project.write("plugins/wrong.py", WRONG);
+    watch.wait("unchanged", Some("wrong"));
+    project.write("plugins/wrong.py", RIGHT);
+    watch.wait("updated", Some("wrong"));
+    assert!(watch.stop().success());
+    assert_eq!(watch.said_of("wrong").iter().filter(|event| *event == "warning").count(), 2);
 }
