@@ -283,12 +283,20 @@ pub enum Command {
         #[arg(long)]
         strict: bool,
 
+        /// Show how to mend what is certain, as a difference
+        #[arg(long, conflicts_with = "format")]
+        fix: bool,
+
+        /// Write the mends to the files
+        #[arg(long, requires = "fix")]
+        yes: bool,
+
         /// The version of Open WebUI that the plugins are for [default: the newest known]
         #[arg(long, value_name = "VERSION")]
         server_version: Option<String>,
 
         /// Print the page of a rule, or `all` for the list
-        #[arg(long, value_name = "RULE", conflicts_with_all = ["plugins", "strict", "server_version"])]
+        #[arg(long, value_name = "RULE", conflicts_with_all = ["plugins", "strict", "server_version", "fix"])]
         explain: Option<String>,
 
         /// The folder with the plugins; repeatable [default: `root` in watch.toml, else the current folder]
@@ -490,7 +498,9 @@ impl Command {
             Command::Pull { project, all, yes, .. } => {
                 ("pull", SharedFlags { yes: all.then_some(*yes), ..SharedFlags::of(project) })
             }
-            Command::Check { root, .. } => ("check", SharedFlags { root: Some(root), ..SharedFlags::default() }),
+            Command::Check { root, yes, .. } => {
+                ("check", SharedFlags { root: Some(root), yes: Some(*yes), ..SharedFlags::default() })
+            }
             Command::Service { action: ServiceAction::Install { project, yes, .. } } => {
                 ("service", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
             }

@@ -79,11 +79,12 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
             };
             return play(args, agreed(args, world)?, world, &wish, notices).await;
         }
-        Some(Command::Check { plugins, format, strict, server_version, explain, .. }) => {
+        Some(Command::Check { plugins, format, strict, fix, yes, server_version, explain, .. }) => {
             let request = CheckRequest {
                 words: plugins.clone(),
                 format: if args.json { CheckFormat::Json } else { *format },
                 strict: *strict,
+                fix: fix.then_some(*yes),
                 version: server_version.clone(),
                 explain: explain.clone(),
             };

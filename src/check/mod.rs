@@ -2,6 +2,7 @@
 //! of Open WebUI has. An error says what will happen and when; what is only likely is a warning.
 
 mod context;
+mod fix;
 mod flow;
 mod ignores;
 mod rules;
@@ -16,6 +17,7 @@ use ruff_text_size::TextRange;
 
 use crate::plugin::{Diagnostic, Finding, Fix, Plugin, Rule, Severity, Span, python};
 use context::Context;
+pub use fix::mended;
 pub use rules::{CheckRule, RULES};
 pub use servers::ServerVersion;
 

@@ -10,7 +10,7 @@ use super::{print_warnings, target};
 use crate::check::{self, Options, RULES, ServerVersion};
 use crate::cli::{Args, CheckFormat};
 use crate::config::{self, Config, World};
-use crate::disk::{Plugins, ScanCache, Trust};
+use crate::disk::{Plugins, ScanCache, Trust, file};
 use crate::engine::Code;
 use crate::engine::files::Loaded;
 use crate::error::Error;
@@ -26,6 +26,8 @@ pub struct CheckRequest {
     pub format: CheckFormat,
     /// Whether warnings count for the exit code.
     pub strict: bool,
+    /// Whether to mend what is certain, and then whether to write it.
+    pub fix: Option<bool>,
     /// The server's version.
     pub version: Option<String>,
     /// The rule to explain instead.
@@ -63,9 +65,15 @@ pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest)
     print_warnings(&config, screen);
     let mut checked = read(&config, &words, &world.cwd)?;
     let options = Options { version, select: config.check_select.clone(), ignore: config.check_ignore.clone() };
+    let output = CheckOutput::new(request.format, version);
+    if let Some(writes) = request.fix {
+        let mended = mend(&checked, &config, &options, output, writes)?;
+        if writes && mended > 0 {
+            checked = read(&config, &words, &world.cwd)?;
+        }
+    }
     run(&mut checked, &config, &options);
 
-    let output = CheckOutput::new(request.format, version);
     let diagnostics: Vec<_> = checked.iter().flat_map(|file| &file.diagnostics).collect();
     output.print(&diagnostics);
     let plugins = checked.iter().filter(|file| file.plugin.is_some() || !file.diagnostics.is_empty()).count();
@@ -193,12 +201,50 @@ fn checked(path: Arc<Path>, loaded: Loaded) -> Option<Checked> {
     }
 }
 
-/// Checks all files, on all cores.
-fn run(files: &mut [Checked], config: &Config, options: &Options) {
-    let of = |path: &Path| match config.check_files.get(path) {
+/// Shows how to mend what is certain, and writes it if `writes`. Answers how many files were mended.
+fn mend(
+    files: &[Checked],
+    config: &Config,
+    options: &Options,
+    output: CheckOutput,
+    writes: bool,
+) -> Result<usize, Error> {
+    let (mut mends, mut mended) = (0, 0);
+    for file in files {
+        let Some(plugin) = &file.plugin else { continue };
+        let options = options_of(&file.path, config, options);
+        let Some((new, count)) = check::mended(plugin, &plugin.text, &options) else { continue };
+        output.difference(&file.path, &plugin.text, &new);
+        if writes {
+            let old = file::read(&file.path)?;
+            // The text that was checked, in the style of the file.
+            if file::with_style_of(&plugin.text, &old) != old {
+                return Err(Error::failed(format!(
+                    "`{}` is not mended: it has changed meanwhile",
+                    file.path.display()
+                ))
+                .hinted("or its line ends are mixed: save it with one kind of them"));
+            }
+            file::replace(&file.path, &old, &file::with_style_of(&new, &old))?;
+        }
+        mends += count;
+        mended += 1;
+    }
+    output.mends(mends, mended, writes);
+    Ok(mended)
+}
+
+/// With what the settings leave out for this file alone.
+fn options_of(path: &Path, config: &Config, options: &Options) -> Options {
+    match config.check_files.get(path) {
         None => options.clone(),
         Some(ignore) => Options { ignore: [&*options.ignore, ignore].concat(), ..options.clone() },
-    };
+    }
+}
+
+/// Checks all files, on all cores.
+fn run(files: &mut [Checked], config: &Config, options: &Options) {
+    let of = |path: &Path| options_of(path, config, options);
     let next = AtomicUsize::new(0);
     let work = || {
         let mut found = Vec::new();

@@ -1,5 +1,7 @@
 //! The diagnostics of `check`, in the form that the user asked for.
 
+use std::path::Path;
+
 use annotate_snippets::Level as Label;
 use anstyle::{AnsiColor, Effects, Style};
 use serde_json::{Value, json};
@@ -7,7 +9,7 @@ use serde_json::{Value, json};
 use super::columns;
 use super::frames::frame;
 use super::messages::hint_line;
-use super::screen::out;
+use super::screen::{coloured, out, unified};
 use crate::check::{RULES, ServerVersion};
 use crate::cli::CheckFormat;
 use crate::plugin::{Diagnostic, Severity};
@@ -55,11 +57,24 @@ impl CheckOutput {
         }
     }
 
+    /// Prints how a file is mended.
+    pub fn difference(self, path: &Path, old: &str, new: &str) {
+        let name = path.display().to_string();
+        let diff = unified((&name, old), (&name, new));
+        out(&coloured(&printable::text(&diff)));
+    }
+
+    /// Prints how many mends there are.
+    pub fn mends(self, mends: usize, files: usize, written: bool) {
+        let [mends, files] = [(mends, "mend"), (files, "file")].map(|(count, noun)| number(count, noun));
+        let (how, rest) = if written { ("written", "") } else { ("not written", "; `--yes` writes them") };
+        out(&format!("{mends} in {files} {how}{rest}\n\n"));
+    }
+
     /// Prints how many there were: `3 errors and 5 warnings in 4 of 27 plugins`.
     pub fn summary(self, errors: usize, warnings: usize, files: usize, plugins: usize) {
         match self.format {
             CheckFormat::Text | CheckFormat::Concise => {
-                let number = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
                 let all = number(plugins, "plugin");
                 let text = match (errors, warnings) {
                     (0, 0) => format!("no errors or warnings in {all}"),
@@ -79,6 +94,10 @@ impl CheckOutput {
             CheckFormat::Github | CheckFormat::Sarif => {}
         }
     }
+}
+
+fn number(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn path(diagnostic: &Diagnostic) -> String {

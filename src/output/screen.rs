@@ -130,7 +130,7 @@ pub fn unified(from: (&str, &str), to: (&str, &str)) -> String {
     TextDiff::from_lines(from.1, to.1).unified_diff().header(&from_name, &to_name).to_string()
 }
 
-fn coloured(diff: &str) -> String {
+pub(super) fn coloured(diff: &str) -> String {
     let mut heading = true;
     diff.split_inclusive('\n').fold(String::new(), |text, line| {
         heading &= !line.starts_with("@@");

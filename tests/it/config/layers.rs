@@ -60,6 +60,7 @@ fn keys_missing_in_a_higher_layer_stay() {
 }
 
 #[test]
+#[expect(clippy::too_many_lines, reason = "most of them are the snapshot")]
 fn every_key_but_plugins_has_a_variable() {
     let project = Project::new()
         .with_folder("a")
