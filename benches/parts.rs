@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use divan::{Bencher, black_box};
 use jiff::Timestamp;
+use owui_watch::check;
 use owui_watch::engine::deploy::{Call, Reply, Row};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::{Deployed, Ledger, SavedState};
@@ -18,7 +19,7 @@ use owui_watch::engine::plan::{Remote, Situation, decide};
 use owui_watch::engine::{Effect, Engine, Event, Now, Scan};
 use owui_watch::plugin::frontmatter::Frontmatter;
 use owui_watch::plugin::id::PluginId;
-use owui_watch::plugin::{self, Digest, Entry, FileSettings, Key, Kind};
+use owui_watch::plugin::{self, Digest, Entry, FileSettings, Key, Kind, Parsed};
 use serde_json::Map;
 
 use policy::policy;
@@ -40,6 +41,24 @@ fn parse(bencher: Bencher<'_, '_>) {
     bencher
         .counter(divan::counter::BytesCount::of_str(TEXT))
         .bench(|| plugin::parse(&path, black_box(TEXT.as_bytes()), &settings));
+}
+
+/// The rules of `check`, with their own look at the syntax tree. `check_floor` is the parser alone.
+#[divan::bench]
+fn check(bencher: Bencher<'_, '_>) {
+    let path: Arc<Path> = Arc::from(Path::new("plugins/date_math.py"));
+    let Parsed::Plugin(plugin) = plugin::parse(&path, TEXT.as_bytes(), &FileSettings::default()) else {
+        unreachable!()
+    };
+    let options = check::Options::default();
+    bencher
+        .counter(divan::counter::BytesCount::of_str(TEXT))
+        .bench(|| check::check(&plugin, black_box(TEXT), &options));
+}
+
+#[divan::bench]
+fn check_floor(bencher: Bencher<'_, '_>) {
+    bencher.counter(divan::counter::BytesCount::of_str(TEXT)).bench(|| plugin::python::tree(black_box(TEXT)));
 }
 
 #[divan::bench]

@@ -1,4 +1,6 @@
 //! The command line as the user writes it. [`crate::config`] merges it with files and variables.
+//!
+//! Long because it defines every command and every flag.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -14,6 +16,7 @@ Examples:
   owui-watch --once --dry-run          say what one pass would deploy
   owui-watch --force plugins/shout.py  deploy this one again, then watch it alone
   owui-watch diff                      show what differs between here and the server
+  owui-watch check                     find mistakes in the plugins, without a server
   owui-watch try shout                 run it on the server, and show the answer
   owui-watch rollback shout            put the text before on the server
 
@@ -274,6 +277,44 @@ pub enum Command {
         project: ProjectFlags,
     },
 
+    /// Find mistakes in plugins, without a server
+    ///
+    /// Reads the plugins under the roots; without a watch.toml, those below the current folder. The exit code is 0, or 1
+    /// if there are errors.
+    Check {
+        /// Their paths or ids, or folders [default: all]
+        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugins: Vec<String>,
+
+        /// The form of the output
+        #[arg(long, value_enum, default_value_t = CheckFormat::Text)]
+        format: CheckFormat,
+
+        /// Exit with 1 on warnings, too
+        #[arg(long)]
+        strict: bool,
+
+        /// Show how to mend what is certain, as a difference
+        #[arg(long, conflicts_with = "format")]
+        fix: bool,
+
+        /// Write the mends to the files
+        #[arg(long, requires = "fix")]
+        yes: bool,
+
+        /// The version of Open WebUI that the plugins are for [default: the newest known]
+        #[arg(long, value_name = "VERSION")]
+        server_version: Option<String>,
+
+        /// Print the page of a rule, or `all` for the list
+        #[arg(long, value_name = "RULE", conflicts_with_all = ["plugins", "strict", "server_version", "fix"])]
+        explain: Option<String>,
+
+        /// The folder with the plugins; repeatable [default: `root` in watch.toml, else the current folder]
+        #[arg(long, value_name = "DIR")]
+        root: Vec<PathBuf>,
+    },
+
     /// Run the watch as a systemd user service: install, uninstall, status
     ///
     /// Each project (a folder with a watch.toml) has its own service.
@@ -339,6 +380,21 @@ pub enum Command {
         #[arg(long, value_name = "DIR")]
         root: Vec<PathBuf>,
     },
+}
+
+/// The form of what `check` prints.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum CheckFormat {
+    /// For people, with the source.
+    Text,
+    /// One line each.
+    Concise,
+    /// One JSON object each.
+    Json,
+    /// Annotations of GitHub Actions.
+    Github,
+    /// SARIF 2.1.0, for code scanning.
+    Sarif,
 }
 
 /// How a switch is wanted.
@@ -435,6 +491,7 @@ impl Command {
             | Command::Pull { .. } => true,
             Command::Deploy { .. }
             | Command::Try { .. }
+            | Command::Check { .. }
             | Command::Service { .. }
             | Command::Trust { .. }
             | Command::Sandbox { .. } => false,
@@ -457,6 +514,9 @@ impl Command {
             Command::Try { project, .. } => ("try", SharedFlags::of(project)),
             Command::Pull { project, all, yes, .. } => {
                 ("pull", SharedFlags { yes: all.then_some(*yes), ..SharedFlags::of(project) })
+            }
+            Command::Check { root, yes, .. } => {
+                ("check", SharedFlags { root: Some(root), yes: Some(*yes), ..SharedFlags::default() })
             }
             Command::Service { action: ServiceAction::Install { project, yes, .. } } => {
                 ("service", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
@@ -531,6 +591,7 @@ impl Args {
                 ("try", "--try") => "tries a plugin as it is",
                 (_, "--try") => "tries nothing",
                 ("sandbox", _) => "watches against a server of its own",
+                ("check", _) => "asks no server",
                 ("trust", "--url" | "--root") => "is about the settings in files",
                 ("service", "--url" | "--root") => "takes it after `install` alone",
                 _ => "makes no pass",

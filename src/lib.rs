@@ -36,6 +36,7 @@
 //! | room | what it knows |
 //! | --- | --- |
 //! | [`plugin`] | what a plugin is: bytes in, values out (pure) |
+//! | [`check`] | the rules that tell what breaks a plugin before a server does, and what each server version has (pure) |
 //! | [`engine`] | every decision (pure) |
 //! | [`notice`] | the facts that the user may be told, their English and their JSON (pure) |
 //! | [`server_log`] | what the server's log says of plugins (pure) |
@@ -93,7 +94,9 @@
 //! | a second server | `engine/mod.rs` (a `Site` each; tickets, calls and writes name theirs; `concurrency` is per site); `engine/site.rs`; `driver.rs` (a ledger per site); `notice/mod.rs` (`Subject` gets the server's name), `notice/text.rs`, `notice/json.rs`, `notice/board/mod.rs`; `run.rs`, `daemon/start.rs`, `daemon/world.rs` (a client, a state folder and a writer each); `commands/target.rs` (which server a command means); *a setting* |
 //! | a line of the live view | `notice/board/glance.rs` (what it says); `output/view.rs` (how it is laid out) |
 //! | a key of the live view | `output/keyboard.rs` (`Key`); `output/view.rs` (its help); `daemon/terminal.rs`, `daemon/keys.rs` (what it does); `README.md` |
-//! | a command that prints every diagnostic as SARIF | + a file beside `commands/compare.rs`; + the format beside `output/console.rs`; `output/mod.rs` (`Format`); `commands/target.rs`, `disk/mod.rs` (`Plugins::scan`) and `plugin/diagnostic.rs` (reads: rule, severity, file, span, message, hint); *a command* |
+//! | a rule of `check` | + a file in `check/rules/`, with its page and examples; `check/rules/mod.rs` (the list); `README.md` |
+//! | a form of the output of `check` | `cli.rs` (`CheckFormat`); `output/check.rs` |
+//! | a newer Open WebUI in `check` | `src/check/servers.txt` (made by `tools/server_tables.py`); `check/context.rs` (what hooks are given); `check/servers.rs` |
 //! | a text made of several files | + a bundler beside `plugin/normal.rs`; `plugin/mod.rs` (`parse` asks for more files; `Plugin` knows them); `plugin/python/imports.rs` (which files); `plugin/diagnostic.rs` (reads: a `Diagnostic` names its file); `disk/read.rs`, `disk/scan_cache.rs` (read and cache the parts); `engine/tree.rs`, `engine/files.rs` (a saved part plans its plugins); `engine/refusal.rs` (the server's line → the part's line); `engine/mod.rs`, `driver.rs` (one reading covers several files) |
 //! | a setting | `config/schema.rs` (a row); `config/check.rs` (if other settings limit it); `run.rs` (hands it to `Policy`); `engine/mod.rs` (`Policy`); `watch.toml`; *a flag*, if it has one |
 //! | a flag | `cli.rs`; `run.rs` |
@@ -114,6 +117,7 @@
 //! Each needs a test where its room's tests are. A change of the promises above needs one in
 //! `tests/it/simulation/promises.rs`.
 
+pub mod check;
 pub mod cli;
 pub mod client;
 pub mod commands;

@@ -13,9 +13,9 @@ use tracing_subscriber::field::MakeExt as _;
 use tracing_subscriber::fmt::format::debug_fn;
 use tracing_subscriber::prelude::*;
 
-use crate::cli::{Args, Command, OnOff};
+use crate::cli::{Args, CheckFormat, Command, OnOff};
 use crate::client::{self, Authorities, Client, Timeouts};
-use crate::commands::{self, Agreed, CommandContext, DeployRequest, RequestProgress, Scope};
+use crate::commands::{self, Agreed, CheckRequest, CommandContext, DeployRequest, RequestProgress, Scope};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, Warning, World};
 use crate::daemon::{self, End, KeyPrograms, Plan, Setup, Signal};
 use crate::disk::Folder;
@@ -86,6 +86,17 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
                 options.pane = Some(Pane { calls: !quiet_calls, log: *log, notices: send.clone() });
             };
             return play(args, agreed(args, world)?, world, &wish, notices).await;
+        }
+        Some(Command::Check { plugins, format, strict, fix, yes, server_version, explain, .. }) => {
+            let request = CheckRequest {
+                words: plugins.clone(),
+                format: if args.json { CheckFormat::Json } else { *format },
+                strict: *strict,
+                fix: fix.then_some(*yes),
+                version: server_version.clone(),
+                explain: explain.clone(),
+            };
+            commands::check(args, world, screen, &request)?
         }
         // A service can be stopped even if its settings have become invalid.
         Some(Command::Service { action }) => commands::service(action, args, world, screen)?,

@@ -6,6 +6,7 @@
 #![expect(clippy::disallowed_methods, reason = "commands read the clock")]
 
 mod ask;
+mod check;
 mod compare;
 mod deploy;
 mod history;
@@ -31,6 +32,7 @@ use crate::error::Error;
 use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Task};
 use crate::output::{Format, Screen};
 
+pub use check::{CheckRequest, check};
 pub use compare::{diff, pull};
 pub use deploy::{DeployRequest, RequestProgress};
 pub use history::history;

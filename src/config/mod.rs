@@ -91,6 +91,8 @@ pub struct Config {
     pub adopt_files: BTreeMap<PathBuf, Adopt>,
     /// How to try single plugins, by path.
     pub trials: BTreeMap<PathBuf, TrySettings>,
+    /// The rules that `check` leaves out for single files, by path.
+    pub check_files: BTreeMap<PathBuf, Vec<String>>,
     /// The files that hold an API key, except credentials.
     pub key_files: Vec<PathBuf>,
     /// Warnings.
@@ -170,7 +172,11 @@ impl Config {
             }
             "ca_file" => self.certificates != other.certificates,
             "plugins" => {
-                self.files != other.files || self.adopt_files != other.adopt_files || self.trials != other.trials
+                let files = |config: &Self| {
+                    let (files, adopt, checks) = (&config.files, &config.adopt_files, &config.check_files);
+                    (files.clone(), adopt.clone(), checks.clone())
+                };
+                files(self) != files(other) || self.trials != other.trials
             }
             key => changes.contains(&key),
         };
@@ -219,11 +225,18 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
         Some(command) => command.is_rollback(),
     };
     let roots = merged.roots(&settings.root, waits, world)?;
-    let found = FoundKey::find(settings.api_key_file.as_deref(), &merged, &project, &dotenv, world, sources)?;
+    // Without a server, no key is sent anywhere.
+    let is_offline = matches!(args.command, Some(Command::Check { .. }));
+    let found = if is_offline {
+        None
+    } else {
+        FoundKey::find(settings.api_key_file.as_deref(), &merged, &project, &dotenv, world, sources)?
+    };
     let plugins = merged.plugins(&settings.plugins, &roots, folder, world)?;
     merged.exclude(&settings.exclude, &roots, world)?;
     settings.url = url::plain(&settings.url).map_err(|(problem, hint)| merged.at("url", problem).with_hint(hint))?;
-    let certificates = settings.ca_file.as_ref().map(|path| merged.certificates(path, world, sources)).transpose()?;
+    let ca_file = settings.ca_file.as_ref().filter(|_| !is_offline);
+    let certificates = ca_file.map(|path| merged.certificates(path, world, sources)).transpose()?;
     merged.check_destination(&settings.url, certificates.as_ref(), found.as_ref(), &project, args)?;
 
     let key_files: BTreeSet<_> =
@@ -240,8 +253,10 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     warnings.extend(key_files.iter().filter_map(|file| key::readable_by_others(file, world)));
     let adopt_files = plugins.iter().filter_map(|(path, table)| Some((path.clone(), table.adopt?))).collect();
     let trials = plugins.iter().filter_map(|(path, table)| Some((path.clone(), table.trial.clone()?))).collect();
+    let ignores = |(path, table): (&PathBuf, &PluginSettings)| Some((path.clone(), table.check_ignore.clone()?));
+    let check_files = plugins.iter().filter_map(ignores).collect();
     let of_file = |(path, table): (_, PluginSettings)| {
-        let PluginSettings { id, kind, enabled, adopt: _, trial: _ } = table;
+        let PluginSettings { id, kind, enabled, adopt: _, check_ignore: _, trial: _ } = table;
         (path, FileSettings { id, kind, enabled })
     };
     Ok(Config {
@@ -255,6 +270,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
         files: plugins.into_iter().map(of_file).collect(),
         adopt_files,
         trials,
+        check_files,
         key_files: key_files.into_iter().collect(),
         warnings,
         settings,

@@ -14,6 +14,7 @@ use ::config::{Map, Value, ValueKind};
 use jiff::SignedDuration;
 
 use super::Pattern;
+use crate::check;
 use crate::engine::OnDelete;
 use crate::engine::deploy::{Adopt, OnRemoteEdit};
 use crate::engine::files::Links;
@@ -302,6 +303,20 @@ keys! {
         must_be: r#"a duration such as "30s", from "0s" to "24h""#,
         default: r#""30s""#,
     }
+    /// The rules that `owui-watch check` uses; none means all.
+    check_select: Vec<String> {
+        read: rules,
+        must_be: "a list of rules, as `owui-watch check --explain all` names them",
+        default: "[]",
+        form: Form::List,
+    }
+    /// The rules that it leaves out.
+    check_ignore: Vec<String> {
+        read: rules,
+        must_be: "a list of rules, as `owui-watch check --explain all` names them",
+        default: "[]",
+        form: Form::List,
+    }
     /// Settings of single files.
     plugins: BTreeMap<PathBuf, PluginSettings> {
         read: tables,
@@ -336,6 +351,11 @@ keys! {
     adopt: Option<Adopt> {
         read: |value| optional(value, adopt),
         must_be: r#""ask" or "never""#,
+    }
+    /// The rules that `owui-watch check` leaves out for this file alone.
+    check_ignore: Option<Vec<String>> {
+        read: |value| optional(value, rules),
+        must_be: "a list of rules, as `owui-watch check --explain all` names them",
     }
     /// How to try the plugin.
     trial = "try": Option<TrySettings> {
@@ -418,6 +438,11 @@ fn command(value: Value) -> Read<Option<Vec<String>>> {
         Some(program) if program.is_empty() || words.iter().any(|word| word.contains('\0')) => Err(Misfit),
         Some(_) => Ok(Some(words)),
     }
+}
+
+fn rules(value: Value) -> Read<Vec<String>> {
+    let rules = texts(value)?;
+    if rules.iter().all(|id| check::rule(id).is_some()) { Ok(rules) } else { Err(Misfit) }
 }
 
 fn path(value: Value) -> Read<PathBuf> {

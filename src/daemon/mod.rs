@@ -4,6 +4,7 @@
 //! Long because all that wakes the loop meets here.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
+mod checks;
 mod keys;
 mod requests;
 mod server_log;
@@ -91,6 +92,8 @@ enum Wakeup {
     Heard(Box<Notice>),
     /// Something in the server's log.
     Found(Found),
+    /// What is wrong with a deployed plugin.
+    Checked(Vec<Notice>),
     Time,
     /// More files are ready to be read.
     More,
@@ -275,7 +278,7 @@ impl<'a> Daemon<'a> {
             true if changed.iter().any(|key| WAY.contains(key)) => Server::SameInAnotherWay,
             true => Server::Same,
         };
-        let Outside { audience, started, requests, .. } = self.outside;
+        let Outside { audience, started, requests, checks, .. } = self.outside;
         if changed.contains(&"log_command") {
             self.server_log = ServerLog::follow(&config);
         }
@@ -286,6 +289,7 @@ impl<'a> Daemon<'a> {
             ..self
         };
         daemon.outside.requests = requests;
+        daemon.outside.checks = checks;
         daemon.tell_of_state(trouble);
         daemon.warn(&config, before.as_ref());
         daemon.listen();
@@ -422,6 +426,12 @@ impl<'a> Daemon<'a> {
                     self.on_found(found);
                     Vec::new()
                 }
+                Wakeup::Checked(found) => {
+                    for notice in found {
+                        self.tell(notice);
+                    }
+                    Vec::new()
+                }
                 Wakeup::Time => vec![Event::Wake],
                 Wakeup::More => Vec::new(),
             };
@@ -532,7 +542,7 @@ impl<'a> Daemon<'a> {
         let glance =
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
         let deadline = wake.into_iter().chain(glance).min();
-        let Outside { calls, writer, signs, scanning, trials, .. } = &mut self.outside;
+        let Outside { calls, writer, signs, scanning, trials, checks, .. } = &mut self.outside;
         let listens = scanning.is_none();
         tokio::select! {
             biased;
@@ -553,6 +563,7 @@ impl<'a> Daemon<'a> {
             Some(event) = trials.next() => Wakeup::Replied(event),
             Some(notice) = self.notices.recv() => Wakeup::Heard(Box::new(notice)),
             Some(found) = found(&mut self.server_log) => Wakeup::Found(found),
+            found = checks.next() => Wakeup::Checked(found),
             () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
         }
     }

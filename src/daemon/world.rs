@@ -12,11 +12,13 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
 use tokio::time::Instant;
 
+use super::checks::Checks;
 use super::requests::Requests;
 use super::trials::Trials;
 use super::writer::{Writer, Written};
 use super::{Audience, Plan, Start};
 use crate::client::Client;
+use crate::config::Config;
 use crate::disk::{Folder, Plugins, ScanCache, State, Trust};
 use crate::driver::{Driver, LedgerWritten, World, Write};
 use crate::engine::deploy::{Call, Reply};
@@ -46,6 +48,10 @@ pub(super) struct Outside {
     /// Deploys that the user asked this watch for.
     pub(super) requests: Requests,
     pub(super) trials: Trials,
+    pub(super) checks: Checks,
+    config: Config,
+    /// Whether it deploys saves, and not one pass.
+    watches: bool,
     /// Told once: a full disk would repeat it with every line and every save.
     write_failed: bool,
     ledger_failed: bool,
@@ -75,6 +81,7 @@ impl Outside {
             // The engine starts with the current ones.
             state.rollbacks_changed();
         }
+        let watcher_is_there = watcher.is_some();
         let exact = watcher.as_ref().is_some_and(Watcher::is_exact);
         Self {
             eyes: Arc::new(Mutex::new(Eyes { plugins, watcher, followed: BTreeSet::new() })),
@@ -89,6 +96,9 @@ impl Outside {
             untold: Vec::new(),
             requests: Requests::default(),
             trials: Trials::new(trial_client, &config),
+            checks: Checks::default(),
+            watches: watcher_is_there,
+            config: config.clone(),
             write_failed: false,
             ledger_failed: false,
             trust: if exact { Trust::Closed } else { Trust::Quiet(config.debounce) },
@@ -161,6 +171,9 @@ impl Outside {
         for (notice, time) in &told {
             self.audience.take_in(notice, *time);
             failed = failed.or(self.log(notice, *time).map(|error| (error, *time)));
+            if self.watches {
+                self.checks.hear(notice, &self.config);
+            }
         }
         if let Some((error, time)) = failed
             && !std::mem::replace(&mut self.write_failed, true)

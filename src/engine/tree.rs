@@ -380,7 +380,7 @@ impl Engine {
                             Severity::Error => {
                                 NoticeKind::Flawed { diagnostic, digest: flaw.digest, meant: flaw.meant }
                             }
-                            Severity::Warning => NoticeKind::Surprising(diagnostic),
+                            Severity::Warning | Severity::Info => NoticeKind::Surprising(diagnostic),
                         };
                         self.tell(Notice { about: about.clone(), what });
                     }

@@ -1,6 +1,7 @@
 //! How much a notice matters.
 
 use super::{Notice, NoticeKind};
+use crate::plugin::Severity;
 
 /// How much a notice matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -94,10 +95,11 @@ impl Notice {
             | NoticeKind::RollbackUndone { .. }
             | NoticeKind::RootMissing { .. }
             | NoticeKind::Trouble { .. }
-            | NoticeKind::RefusedBefore { .. }
             | NoticeKind::Crashed { .. }
             | NoticeKind::NotSwitchedOn { .. }
-            | NoticeKind::Surprising(_) => Level::Warning,
+            | NoticeKind::RefusedBefore { .. } => Level::Warning,
+            NoticeKind::Surprising(diagnostic) if diagnostic.severity() == Severity::Error => Level::Error,
+            NoticeKind::Surprising(_) => Level::Warning,
             NoticeKind::Flawed { meant: false, .. } if self.about.key.is_none() => Level::Warning,
             NoticeKind::GaveUp { .. }
             | NoticeKind::NotAllowed { .. }

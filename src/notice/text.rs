@@ -208,7 +208,7 @@ impl Notice {
             NoticeKind::Failed { .. } => "not deployed",
             NoticeKind::Flawed { diagnostic, .. } if diagnostic.rule.is_of_folder() => return None,
             NoticeKind::Flawed { .. } => "not sent",
-            NoticeKind::Surprising(_) => "warning",
+            NoticeKind::Surprising(diagnostic) => diagnostic.severity().word(),
             NoticeKind::Raised(raised) if raised.hook == "load" => "raised an exception while it was loaded",
             NoticeKind::Raised(raised) => return Some(format!("{} raised an exception", raised.hook).into()),
             NoticeKind::Tried(tried) if tried.has_failed() => return Some(tried.headline().into()),

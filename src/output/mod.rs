@@ -3,6 +3,7 @@
 
 mod addition;
 mod bottom;
+mod check;
 mod console;
 mod diagnostics;
 mod frames;
@@ -29,6 +30,7 @@ use crate::printable;
 
 use messages::{message, print_hint};
 
+pub use check::CheckOutput;
 pub use console::Console;
 pub use diagnostics::DiagnosticLine;
 #[cfg(unix)]

@@ -124,7 +124,7 @@ impl Screen {
 }
 
 /// Prints to stdout. A closed stdout is no error.
-fn out(text: &str) {
+pub(super) fn out(text: &str) {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).ok();
 }
@@ -137,7 +137,7 @@ pub fn unified(from: (&str, &str), to: (&str, &str)) -> String {
     TextDiff::from_lines(from.1, to.1).unified_diff().header(&from_name, &to_name).to_string()
 }
 
-fn coloured(diff: &str) -> String {
+pub(super) fn coloured(diff: &str) -> String {
     let mut heading = true;
     diff.split_inclusive('\n').fold(String::new(), |text, line| {
         heading &= !line.starts_with("@@");

@@ -27,6 +27,42 @@ pub enum Severity {
     Error,
     /// The file is deployed, and will surprise its author.
     Warning,
+    /// The file is deployed, and could be better.
+    Info,
+}
+
+impl Severity {
+    /// Its word in messages and JSON.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Error => "error",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        }
+    }
+}
+
+/// A diagnostic of one of the rules of `check`, which know more about plugins than a deploy needs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule's id.
+    pub rule: &'static str,
+    /// How bad it is. An error does not keep the file from being deployed.
+    pub severity: Severity,
+    /// What is wrong, as it follows the name of the file and a colon.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+    /// The change that mends it, where that is certain.
+    pub fix: Option<Fix>,
+}
+
+/// A change of a text: replaces ranges of bytes, from the first to the last, none of which overlap.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fix {
+    /// The ranges, and what comes in their place.
+    pub edits: Vec<(Range<usize>, String)>,
 }
 
 impl Diagnostic {
@@ -100,6 +136,8 @@ pub enum Rule {
         /// The module as it will stand on the server.
         becomes: String,
     },
+    /// A rule of `check`.
+    Checked(Arc<Finding>),
 }
 
 impl Rule {
@@ -125,12 +163,16 @@ impl Rule {
             Self::ImportedEntry(_) => "imported_entry",
             Self::OverlookedHeader => "overlooked_header",
             Self::BrokenImport { .. } => "broken_import",
+            Self::Checked(finding) => finding.rule,
         }
     }
 
-    /// Whether a file that breaks it cannot be deployed.
+    /// How bad it is. A file that breaks one of the rules above `Checked` with an error cannot be deployed.
     #[must_use]
     pub fn severity(&self) -> Severity {
+        if let Self::Checked(finding) = self {
+            return finding.severity;
+        }
         let warns = matches!(self, Self::ImportedEntry(_) | Self::OverlookedHeader | Self::BrokenImport { .. });
         if warns { Severity::Warning } else { Severity::Error }
     }
@@ -167,6 +209,7 @@ impl Rule {
             Self::BrokenImport { module, becomes } => {
                 format!("the server rewrites the import of `{module}` to `{becomes}`, which will fail")
             }
+            Self::Checked(finding) => finding.message.clone(),
         }
     }
 
@@ -175,6 +218,7 @@ impl Rule {
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::Syntax(_) | Self::Unreadable(_) => return None,
+            Self::Checked(finding) => return finding.hint.clone(),
             Self::BadId { candidate, source } => return Some(bad_id_hint(candidate, *source)),
             Self::ImportedEntry(entry) => {
                 return Some(format!("import it by another name, such as `{0} as _{0}`", entry.class()));

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use diagnostic::{Diagnostic, Rule, Severity, Span};
+pub use diagnostic::{Diagnostic, Finding, Fix, Rule, Severity, Span};
 pub use digest::Digest;
 use frontmatter::Frontmatter;
 use id::PluginId;
@@ -188,7 +188,7 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
             Err(rule) => diagnostics.push(diagnostic(rule, None)),
         }
     }
-    let is_valid = diagnostics.iter().all(|diagnostic| diagnostic.severity() == Severity::Warning);
+    let is_valid = diagnostics.iter().all(|diagnostic| diagnostic.severity() != Severity::Error);
     match (entry, key) {
         (Some(entry), Some(key)) if is_valid => {
             let (path, text) = (Arc::clone(path), text.into());

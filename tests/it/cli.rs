@@ -50,6 +50,7 @@ fn help() {
           diff      Show the differences between the server's texts and the files
           pull      Write the server's texts to the files
           try       Run a plugin once on the server, as a user would, and show the answer
+          check     Find mistakes in plugins, without a server
           service   Run the watch as a systemd user service: install, uninstall, status
           trust     Let this folder's settings use your API key, and paths outside the folder
           sandbox   Run a throw-away Open WebUI on this machine, and watch against it
@@ -80,6 +81,7 @@ fn help() {
           owui-watch --once --dry-run          say what one pass would deploy
           owui-watch --force plugins/shout.py  deploy this one again, then watch it alone
           owui-watch diff                      show what differs between here and the server
+          owui-watch check                     find mistakes in the plugins, without a server
           owui-watch try shout                 run it on the server, and show the answer
           owui-watch rollback shout            put the text before on the server
 

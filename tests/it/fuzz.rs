@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
+use owui_watch::check::{self, Options};
 use owui_watch::disk::Folder;
 use owui_watch::engine::deploy::Backup;
 use owui_watch::engine::ledger::{Deployed, LastAttempt, Ledger, Refusal, Rollback, UpdateIntent};
@@ -263,6 +264,14 @@ fn cuts() -> impl Strategy<Value = (usize, Vec<Cut>)> {
             "é",
             "𝒳",
             "async ",
+            "await ",
+            "from open_webui.models.users import Users\n",
+            "u = Users.get_user_by_id(1)\n",
+            "Users.get_users().x",
+            "# owui: ignore[missing-await]",
+            "[x for x in ",
+            "def inlet(self, body):\n",
+            "__event_emitter__",
             "match x:\n",
             "class Filter(",
         ])
@@ -304,6 +313,7 @@ fn assert_parses(bytes: &[u8], settings: &FileSettings) {
             assert!(!plugin.text.contains(['\r', '\0']) && !plugin.text.starts_with('\u{feff}'));
             assert_eq!(Digest::of_text(&plugin.text), plugin.digest);
             plugin.warnings.iter().for_each(told);
+            check::check(plugin, &plugin.text, &Options::default()).iter().for_each(told);
             // The sent text is the same plugin.
             let again = plugin::parse(&path, plugin.text.as_bytes(), settings);
             assert_eq!(&again, &parsed);

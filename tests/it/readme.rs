@@ -262,6 +262,16 @@ fn every_word_of_json_is_listed() {
 }
 
 #[test]
+fn every_rule_of_check_is_listed() {
+    let listed = table("rule of `check`");
+    let rules = owui_watch::check::RULES;
+    let row = |rule: &owui_watch::check::CheckRule| {
+        vec![format!("`{}`", rule.id), rule.severity.word().to_owned(), rule.title.to_owned()]
+    };
+    assert_eq!(listed, rules.iter().map(row).collect::<Vec<_>>());
+}
+
+#[test]
 fn every_exit_code_is_listed() {
     let listed: BTreeSet<u8> = table("exit code")
         .iter()

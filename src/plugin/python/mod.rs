@@ -14,6 +14,9 @@ mod walk;
 use std::path::Path;
 use std::sync::Arc;
 
+use ruff_python_ast::ModModule;
+use ruff_python_parser::Parsed;
+
 use crate::plugin::diagnostic::{Diagnostic, Span};
 use crate::plugin::kind::{Entry, Kind};
 use entry::Module;
@@ -55,6 +58,12 @@ pub fn read(file: &Arc<Path>, text: &str, intent: Intent) -> Reading {
     let (entry, found) = module.finish(intent);
     let placed = found.into_iter().map(|(rule, range)| diagnostic(rule, Some(Span::new(text, range.into()))));
     Reading { entry, diagnostics: placed.collect() }
+}
+
+/// The syntax tree and the tokens of a text; `None` if Python would not accept it.
+#[must_use]
+pub fn tree(text: &str) -> Option<Parsed<ModModule>> {
+    syntax::parsed(text).ok()
 }
 
 /// Whether bytes that cannot be parsed look as if they were meant as a plugin: a line that begins with an entry class; and

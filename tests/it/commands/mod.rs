@@ -1,5 +1,6 @@
 //! The built binary's `status`, `on`, `off`, `global`, `history`, `rollback`, `diff` and `pull`, against the fake server.
 
+mod check;
 mod deploy;
 mod diff;
 mod history;

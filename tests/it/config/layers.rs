@@ -84,7 +84,9 @@ fn every_key_but_plugins_has_a_variable() {
         .with_env("OWUI_WATCH_POLL", "1m 30s")
         .with_env("OWUI_WATCH_LOG_COMMAND", "tail -F 'my log'")
         .with_env("OWUI_WATCH_TIMEOUT", "1 hour")
-        .with_env("OWUI_WATCH_ONCE_PATIENCE", "0s");
+        .with_env("OWUI_WATCH_ONCE_PATIENCE", "0s")
+        .with_env("OWUI_WATCH_CHECK_SELECT", "missing-await,hook-shape")
+        .with_env("OWUI_WATCH_CHECK_IGNORE", "hook-shape");
     let config = project.good("");
     // The tests about layers set the server in all ways.
     let variables = KEYS.iter().filter(|key| key.name != "url").filter_map(KeyRow::variable);
@@ -131,6 +133,13 @@ fn every_key_but_plugins_has_a_variable() {
                 ),
                 timeout: 3600s,
                 once_patience: 0ns,
+                check_select: [
+                    "missing-await",
+                    "hook-shape",
+                ],
+                check_ignore: [
+                    "hook-shape",
+                ],
                 plugins: {},
             },
             project: "",
@@ -157,6 +166,7 @@ fn every_key_but_plugins_has_a_variable() {
             files: {},
             adopt_files: {},
             trials: {},
+            check_files: {},
             key_files: [
                 "k",
             ],

@@ -211,6 +211,8 @@ fn valid_files_are_accepted() {
                 log_command: None,
                 timeout: 300s,
                 once_patience: 30s,
+                check_select: [],
+                check_ignore: [],
                 plugins: {},
             },
             project: "",
@@ -227,6 +229,7 @@ fn valid_files_are_accepted() {
             files: {},
             adopt_files: {},
             trials: {},
+            check_files: {},
             key_files: [],
             warnings: [],
         }
@@ -268,6 +271,8 @@ fn valid_files_are_accepted() {
                 log_command: None,
                 timeout: 90s,
                 once_patience: 0ns,
+                check_select: [],
+                check_ignore: [],
                 plugins: {
                     "more/old.py": PluginSettings {
                         id: None,
@@ -276,6 +281,7 @@ fn valid_files_are_accepted() {
                             false,
                         ),
                         adopt: None,
+                        check_ignore: None,
                         trial: None,
                     },
                     "more/tried.py": PluginSettings {
@@ -283,6 +289,7 @@ fn valid_files_are_accepted() {
                         kind: None,
                         enabled: None,
                         adopt: None,
+                        check_ignore: None,
                         trial: Some(
                             TrySettings {
                                 message: Some(
@@ -321,6 +328,7 @@ fn valid_files_are_accepted() {
                         ),
                         enabled: None,
                         adopt: None,
+                        check_ignore: None,
                         trial: None,
                     },
                 },
@@ -402,6 +410,7 @@ fn valid_files_are_accepted() {
                     ),
                 },
             },
+            check_files: {},
             key_files: [
                 "secrets/key",
             ],
@@ -567,6 +576,6 @@ fn unknown_keys() {
     "#]]);
     invalid("unknown_key_far").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: unknown key `workers`
-        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `gone_after`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `log_command`, `timeout`, `once_patience`, `plugins`
+        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `gone_after`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `log_command`, `timeout`, `once_patience`, `check_select`, `check_ignore`, `plugins`
     "#]]);
 }

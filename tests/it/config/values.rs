@@ -350,7 +350,7 @@ fn tables_of_trials_are_checked() {
     "#]]);
     invalid("try_misspelled").says(&expect![[r#"
         error: cannot use `watch.toml:1:25`: unknown key `tyr` in `[plugins."plugins/a.py"]`
-        hint: the keys are `id`, `kind`, `enabled`, `adopt`, `try`
+        hint: the keys are `id`, `kind`, `enabled`, `adopt`, `check_ignore`, `try`
     "#]]);
     invalid("try_empty").says(&expect![[r#"
         error: cannot use `watch.toml:1:25`: `[plugins."plugins/a.py".try]` has neither a `message` nor a `tool`

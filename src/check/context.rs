@@ -1,0 +1,311 @@
+//! One plugin under check: its tree, its names, its entry class, and the hooks that the server calls.
+
+use std::collections::HashSet;
+
+use ruff_python_ast::{Expr, ModModule, ParameterWithDefault, Stmt, StmtClassDef, StmtFunctionDef};
+use ruff_python_parser::Parsed;
+use ruff_text_size::{Ranged as _, TextRange};
+
+use super::semantics::{Binding, Node, NodeId, ScopeId, Semantics};
+use super::servers::ServerVersion;
+use crate::plugin::frontmatter::Frontmatter;
+use crate::plugin::{Entry, Plugin};
+
+pub(super) struct Context<'a> {
+    pub(super) text: &'a str,
+    pub(super) semantics: Semantics<'a>,
+    pub(super) entry: Entry,
+    /// The entry class, if the file defines it itself.
+    pub(super) class: Option<&'a StmtClassDef>,
+    pub(super) frontmatter: &'a Frontmatter,
+    pub(super) version: ServerVersion,
+}
+
+/// An argument with two underscores, and the version that it came with.
+type Special = (&'static str, &'static str);
+/// A hook's name, what it is called with, and what else it may ask for.
+type HookRow = (&'static str, &'static [&'static str], &'static [Special]);
+
+/// A method that the server calls.
+#[derive(Clone, Copy)]
+pub(super) struct Hook<'a> {
+    pub(super) function: &'a StmtFunctionDef,
+    /// What it is called with, beside the arguments with two underscores.
+    pub(super) given: &'static [&'static str],
+    /// All arguments with two underscores that it may get, each with the version that it came with.
+    pub(super) specials: &'static [Special],
+}
+
+impl<'a> Hook<'a> {
+    pub(super) fn name(&self) -> &'a str {
+        &self.function.name
+    }
+
+    /// Its parameters without `self`.
+    pub(super) fn parameters(&self) -> impl Iterator<Item = &'a ParameterWithDefault> + use<'a> {
+        let all: Vec<_> = self.function.parameters.iter_non_variadic_params().collect();
+        all.into_iter().skip(usize::from(!is_static(self.function)))
+    }
+
+    /// Whether a decorator may give it another signature.
+    pub(super) fn is_decorated(&self) -> bool {
+        self.function
+            .decorator_list
+            .iter()
+            .any(|decorator| decorator.expression.as_name_expr().is_none_or(|name| name.id.as_str() != "staticmethod"))
+    }
+}
+
+fn is_static(function: &StmtFunctionDef) -> bool {
+    function
+        .decorator_list
+        .iter()
+        .any(|decorator| decorator.expression.as_name_expr().is_some_and(|name| name.id.as_str() == "staticmethod"))
+}
+
+const EVER: &str = "0.0";
+/// `functions.py` of the server.
+const OF_PIPE: &[Special] = &[
+    ("__event_emitter__", EVER),
+    ("__event_call__", EVER),
+    ("__chat_id__", EVER),
+    ("__session_id__", EVER),
+    ("__message_id__", EVER),
+    ("__task__", EVER),
+    ("__task_body__", EVER),
+    ("__files__", EVER),
+    ("__user__", EVER),
+    ("__metadata__", EVER),
+    ("__oauth_token__", EVER),
+    ("__request__", EVER),
+    ("__tools__", EVER),
+];
+/// `utils/filter.py` and its callers in `utils/middleware.py`.
+const OF_INLET: &[Special] = &[
+    ("__event_emitter__", EVER),
+    ("__event_call__", EVER),
+    ("__user__", EVER),
+    ("__metadata__", EVER),
+    ("__oauth_token__", EVER),
+    ("__request__", EVER),
+    ("__model__", EVER),
+    ("__id__", EVER),
+    ("__chat_id__", "0.7"),
+    ("__message_id__", "0.7"),
+];
+const OF_OUTLET: &[Special] = &[
+    ("__event_emitter__", EVER),
+    ("__event_call__", EVER),
+    ("__user__", EVER),
+    ("__metadata__", EVER),
+    ("__request__", EVER),
+    ("__model__", EVER),
+    ("__id__", EVER),
+];
+const OF_STREAM: &[Special] = &[
+    ("__event_emitter__", EVER),
+    ("__event_call__", EVER),
+    ("__user__", EVER),
+    ("__metadata__", EVER),
+    ("__oauth_token__", EVER),
+    ("__request__", EVER),
+    ("__model__", EVER),
+    ("__id__", EVER),
+    ("__body__", EVER),
+    ("__chat_id__", "0.11"),
+    ("__message_id__", "0.11"),
+];
+/// `utils/actions.py`.
+const OF_ACTION: &[Special] = &[
+    ("__model__", EVER),
+    ("__id__", EVER),
+    ("__event_emitter__", EVER),
+    ("__event_call__", EVER),
+    ("__request__", EVER),
+    ("__user__", EVER),
+];
+/// `events.py`.
+const OF_EVENT: &[Special] = &[
+    ("__id__", EVER),
+    ("__event__", EVER),
+    ("__event_id__", EVER),
+    ("__event_name__", EVER),
+    ("__app__", EVER),
+    ("__request__", EVER),
+];
+
+/// The hooks of an entry class, with what the server calls them with.
+pub(super) fn hooks(entry: Entry) -> &'static [HookRow] {
+    match entry {
+        Entry::Pipe => &[("pipe", &["body"], OF_PIPE)],
+        Entry::Filter => {
+            &[("inlet", &["body"], OF_INLET), ("outlet", &["body"], OF_OUTLET), ("stream", &["event"], OF_STREAM)]
+        }
+        Entry::Action => &[("action", &["body"], OF_ACTION)],
+        Entry::Event => &[("event", &["event"], OF_EVENT)],
+        Entry::Tools => &[],
+    }
+}
+
+impl<'a> Context<'a> {
+    pub(super) fn new(
+        plugin: &'a Plugin,
+        text: &'a str,
+        parsed: &'a Parsed<ModModule>,
+        version: ServerVersion,
+    ) -> Self {
+        let semantics = Semantics::new(parsed.syntax());
+        let class = match semantics.of_module(plugin.entry.class()) {
+            [Binding::Class(class)] => Some(*class),
+            _ => None,
+        };
+        Self { text, semantics, entry: plugin.entry, class, frontmatter: &plugin.frontmatter, version }
+    }
+
+    /// The methods of the entry class, each once.
+    pub(super) fn methods(&self) -> Vec<&'a StmtFunctionDef> {
+        self.class.map(methods).unwrap_or_default()
+    }
+
+    /// The methods that the server calls with arguments of its own choice. Not those of tools, which the model calls.
+    pub(super) fn hooks(&self) -> Vec<Hook<'a>> {
+        let methods = self.methods();
+        let row = |(name, given, specials): &HookRow| {
+            let mut named = methods.iter().filter(|method| method.name.as_str() == *name);
+            let function = named.next()?;
+            // One of two, by version or by platform.
+            if named.next().is_some() {
+                return None;
+            }
+            Some(Hook { function, given, specials })
+        };
+        hooks(self.entry).iter().filter_map(row).collect()
+    }
+
+    /// The methods that a model may call.
+    pub(super) fn tools(&self) -> Vec<&'a StmtFunctionDef> {
+        if self.entry != Entry::Tools {
+            return Vec::new();
+        }
+        let is_property = |method: &StmtFunctionDef| {
+            method.decorator_list.iter().any(|decorator| {
+                let name = decorator.expression.as_name_expr().map(|name| name.id.as_str());
+                let attribute = decorator.expression.as_attribute_expr().map(|attribute| attribute.attr.as_str());
+                matches!(name, Some("property" | "cached_property")) || matches!(attribute, Some("setter" | "deleter"))
+            })
+        };
+        self.methods().into_iter().filter(|method| !method.name.starts_with('_') && !is_property(method)).collect()
+    }
+
+    /// Whether the entry class has no names but those in its body.
+    pub(super) fn is_whole(&self) -> bool {
+        self.class.is_some_and(|class| is_plain(class) && class.decorator_list.is_empty())
+            && !self.semantics.has_hidden_names
+            && !self.text.contains("setattr(")
+            && !self.text.contains("__getattr__")
+            && !self.text.contains("__dict__")
+    }
+
+    /// The functions that run when one of these does: called by `self.name(…)` or `name(…)`, directly or through
+    /// others. What is handed to a thread is not.
+    pub(super) fn reachable(&self, from: impl IntoIterator<Item = &'a StmtFunctionDef>) -> Vec<&'a StmtFunctionDef> {
+        let methods = self.methods();
+        let mut found: Vec<&StmtFunctionDef> = Vec::new();
+        let mut seen = HashSet::new();
+        let mut pending: Vec<&StmtFunctionDef> = from.into_iter().collect();
+        let mut called: Vec<(TextRange, NodeId)> =
+            self.semantics.calls.iter().map(|id| (self.semantics.node(*id).range(), *id)).collect();
+        called.sort_by_key(|(range, _)| range.start());
+        while let Some(function) = pending.pop() {
+            if !seen.insert(function.range.start()) {
+                continue;
+            }
+            found.push(function);
+            let first = called.partition_point(|(range, _)| range.start() < function.range.start());
+            for (_, id) in called[first..].iter().take_while(|(range, _)| range.start() < function.range.end()) {
+                if !self.is_directly_in(*id, function) {
+                    continue;
+                }
+                let Some(Expr::Call(call)) = self.semantics.expr(*id) else { continue };
+                match &*call.func {
+                    Expr::Attribute(attribute)
+                        if attribute.value.as_name_expr().is_some_and(|name| name.id.as_str() == "self") =>
+                    {
+                        pending.extend(methods.iter().filter(|method| method.name.id == attribute.attr.id));
+                    }
+                    Expr::Name(name) => {
+                        if let Some([Binding::Function(function)]) =
+                            self.semantics.bindings(&name.id, self.semantics.scope(*id))
+                        {
+                            pending.push(function);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        found
+    }
+
+    /// Whether a node runs as part of this function itself, not of one inside of it.
+    pub(super) fn is_directly_in(&self, id: NodeId, function: &StmtFunctionDef) -> bool {
+        self.semantics.function(self.semantics.scope(id)).is_some_and(|around| std::ptr::eq(around, function))
+    }
+
+    /// The scope of a function's body.
+    pub(super) fn body_of(&self, function: &StmtFunctionDef) -> Option<ScopeId> {
+        self.semantics.body_of(function)
+    }
+
+    /// The nodes around, up to the function.
+    pub(super) fn parent(&self, id: NodeId) -> Option<(NodeId, Node<'a>)> {
+        self.semantics.around(id).next()
+    }
+
+    /// The text of a range.
+    pub(super) fn source(&self, range: TextRange) -> &'a str {
+        self.text.get(std::ops::Range::<usize>::from(range)).unwrap_or_default()
+    }
+}
+
+/// The functions in the body of a class, also under `if` and `try`.
+pub(super) fn methods(class: &StmtClassDef) -> Vec<&StmtFunctionDef> {
+    fn collect<'a>(body: &'a [Stmt], found: &mut Vec<&'a StmtFunctionDef>) {
+        for statement in body {
+            match statement {
+                Stmt::FunctionDef(function) => found.push(function),
+                Stmt::If(branch) => {
+                    collect(&branch.body, found);
+                    branch.elif_else_clauses.iter().for_each(|clause| collect(&clause.body, found));
+                }
+                Stmt::Try(attempt) => {
+                    for body in [&attempt.body, &attempt.orelse, &attempt.finalbody] {
+                        collect(body, found);
+                    }
+                }
+                _ => {}
+            }
+        }
+    }
+    let mut found = Vec::new();
+    collect(&class.body, &mut found);
+    found
+}
+
+/// Whether a class has no base but `object`, and no metaclass.
+pub(super) fn is_plain(class: &StmtClassDef) -> bool {
+    class.arguments.as_ref().is_none_or(|arguments| {
+        arguments.keywords.is_empty()
+            && arguments.args.iter().all(|base| base.as_name_expr().is_some_and(|name| name.id.as_str() == "object"))
+    })
+}
+
+/// The class in the body of another.
+pub(super) fn inner_class<'a>(class: &'a StmtClassDef, name: &str) -> Option<&'a StmtClassDef> {
+    class.body.iter().find_map(|statement| statement.as_class_def_stmt().filter(|class| class.name.as_str() == name))
+}
+
+/// The place to underline for a function: its name.
+pub(super) fn name_of(function: &StmtFunctionDef) -> TextRange {
+    function.name.range()
+}

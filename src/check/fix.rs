@@ -1,0 +1,105 @@
+//! Mends what is certain: puts the changes that diagnostics carry into the text.
+
+use std::ops::Range;
+
+use super::{Options, check};
+use crate::plugin::{Diagnostic, Fix, Plugin, Rule, python};
+
+/// The text with all mends that do not get in each other's way, and how many there are. `None` if there are none, or if
+/// the result would not be the same plugin without these mistakes.
+#[must_use]
+pub fn mended(plugin: &Plugin, text: &str, options: &Options) -> Option<(String, usize)> {
+    let found = check(plugin, text, options);
+    let mut fixes: Vec<&Fix> = Vec::new();
+    for fix in found.iter().filter_map(fix_of) {
+        let is_free = |(range, _): &(Range<usize>, String)| {
+            fixes
+                .iter()
+                .flat_map(|taken| &taken.edits)
+                .all(|(taken, _)| range.end <= taken.start || taken.end <= range.start)
+        };
+        if !fixes.contains(&fix) && fix.edits.iter().all(is_free) {
+            fixes.push(fix);
+        }
+    }
+    let mut edits: Vec<_> = fixes.iter().flat_map(|fix| &fix.edits).collect();
+    edits.sort_by_key(|(range, _)| (range.start, range.end));
+    let mut new = String::with_capacity(text.len());
+    let mut at = 0;
+    for (range, with) in edits {
+        new.push_str(text.get(at..range.start)?);
+        new.push_str(with);
+        at = range.end;
+    }
+    new.push_str(text.get(at..)?);
+    // What was mended is gone, and nothing else has come.
+    python::tree(&new)?;
+    let after = check(plugin, &new, options);
+    let left = after.iter().filter(|diagnostic| fix_of(diagnostic).is_some()).count();
+    let is_better = !fixes.is_empty() && after.len() < found.len() && left < found.len();
+    is_better.then_some((new, fixes.len()))
+}
+
+fn fix_of(diagnostic: &Diagnostic) -> Option<&Fix> {
+    match &diagnostic.rule {
+        Rule::Checked(finding) => finding.fix.as_ref(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::rules::tests::plugin;
+    use super::*;
+
+    #[test]
+    fn certain_mistakes_are_mended() {
+        let users = "from open_webui.models.users import Users\nclass Pipe:\n    async def pipe(self, body):\n        ";
+        for (rule, text, expected) in [
+            ("missing-await", format!("{users}u = Users.get_user_by_id(1)\n        return u.x\n"), Some("u = await Users.get_user_by_id(1)")),
+            ("missing-await", format!("{users}return Users.get_user_by_id(1).x\n"), Some("return (await Users.get_user_by_id(1)).x")),
+            ("missing-await", format!("{users}if not Users.get_users(): pass\n"), Some("if not await Users.get_users(): pass")),
+            ("missing-await", users.replace("async ", "") + "return Users.get_user_by_id(1).x\n", None),
+            ("missing-await", format!("{users}return (u for u in Users.get_users())\n"), None),
+            (
+                "secret-shown",
+                "class Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(default='')\n".to_owned(),
+                Some("Field(default='', json_schema_extra={\"input\": {\"type\": \"password\"}})"),
+            ),
+            (
+                "secret-shown",
+                "class Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(\n            default='',\n        )\n".to_owned(),
+                Some("default='', json_schema_extra={\"input\": {\"type\": \"password\"}},\n"),
+            ),
+            ("secret-shown", "class Pipe:\n    class Valves(BaseModel):\n        api_key: str = ''\n".to_owned(), None),
+            ("header-unknown", "\"\"\"\nid: x\nrequirement: y\n\"\"\"\nclass Pipe: pass\n".to_owned(), Some("\nrequirements: y\n")),
+            (
+                "parameter-undescribed",
+                "class Tools:\n    def f(self, a: int, b: str = ''):\n        \"\"\"\n        Does it.\n\n        Args:\n            a (int): a number\n            b: a text\n        \"\"\"\n".to_owned(),
+                Some("Does it.\n\n        :param a: a number\n        :param b: a text\n        \"\"\"\n"),
+            ),
+            (
+                "parameter-undescribed",
+                "class Tools:\n    def f(self, a: int):\n        \"\"\"\n        Args:\n            a: a number\n                of apples\n        \"\"\"\n".to_owned(),
+                None,
+            ),
+        ] {
+            let options = Options { select: vec![rule.to_owned()], ..Options::default() };
+            let mended = mended(&plugin("a.py", &text), &text, &options);
+            match (mended, expected) {
+                (Some((new, 1)), Some(expected)) => assert!(new.contains(expected), "{new}"),
+                (None, None) => {}
+                (mended, _) => panic!("{text}\n{mended:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn several_mends_go_together() {
+        let text = "from open_webui.models.users import Users\nclass Pipe:\n    async def pipe(self, body):\n        \
+                    Users.get_users()\n        Users.get_users()\n";
+        let (new, count) = mended(&plugin("a.py", text), text, &Options::default()).unwrap();
+        assert_eq!((count, new.matches("await ").count()), (2, 2));
+        assert_eq!(mended(&plugin("a.py", &new), &new, &Options::default()), None);
+    }
+}

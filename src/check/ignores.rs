@@ -1,0 +1,68 @@
+//! `# owui: ignore[rule]` at the end of a line: the author has seen it. An ignore that ignores nothing is a warning.
+
+use ruff_python_ast::token::{TokenKind, Tokens};
+use ruff_text_size::{Ranged as _, TextRange};
+
+use super::{Options, rule};
+use crate::plugin::{Finding, Severity};
+
+/// The id of the warning about an ignore that ignores nothing.
+pub(super) const UNUSED: &str = "unused-ignore";
+const MARK: &str = "# owui: ignore[";
+
+/// One rule's name in a comment.
+struct Ignore<'a> {
+    rule: &'a str,
+    range: TextRange,
+    line: TextRange,
+    is_used: bool,
+}
+
+/// Takes out what the comments of a text ignore, and adds what they needlessly ignore.
+pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, found: &mut Vec<(Finding, TextRange)>) {
+    if !text.contains(MARK) {
+        return;
+    }
+    let mut ignores = Vec::new();
+    for comment in tokens.iter().filter(|token| token.kind() == TokenKind::Comment) {
+        let range = comment.range();
+        let Some((before, rest)) = text[range].split_once(MARK) else { continue };
+        let Some((names, _)) = rest.split_once(']') else { continue };
+        let mut at = usize::from(range.start()) + before.len() + MARK.len();
+        let start = text[..at].rfind('\n').map_or(0, |newline| newline + 1);
+        let line = within(start..usize::from(range.end()));
+        for name in names.split(',') {
+            let trimmed = name.trim();
+            let from = at + (name.len() - name.trim_start().len());
+            ignores.push(Ignore { rule: trimmed, range: within(from..from + trimmed.len()), line, is_used: false });
+            at += name.len() + 1;
+        }
+    }
+    found.retain(|(finding, range)| {
+        let mut keeps = true;
+        for ignore in &mut ignores {
+            if ignore.rule == finding.rule && ignore.line.contains_inclusive(range.start()) {
+                ignore.is_used = true;
+                keeps = false;
+            }
+        }
+        keeps
+    });
+    // A rule that is not in use cannot tell.
+    let is_needless = |ignore: &&Ignore| {
+        !ignore.is_used && (options.uses(ignore.rule) || rule(ignore.rule).is_none()) && options.uses(UNUSED)
+    };
+    for ignore in ignores.iter().filter(is_needless) {
+        let (message, hint) = match rule(ignore.rule) {
+            Some(_) => (format!("nothing here breaks `{}`", ignore.rule), "delete the comment"),
+            None => (format!("there is no rule `{}`", ignore.rule), "`owui-watch check --explain all` lists the rules"),
+        };
+        let hint = Some(hint.to_owned());
+        found.push((Finding { rule: UNUSED, severity: Severity::Warning, message, hint, fix: None }, ignore.range));
+    }
+}
+
+fn within(range: std::ops::Range<usize>) -> TextRange {
+    let at = |offset: usize| u32::try_from(offset).unwrap_or(u32::MAX).into();
+    TextRange::new(at(range.start), at(range.end))
+}

@@ -1,0 +1,189 @@
+//! A hook that the server cannot call, or that breaks the chat with its answer. The server accepts the class whatever its
+//! methods are. No published plugin keeps such a mistake for long; whoever writes one loses an hour.
+
+use ruff_text_size::Ranged as _;
+
+use super::{CheckRule, Context, Report};
+use crate::check::context::{Hook, hooks, name_of};
+use crate::check::flow::Ends;
+use crate::plugin::{Entry, Severity};
+
+pub(super) const RULE: CheckRule = CheckRule {
+    id: "hook-shape",
+    severity: Severity::Error,
+    title: "a hook that the server cannot call, or whose answer breaks the chat",
+    page: "
+The server takes any class called `Pipe`, `Filter` or `Action`, and looks for its methods when a
+user chats. It calls `pipe`, `inlet`, `outlet` and `action` with `body=…`, and `stream` with
+`event=…`. What `inlet` returns is the request from then on: a filter that is global and returns
+nothing makes every chat of the server fail. A filter without hooks is fine: some only add a
+switch to the chat.",
+    wrong: "
+class Filter:
+    def inlet(self, body):
+        body[\"seen\"] = True
+",
+    right: "
+class Filter:
+    def inlet(self, body):
+        body[\"seen\"] = True
+        return body
+",
+    check,
+};
+
+fn check(context: &Context<'_>, report: &mut Report) {
+    let Some(class) = context.class else { return };
+    for hook in context.hooks().iter().filter(|hook| !hook.is_decorated()) {
+        takes_its_argument(hook, report);
+        returns_its_value(context, hook, report);
+    }
+    if !context.is_whole() {
+        return;
+    }
+    let methods = context.methods();
+    // An assignment such as `pipe = other` counts as well.
+    let has = |name: &str| {
+        methods.iter().any(|method| method.name.as_str() == name)
+            || context.text.contains(&format!("{name} ="))
+            || context.text.contains(&format!("{name}:"))
+    };
+    let lacks_pipe = context.entry == Entry::Pipe && !has("pipe");
+    let mut misspelled = false;
+    for (hook, ..) in hooks(context.entry).iter().filter(|(hook, ..)| !has(hook)) {
+        let near = |name: &str| strsim::damerau_levenshtein(name, hook) == 1 && !matches!(name, "pipes" | "actions");
+        for method in methods.iter().filter(|method| near(&method.name)) {
+            if context.text.contains(&format!("self.{}", method.name)) {
+                continue;
+            }
+            misspelled = true;
+            let severity = if lacks_pipe { Severity::Error } else { Severity::Warning };
+            let message = format!("the server never calls `{}`: the hook is `{hook}`", method.name);
+            report.add_as(severity, name_of(method), message, format!("rename it to `{hook}`"));
+        }
+    }
+    if lacks_pipe && !misspelled {
+        report.add(
+            class.name.range(),
+            "`Pipe` has no method `pipe`: each chat with its model fails",
+            "define `pipe(self, body)`",
+        );
+    }
+}
+
+/// The server hands its argument over by name.
+fn takes_its_argument(hook: &Hook<'_>, report: &mut Report) {
+    let parameters = &hook.function.parameters;
+    for given in hook.given {
+        let by_name = hook.parameters().any(|parameter| parameter.name().as_str() == *given);
+        let by_position = parameters.posonlyargs.iter().any(|parameter| parameter.name().as_str() == *given);
+        if parameters.kwarg.is_none() && (!by_name || by_position) {
+            // An event's arguments are handed over only where they are asked for.
+            if hook.name() == "event" {
+                continue;
+            }
+            let message =
+                format!("the server calls `{}` with `{given}=…`, which it does not take: each call fails", hook.name());
+            report.add(name_of(hook.function), message, format!("name a parameter `{given}`"));
+        }
+    }
+}
+
+/// The request, the answer and each part of it go on as the filter returns them.
+fn returns_its_value(context: &Context<'_>, hook: &Hook<'_>, report: &mut Report) {
+    if context.entry != Entry::Filter {
+        return;
+    }
+    let (severity, then) = match hook.name() {
+        "inlet" => (Severity::Error, "the chat fails"),
+        _ => (Severity::Warning, "the next filter gets None"),
+    };
+    let value = hook.given.first().copied().unwrap_or("body");
+    let ends = Ends::of(&hook.function.body);
+    let (name, hint) = (hook.name(), format!("`return {value}`"));
+    if ends.yields {
+        report.add(
+            name_of(hook.function),
+            format!("`{name}` is a generator, not a function that returns `{value}`: {then}"),
+            hint,
+        );
+        return;
+    }
+    for nothing in &ends.nothing {
+        report.add_as(severity, nothing.range(), format!("`{name}` returns None here: {then}"), hint.clone());
+    }
+    if ends.falls_off {
+        // A function that returns on some paths may know that the others do not happen.
+        let severity = if ends.values.is_empty() && ends.nothing.is_empty() { severity } else { Severity::Warning };
+        let message = if ends.values.is_empty() {
+            format!("`{name}` returns nothing: {then}")
+        } else {
+            format!("`{name}` does not return on every path: where it does not, {then}")
+        };
+        report.add_as(severity, name_of(hook.function), message, hint);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::table;
+
+    #[test]
+    fn hooks_take_what_the_server_gives() {
+        for (method, expected) in [
+            ("class Pipe:\n    def pipe(self, body): return 1", ""),
+            ("class Pipe:\n    def pipe(self, **kwargs): return 1", ""),
+            ("class Pipe:\n    def pipe(self, *, body): return 1", ""),
+            ("class Pipe:\n    @staticmethod\n    def pipe(body): return 1", ""),
+            ("class Pipe:\n    @wraps(x)\n    def pipe(self): return 1", ""),
+            ("class Pipe:\n    def pipe(self, prompt): return 1", "error 2"),
+            ("class Pipe:\n    def pipe(self, body, /): return 1", "error 2"),
+            ("class Pipe:\n    def pipes(self): return 1", "error 1"),
+            ("class Pipe(Base):\n    def pipes(self): return 1", ""),
+            ("class Pipe:\n    pipe = other", ""),
+            ("class Pipe:\n    def pip(self, body): return 1", "error 2"),
+            ("class Filter:\n    pass", ""),
+            ("class Filter:\n    def inlte(self, body): return body", "warning 2"),
+            ("class Filter:\n    def inlet(self, body): return body\n    def inlets(self): pass", ""),
+            ("class Action:\n    def action(self): pass", "error 2"),
+            ("class Event:\n    def event(self): pass", ""),
+            ("class Tools:\n    def pipe(self): pass", ""),
+        ] {
+            table("hook-shape", "0.12.4", &[(method, expected)]);
+        }
+    }
+
+    #[test]
+    fn filters_return_what_they_were_given() {
+        for (body, expected) in [
+            ("return body", ""),
+            ("pass", "error 2"),
+            ("body['a'] = 1", "error 2"),
+            ("return", "error 3"),
+            ("return None", "error 3"),
+            ("raise ValueError", ""),
+            ("if body:\n    return body", "warning 2"),
+            ("if body:\n    return body\nelse:\n    return {}", ""),
+            ("if body:\n    return body\nelif x:\n    return x\nelse:\n    raise y", ""),
+            ("if body:\n    return\nreturn body", "error 4"),
+            ("try:\n    return body\nexcept E:\n    return body", ""),
+            ("try:\n    return body\nexcept E:\n    log()", "warning 2"),
+            ("try:\n    x()\nfinally:\n    return body", ""),
+            ("with x:\n    return body", ""),
+            ("while True:\n    return body", ""),
+            ("while True:\n    break", "error 2"),
+            ("match body:\n    case 1: return body\n    case _: return body", ""),
+            ("for x in y:\n    return body", "warning 2"),
+            ("yield body", "error 2"),
+            ("def f(): return\nreturn body", ""),
+        ] {
+            let text = format!(
+                "class Filter:\n    async def inlet(self, body):\n        {}\n",
+                body.replace('\n', "\n        ")
+            );
+            table("hook-shape", "0.12.4", &[(&text, expected)]);
+        }
+        table("hook-shape", "0.12.4", &[("class Filter:\n    def outlet(self, body): pass", "warning 2")]);
+        table("hook-shape", "0.12.4", &[("class Filter:\n    def stream(self, event): return event", "")]);
+    }
+}

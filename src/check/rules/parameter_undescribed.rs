@@ -1,0 +1,121 @@
+//! A tool's parameter that the model knows by its name alone. Only `:param name:` lines reach it, not `Args:` blocks: in 20
+//! of 44 published tools the model never sees what their authors wrote.
+
+use ruff_python_ast::{Expr, Stmt, StmtFunctionDef};
+use ruff_text_size::Ranged as _;
+
+use super::{CheckRule, Context, Report};
+use crate::plugin::{Fix, Severity};
+
+pub(super) const RULE: CheckRule = CheckRule {
+    id: "parameter-undescribed",
+    severity: Severity::Info,
+    title: "a tool's parameter that the model knows by its name alone",
+    page: "
+The server takes the description of a parameter from a line `:param name: …` in the docstring, and
+from nowhere else: the model does not see an `Args:` block as what it is. Such a block goes into
+the function's description as a whole. Functions without a docstring are left alone.",
+    wrong: "
+class Tools:
+    def search(self, query: str):
+        \"\"\"
+        Searches the web.
+
+        Args:
+            query: what to look for
+        \"\"\"
+        return query
+",
+    right: "
+class Tools:
+    def search(self, query: str):
+        \"\"\"
+        Searches the web.
+
+        :param query: what to look for
+        \"\"\"
+        return query
+",
+    check,
+};
+
+fn check(context: &Context<'_>, report: &mut Report) {
+    for tool in context.tools() {
+        let Some((docstring, start)) = docstring(context, tool) else { continue };
+        let missing: Vec<_> = tool
+            .parameters
+            .iter_non_variadic_params()
+            .filter(|parameter| {
+                let name = parameter.name().as_str();
+                name != "self" && !name.starts_with("__") && !docstring.contains(&format!(":param {name}:"))
+            })
+            .collect();
+        for parameter in &missing {
+            let name = parameter.name();
+            let message = format!("the model knows nothing of `{name}` but its name");
+            report.add(name.range(), message, format!("add a line `:param {name}: …` to the docstring"));
+            let names: Vec<_> = missing.iter().map(|parameter| parameter.name().as_str()).collect();
+            if let Some(fix) = from_args(docstring, start, &names) {
+                report.fixed_by(fix);
+            }
+        }
+    }
+}
+
+/// The docstring as it is written, and where it begins.
+fn docstring<'a>(context: &Context<'a>, function: &StmtFunctionDef) -> Option<(&'a str, usize)> {
+    let Stmt::Expr(first) = function.body.first()? else { return None };
+    let Expr::StringLiteral(literal) = &*first.value else { return None };
+    Some((context.source(literal.range()), literal.range().start().into()))
+}
+
+/// Turns the lines of an `Args:` block into `:param` lines, if it is as simple as can be: one line for each parameter, all
+/// of which are undescribed, up to an empty line or the end.
+fn from_args(docstring: &str, start: usize, names: &[&str]) -> Option<Fix> {
+    let mut edits = Vec::new();
+    let mut at = start;
+    let mut heading: Option<(usize, usize)> = None;
+    for line in docstring.split_inclusive('\n') {
+        let (indent, words) = (line.len() - line.trim_start().len(), line.trim());
+        if let Some((_, depth)) = heading {
+            if words.is_empty() || words.starts_with("\"\"\"") || words.starts_with("'''") {
+                break;
+            }
+            let (name, description) = words.split_once(':')?;
+            let plain = name.split_once(" (").map_or(name, |(name, _)| name).trim();
+            if indent <= depth || !names.contains(&plain) || description.trim().is_empty() {
+                return None;
+            }
+            let new = format!("{}:param {plain}: {}", " ".repeat(depth), description.trim());
+            edits.push((at..at + line.trim_end().len(), new));
+        } else if matches!(words, "Args:" | "Arguments:" | "Parameters:") {
+            heading = Some((at, indent));
+            edits.push((at..at + line.len(), String::new()));
+        }
+        at += line.len();
+    }
+    (edits.len() == names.len() + 1).then_some(Fix { edits })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::table;
+
+    #[test]
+    fn only_param_lines_count() {
+        for (signature, docstring, expected) in [
+            ("self, a: int", "Does it.\n\n        :param a: a number", ""),
+            ("self, a: int", "Does it.", "info 2"),
+            ("self, a: int, b: int", "Does it.\n        :param a: a number", "info 2"),
+            ("self, a: int", "Args:\n            a: a number", "info 2"),
+            ("self, __user__: dict", "Does it.", ""),
+            ("self, *args, **kwargs", "Does it.", ""),
+        ] {
+            let text =
+                format!("class Tools:\n    def f({signature}):\n        \"\"\"\n        {docstring}\n        \"\"\"\n");
+            table("parameter-undescribed", "0.12.4", &[(&text, expected)]);
+        }
+        table("parameter-undescribed", "0.12.4", &[("class Tools:\n    def f(self, a): pass\n", "")]);
+        table("parameter-undescribed", "0.12.4", &[("class Tools:\n    def _f(self, a):\n        'x'\n", "")]);
+    }
+}

@@ -1,0 +1,150 @@
+//! A key that everybody beside the admin can read on the screen: a valve without the password input. 26 published plugins.
+
+use ruff_python_ast::{Expr, Operator, Stmt, StmtAnnAssign};
+use ruff_text_size::Ranged as _;
+
+use super::{CheckRule, Context, Report};
+use crate::check::context::inner_class;
+use crate::plugin::{Fix, Severity};
+
+pub(super) const RULE: CheckRule = CheckRule {
+    id: "secret-shown",
+    severity: Severity::Warning,
+    title: "a key that the form of the valves shows in clear",
+    page: "
+The form of the valves shows a text as it is. With the password input it shows dots: say so with
+`json_schema_extra`. A field counts as a key by its name (`api_key`, `token`, `secret`,
+`password`) and its type `str`. The server's API gives admins the value in clear, whatever the
+form shows.",
+    wrong: "
+from pydantic import BaseModel, Field
+
+class Pipe:
+    class Valves(BaseModel):
+        api_key: str = Field(default=\"\")
+
+    def __init__(self):
+        self.valves = self.Valves()
+
+    def pipe(self, body):
+        return self.valves.api_key
+",
+    right: "
+from pydantic import BaseModel, Field
+
+class Pipe:
+    class Valves(BaseModel):
+        api_key: str = Field(default=\"\", json_schema_extra={\"input\": {\"type\": \"password\"}})
+
+    def __init__(self):
+        self.valves = self.Valves()
+
+    def pipe(self, body):
+        return self.valves.api_key
+",
+    check,
+};
+
+const EXTRA: &str = "json_schema_extra={\"input\": {\"type\": \"password\"}}";
+
+fn check(context: &Context<'_>, report: &mut Report) {
+    let Some(class) = context.class else { return };
+    for valves in ["Valves", "UserValves"].iter().filter_map(|name| inner_class(class, name)) {
+        for field in valves.body.iter().filter_map(Stmt::as_ann_assign_stmt) {
+            let Some(name) = field.target.as_name_expr() else { continue };
+            if !names_a_secret(&name.id) || !is_text(&field.annotation) {
+                continue;
+            }
+            let source = context.source(field.range());
+            if source.contains("password\"") || source.contains("password'") || source.contains("json_schema_extra") {
+                continue;
+            }
+            let hint = format!("give it `{EXTRA}`");
+            report.add(name.range(), format!("the form of the valves shows `{}` in clear", name.id), hint);
+            if let Some(fix) = fix(context, field) {
+                report.fixed_by(fix);
+            }
+        }
+    }
+}
+
+/// Whether a field's name says that it holds a secret: by its last words, so that `max_tokens`, `token_limit` and
+/// `api_key_header` do not.
+fn names_a_secret(name: &str) -> bool {
+    let name = name.to_lowercase();
+    let ends = |words: &[&str]| words.iter().any(|word| name == *word || name.ends_with(&format!("_{word}")));
+    ends(&["api_key", "apikey", "api_keys", "secret", "password", "passwd", "access_key", "secret_key", "private_key"])
+        || ends(&["api_token", "access_token", "auth_token", "bearer_token", "bot_token", "secret_token", "token"])
+            && !ends(&["stop_token", "eos_token", "bos_token", "pad_token", "max_token", "start_token", "end_token"])
+        || ends(&["client_secret"])
+}
+
+/// `str`, or nothing.
+fn is_text(annotation: &Expr) -> bool {
+    let is_str = |expr: &Expr| expr.as_name_expr().is_some_and(|name| name.id.as_str() == "str");
+    match annotation {
+        Expr::Subscript(subscript) => {
+            subscript.value.as_name_expr().is_some_and(|name| name.id.as_str() == "Optional")
+                && is_str(&subscript.slice)
+        }
+        Expr::BinOp(either) => {
+            either.op == Operator::BitOr
+                && ((is_str(&either.left) && either.right.is_none_literal_expr())
+                    || (is_str(&either.right) && either.left.is_none_literal_expr()))
+        }
+        _ => is_str(annotation),
+    }
+}
+
+/// Adds the input to a `Field(…)`.
+fn fix(context: &Context<'_>, field: &StmtAnnAssign) -> Option<Fix> {
+    let call = field.value.as_deref()?.as_call_expr()?;
+    call.func.as_name_expr().filter(|name| name.id.as_str() == "Field")?;
+    if call.arguments.keywords.iter().any(|keyword| keyword.arg.is_none()) {
+        return None;
+    }
+    let last = call.arguments.keywords.iter().map(|it| it.range().end());
+    let last = last.chain(call.arguments.args.iter().map(|it| it.range().end())).max();
+    let end = usize::from(call.range().end()) - 1;
+    let edit = match last.map(usize::from) {
+        None => (end..end, EXTRA.to_owned()),
+        // Behind the last argument, before a comma or a line break that may follow it.
+        Some(last) => {
+            // A bracket around the last argument would come in between.
+            let between = context.text.get(last..end)?;
+            let is_plain = between.chars().all(|c| c.is_whitespace() || c == ',');
+            is_plain.then(|| (last..last, format!(", {EXTRA}")))?
+        }
+    };
+    Some(Fix { edits: vec![edit] })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::table;
+
+    #[test]
+    fn fields_are_judged_by_name_and_type() {
+        for (field, expected) in [
+            ("api_key: str = ''", "warning 3"),
+            ("OPENAI_API_KEY: str = Field('')", "warning 3"),
+            ("token: Optional[str] = None", "warning 3"),
+            ("bot_token: str | None = None", "warning 3"),
+            ("PASSWORD: str", "warning 3"),
+            ("client_secret: str", "warning 3"),
+            ("api_key: str = Field('', json_schema_extra={'input': {'type': 'password'}})", ""),
+            ("api_key: EncryptedStr = ''", ""),
+            ("max_token: str = ''", ""),
+            ("max_tokens: str = ''", ""),
+            ("token_limit: str = ''", ""),
+            ("api_key_header: str = ''", ""),
+            ("use_api_key: bool = True", ""),
+            ("token: int = 1", ""),
+            ("stop_token: str = ''", ""),
+            ("keys: str = ''", ""),
+        ] {
+            let text = format!("class Pipe:\n    class Valves(BaseModel):\n        {field}\n");
+            table("secret-shown", "0.12.4", &[(&text, expected)]);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! What all rules are held to, and how their own tests run them.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use super::super::{Options, ServerVersion, check, check_together};
+use super::*;
+use crate::plugin::{FileSettings, Parsed, Plugin, parse};
+
+#[track_caller]
+pub(in crate::check) fn plugin(path: &str, text: &str) -> Arc<Plugin> {
+    match parse(&Arc::from(Path::new(path)), text.as_bytes(), &FileSettings::default()) {
+        Parsed::Plugin(plugin) => plugin,
+        other @ (Parsed::NotAPlugin | Parsed::Disabled | Parsed::Invalid(_)) => panic!("{other:?}\n{text}"),
+    }
+}
+
+/// What one rule finds in a text, for this server: `error 3:5+4 message`.
+#[track_caller]
+pub(in crate::check) fn found(rule: &str, text: &str, version: &str) -> Vec<String> {
+    let version = ServerVersion::parse(version).unwrap();
+    let options = Options { version, select: vec![rule.to_owned()], ..Options::default() };
+    let checked = plugin("a.py", text);
+    let mut found = check(&checked, text, &options);
+    for (_, more) in check_together([(&*checked, text)], &options) {
+        found.extend(more);
+    }
+    let say = |diagnostic: &crate::plugin::Diagnostic| {
+        let span = diagnostic.span.clone().unwrap();
+        let place = format!("{}:{}+{}", span.line, span.column, span.width);
+        format!("{} {place} {}", diagnostic.severity().word(), diagnostic.message())
+    };
+    found.iter().map(say).collect()
+}
+
+/// Checks texts against the lines in which this rule finds something, each with its severity.
+#[track_caller]
+pub(in crate::check) fn table(rule: &str, version: &str, rows: &[(&str, &str)]) {
+    for (text, expected) in rows {
+        let found = found(rule, text, version);
+        let places: Vec<_> = found.iter().map(|line| line.split(['+', ':']).next().unwrap()).collect();
+        assert_eq!(places.join(", "), *expected, "\n{text}\n{found:#?}");
+    }
+}
+
+/// The wrong examples are found, each by its own rule, and the right ones by none of more than information.
+#[test]
+fn every_page_tells_the_truth() {
+    for rule in RULES {
+        let options = Options { select: vec![rule.id.to_owned()], ..Options::default() };
+        let run = |text: &str, options: &Options| {
+            let checked = plugin("a.py", text);
+            let mut found = check(&checked, text, options);
+            let other = plugin("b.py", "class Tools:\n    def search(self): pass\n");
+            for (path, more) in check_together([(&*checked, text), (&*other, &other.text)], options) {
+                found.extend(more.into_iter().filter(|_| *path == *checked.path));
+            }
+            found
+        };
+        let version = if rule.id == "tool-name-twice" { "0.11.4" } else { "0.12.4" };
+        let version = ServerVersion::parse(version).unwrap();
+        let wrong = run(rule.wrong.trim_start(), &Options { version, ..options.clone() });
+        // A needless ignore is told by a rule that is in use.
+        let wrong = if rule.id == "unused-ignore" { run(rule.wrong.trim_start(), &Options::default()) } else { wrong };
+        assert!(wrong.iter().any(|diagnostic| diagnostic.rule.word() == rule.id), "{}: {wrong:#?}", rule.id);
+        let right = run(rule.right.trim_start(), &Options { version, ..Options::default() });
+        let right: Vec<_> = right.iter().filter(|found| found.severity() != Severity::Info).collect();
+        assert!(right.is_empty(), "{}: {right:#?}", rule.id);
+    }
+}
+
+#[test]
+fn ids_differ_and_pages_are_narrow() {
+    for (n, rule) in RULES.iter().enumerate() {
+        assert!(RULES[..n].iter().all(|other| other.id != rule.id), "{}", rule.id);
+        assert!(rule.id.chars().all(|c| c.is_ascii_lowercase() || c == '-'), "{}", rule.id);
+        assert!(rule.title.len() <= 80 && !rule.title.ends_with('.'), "{}", rule.title);
+        assert!(rule.page.lines().all(|line| line.chars().count() <= 100), "{}", rule.id);
+    }
+}
+
+/// The tree may be deeper than a walk can go on the stack of a thread.
+#[test]
+fn no_depth_ends_the_program() {
+    let run = || {
+        for way in
+            ["-…a…", "a+…a…", "…a….a", "…a…()", "not …a…", "a if b else …a…", "…a…[0]", "lambda: …a…", "a or …a…"]
+        {
+            let (before, rest) = way.split_once('…').unwrap();
+            let (core, after) = rest.split_once('…').unwrap();
+            let deep = format!("{}{core}{}", before.repeat(1_300), after.repeat(1_300));
+            let text = format!(
+                "from open_webui.models.users import Users as a\nimport b\nclass Filter:\n    class Valves:\n        \
+                 token: {deep}\n    def inlet(self, body):\n        x = {deep}\n        return x.y\n"
+            );
+            let _found = check(&plugin("a.py", &text), &text, &Options::default());
+        }
+    };
+    std::thread::Builder::new().stack_size(3 << 19).spawn(run).unwrap().join().unwrap();
+}
+
+/// Ten times the text takes no more than some ten times as long. Measured in what is found, and by the test's patience.
+#[test]
+fn long_files_are_checked_in_a_moment() {
+    let head = "from open_webui.models.users import Users\nimport threading, asyncio\nclass Pipe:\n    async def pipe(self, body):\n";
+    let of = |line: &str| {
+        format!(
+            "{head}{}",
+            (0..3_000).fold(String::new(), |text, n| text + "        " + &line.replace('N', &n.to_string()) + "\n")
+        )
+    };
+    for line in [
+        "u = await Users.get_user_by_id(N)",
+        "uN = Users.get_user_by_id(N); await uN",
+        "u = Users.get_user_by_id(N); u.x",
+        "undefinedN",
+        "tN = threading.Thread(); tN.start()",
+        "await asyncio.gather(Users.get_users(), key=N)",
+        "self.mN(); __event_emitter__(N)",
+        "import aN",
+    ] {
+        let text = of(line);
+        let found = check(&plugin("a.py", &text), &text, &Options::default());
+        assert!(found.len() <= 100, "{line}");
+    }
+}

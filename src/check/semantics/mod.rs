@@ -1,0 +1,362 @@
+//! Names: who binds them, and what they stand for. One walk over the tree lists its nodes with their parents, and its
+//! scopes with their bindings. Order of execution plays no part: a name is known if anything in reach ever binds it.
+
+mod walk;
+
+use std::collections::HashMap;
+
+use ruff_python_ast::visitor::{self, Visitor};
+use ruff_python_ast::{ExceptHandler, Expr, ModModule, Stmt, StmtClassDef, StmtFunctionDef};
+use ruff_python_stdlib::builtins::{is_python_builtin, python_magic_globals};
+use ruff_text_size::{Ranged, TextRange};
+
+use crate::plugin::normal;
+use walk::Walk;
+
+/// The newest Python that a server runs on, by its minor version.
+pub(super) const PYTHON: u8 = 12;
+/// Deeper nodes are not looked at: a walk must fit on the stack of any thread.
+const DEEPEST: u32 = 300;
+
+/// The exceptions that an import under `try` is guarded by.
+pub(super) const OF_IMPORTS: &[&str] = &["ImportError", "ModuleNotFoundError", "Exception", "BaseException"];
+
+/// A name with more parts stands for nothing that a rule looks for.
+const LONGEST_PATH: usize = 12;
+/// Nor does one that is imported in more ways.
+const MOST_PATHS: usize = 8;
+
+/// A node, by its place in [`Semantics::nodes`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct NodeId(u32);
+
+#[derive(Clone, Copy)]
+pub(super) enum Node<'a> {
+    Stmt(&'a Stmt),
+    Expr(&'a Expr),
+}
+
+impl Node<'_> {
+    pub(super) fn range(self) -> TextRange {
+        match self {
+            Self::Stmt(stmt) => stmt.range(),
+            Self::Expr(expr) => expr.range(),
+        }
+    }
+}
+
+struct Row<'a> {
+    node: Node<'a>,
+    parent: Option<NodeId>,
+    scope: ScopeId,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct ScopeId(u32);
+
+#[derive(Clone, Copy)]
+pub(super) enum ScopeKind<'a> {
+    Module,
+    Class,
+    Function(&'a StmtFunctionDef),
+    Lambda,
+    Comprehension,
+    /// `def f[T]` and the like.
+    TypeParameters,
+}
+
+struct Scope<'a> {
+    kind: ScopeKind<'a>,
+    parent: Option<ScopeId>,
+    names: HashMap<&'a str, Vec<Binding<'a>>>,
+    /// Names that `global` or `nonlocal` hand to a scope around, with that scope.
+    elsewhere: HashMap<&'a str, ScopeId>,
+}
+
+/// How a scope comes by a name.
+#[derive(Clone, Copy)]
+pub(super) enum Binding<'a> {
+    /// `import a.b` binds `a`.
+    Module(&'a str),
+    /// From this module, this name.
+    From(&'a str, &'a str),
+    Function(&'a StmtFunctionDef),
+    Class(&'a StmtClassDef),
+    /// One name, one value: `name = value`.
+    Value(&'a Expr),
+    Other,
+}
+
+/// A parsed text and its names.
+pub(super) struct Semantics<'a> {
+    nodes: Vec<Row<'a>>,
+    scopes: Vec<Scope<'a>>,
+    /// The calls, in the order of the walk.
+    pub(super) calls: Vec<NodeId>,
+    /// Names that are read.
+    pub(super) loads: Vec<NodeId>,
+    /// The same by name.
+    by_name: HashMap<&'a str, Vec<NodeId>>,
+    /// Statements that import.
+    pub(super) imports: Vec<NodeId>,
+    /// Comparisons.
+    pub(super) compares: Vec<NodeId>,
+    /// All functions, with the scope of their body.
+    pub(super) functions: Vec<(NodeId, ScopeId, &'a StmtFunctionDef)>,
+    /// A name may come from where nobody can see it: `from x import *`, `globals()`, `exec`.
+    pub(super) has_hidden_names: bool,
+    /// Annotations are not evaluated.
+    lazy_annotations: bool,
+}
+
+const TOP: ScopeId = ScopeId(0);
+
+impl<'a> Semantics<'a> {
+    pub(super) fn new(module: &'a ModModule) -> Self {
+        let lazy_annotations = module.body.iter().any(|stmt| {
+            stmt.as_import_from_stmt().is_some_and(|import| {
+                import.module.as_deref() == Some("__future__")
+                    && import.names.iter().any(|alias| alias.name.as_str() == "annotations")
+            })
+        });
+        let top = Scope { kind: ScopeKind::Module, parent: None, names: HashMap::new(), elsewhere: HashMap::new() };
+        let done = Semantics {
+            nodes: Vec::new(),
+            scopes: vec![top],
+            calls: Vec::new(),
+            loads: Vec::new(),
+            by_name: HashMap::new(),
+            imports: Vec::new(),
+            compares: Vec::new(),
+            functions: Vec::new(),
+            has_hidden_names: false,
+            lazy_annotations,
+        };
+        Walk::over(&module.body, done)
+    }
+
+    fn row(&self, id: NodeId) -> &Row<'a> {
+        &self.nodes[id.0 as usize]
+    }
+
+    fn scope_row(&self, id: ScopeId) -> &Scope<'a> {
+        &self.scopes[id.0 as usize]
+    }
+
+    pub(super) fn node(&self, id: NodeId) -> Node<'a> {
+        self.row(id).node
+    }
+
+    pub(super) fn expr(&self, id: NodeId) -> Option<&'a Expr> {
+        match self.node(id) {
+            Node::Expr(expr) => Some(expr),
+            Node::Stmt(_) => None,
+        }
+    }
+
+    pub(super) fn scope(&self, id: NodeId) -> ScopeId {
+        self.row(id).scope
+    }
+
+    /// The nodes around a node, from the inside out.
+    pub(super) fn around(&self, id: NodeId) -> impl Iterator<Item = (NodeId, Node<'a>)> {
+        let mut at = self.row(id).parent;
+        std::iter::from_fn(move || {
+            let id = at?;
+            at = self.row(id).parent;
+            Some((id, self.row(id).node))
+        })
+    }
+
+    pub(super) fn kind(&self, scope: ScopeId) -> ScopeKind<'a> {
+        self.scope_row(scope).kind
+    }
+
+    /// The scopes from one to the module, from the inside out.
+    pub(super) fn scopes(&self, from: ScopeId) -> impl Iterator<Item = ScopeId> {
+        let mut at = Some(from);
+        std::iter::from_fn(move || {
+            let id = at?;
+            at = self.scope_row(id).parent;
+            Some(id)
+        })
+    }
+
+    /// The innermost function around a scope, through comprehensions.
+    pub(super) fn function(&self, scope: ScopeId) -> Option<&'a StmtFunctionDef> {
+        for scope in self.scopes(scope) {
+            match self.kind(scope) {
+                ScopeKind::Function(function) => return Some(function),
+                ScopeKind::Comprehension | ScopeKind::TypeParameters => {}
+                ScopeKind::Module | ScopeKind::Class | ScopeKind::Lambda => return None,
+            }
+        }
+        None
+    }
+
+    /// Whether code in a scope runs only when a function is called.
+    pub(super) fn is_called(&self, scope: ScopeId) -> bool {
+        self.scopes(scope).any(|scope| matches!(self.kind(scope), ScopeKind::Function(_) | ScopeKind::Lambda))
+    }
+
+    /// The scope of a function's body.
+    pub(super) fn body_of(&self, function: &StmtFunctionDef) -> Option<ScopeId> {
+        self.functions.iter().find(|(_, _, it)| std::ptr::eq(*it, function)).map(|(_, scope, _)| *scope)
+    }
+
+    /// What binds a name, seen from a scope; `None` if nothing does.
+    pub(super) fn bindings(&self, name: &str, from: ScopeId) -> Option<&[Binding<'a>]> {
+        for (n, id) in self.scopes(from).enumerate() {
+            let scope = self.scope_row(id);
+            // A class's names are seen in its own body, not from its functions.
+            let is_seen = !matches!(scope.kind, ScopeKind::Class) || n == 0 || self.is_class_body(from, id);
+            if let Some(found) = scope.names.get(name).filter(|_| is_seen) {
+                return Some(found);
+            }
+        }
+        None
+    }
+
+    /// Whether only type parameters stand between a scope and the class around it. The first part of a comprehension is
+    /// evaluated outside of it; the rest cannot see the class, which nobody gets wrong twice.
+    fn is_class_body(&self, from: ScopeId, class: ScopeId) -> bool {
+        self.scopes(from)
+            .take_while(|scope| *scope != class)
+            .all(|scope| matches!(self.kind(scope), ScopeKind::TypeParameters | ScopeKind::Comprehension))
+    }
+
+    /// Where a name is read, within a range.
+    pub(super) fn loads_of(&self, name: &str, within: TextRange) -> impl Iterator<Item = NodeId> {
+        let all = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
+        all.iter().copied().filter(move |id| within.contains_range(self.node(*id).range()))
+    }
+
+    /// What binds a name in the module.
+    pub(super) fn of_module(&self, name: &str) -> &[Binding<'a>] {
+        self.scope_row(TOP).names.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether Python itself, or the server, gives every module this name.
+    pub(super) fn is_given(name: &str) -> bool {
+        is_python_builtin(name, PYTHON, false)
+            || python_magic_globals(PYTHON).any(|given| given == name)
+            || matches!(name, "__class__" | "__module__" | "__qualname__" | "__annotations__" | "__dict__")
+    }
+
+    /// The full name of what an expression stands for, if it was imported: `open_webui.models.users.Users`. Of a name
+    /// that is imported in one of several ways, all of them; `None` if it may also be something else.
+    pub(super) fn paths(&self, expr: &Expr, from: ScopeId) -> Vec<String> {
+        let (mut root, mut attributes) = (expr, Vec::new());
+        while let Expr::Attribute(attribute) = root {
+            attributes.push(attribute.attr.as_str());
+            if attributes.len() > LONGEST_PATH {
+                return Vec::new();
+            }
+            root = &attribute.value;
+        }
+        let Expr::Name(name) = root else { return Vec::new() };
+        let mut paths = Vec::new();
+        for binding in self.bindings(&name.id, from).unwrap_or_default() {
+            match binding {
+                Binding::Module(path) => paths.push((*path).to_owned()),
+                Binding::From(module, name) => paths.push(format!("{}.{name}", server_module(module))),
+                // `Users = None` where the import failed.
+                Binding::Value(Expr::NoneLiteral(_)) => {}
+                Binding::Value(_) | Binding::Function(_) | Binding::Class(_) | Binding::Other => return Vec::new(),
+            }
+            if paths.len() > MOST_PATHS {
+                return Vec::new();
+            }
+        }
+        for path in &mut paths {
+            for attribute in attributes.iter().rev() {
+                path.push('.');
+                path.push_str(attribute);
+            }
+        }
+        paths
+    }
+
+    /// The full name, if there is one alone.
+    pub(super) fn path(&self, expr: &Expr, from: ScopeId) -> Option<String> {
+        let mut paths = self.paths(expr, from);
+        (paths.len() == 1).then(|| paths.remove(0))
+    }
+
+    /// Whether an expression is this builtin function.
+    pub(super) fn is_builtin(&self, expr: &Expr, from: ScopeId, names: &[&str]) -> bool {
+        expr.as_name_expr()
+            .is_some_and(|name| names.contains(&name.id.as_str()) && self.bindings(&name.id, from).is_none())
+    }
+
+    /// Whether a node runs only where type checkers look, or where an exception of one of these classes is caught by its
+    /// name.
+    pub(super) fn is_guarded(&self, id: NodeId, classes: &[&str]) -> bool {
+        let range = self.node(id).range();
+        let within = |body: &[Stmt]| match (body.first(), body.last()) {
+            (Some(first), Some(last)) => TextRange::new(first.start(), last.end()).contains_range(range),
+            _ => false,
+        };
+        self.around(id).any(|(_, node)| match node {
+            Node::Stmt(Stmt::If(branch)) => within(&branch.body) && mentions(&branch.test, "TYPE_CHECKING"),
+            Node::Stmt(Stmt::Try(attempt)) => {
+                within(&attempt.body) && attempt.handlers.iter().any(|handler| catches(handler, classes))
+            }
+            Node::Stmt(Stmt::With(with)) => {
+                within(&with.body) && with.items.iter().any(|item| mentions(&item.context_expr, "suppress"))
+            }
+            Node::Stmt(_) | Node::Expr(_) => false,
+        })
+    }
+
+    /// Whether an annotation at this place is never evaluated.
+    fn skips_annotation(&self, scope: ScopeId, is_variable: bool) -> bool {
+        self.lazy_annotations || (is_variable && matches!(self.kind(scope), ScopeKind::Function(_)))
+    }
+}
+
+/// The module that an import names once the server has rewritten it.
+fn server_module(module: &str) -> std::borrow::Cow<'_, str> {
+    let is_whole =
+        |package: &str| module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    if normal::PACKAGES.iter().any(|package| is_whole(package)) {
+        normal::rewritten(module).map_or(module.into(), Into::into)
+    } else {
+        module.into()
+    }
+}
+
+fn catches(handler: &ExceptHandler, classes: &[&str]) -> bool {
+    let ExceptHandler::ExceptHandler(handler) = handler;
+    match handler.type_.as_deref() {
+        None => classes.contains(&"BaseException"),
+        Some(class) => names_in(class).iter().any(|class| classes.contains(class)),
+    }
+}
+
+/// Whether a name or an attribute of this name stands anywhere in an expression.
+pub(super) fn mentions(expr: &Expr, name: &str) -> bool {
+    names_in(expr).contains(&name)
+}
+
+/// All names and attributes in an expression.
+pub(super) fn names_in(expr: &Expr) -> Vec<&str> {
+    struct Names<'a>(Vec<&'a str>, u32);
+    impl<'a> Visitor<'a> for Names<'a> {
+        fn visit_expr(&mut self, expr: &'a Expr) {
+            match expr {
+                Expr::Name(name) => self.0.push(&name.id),
+                Expr::Attribute(attribute) => self.0.push(&attribute.attr),
+                _ => {}
+            }
+            if self.1 < DEEPEST {
+                self.1 += 1;
+                visitor::walk_expr(self, expr);
+                self.1 -= 1;
+            }
+        }
+    }
+    let mut names = Names(Vec::new(), 0);
+    names.visit_expr(expr);
+    names.0
+}

@@ -1,0 +1,322 @@
+//! The versions of Open WebUI: what each defines, which of it is a coroutine, and which packages it ships.
+//! `tools/server_tables.py` makes the table from the released packages.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::LazyLock;
+
+const TABLE: &str = include_str!("servers.txt");
+
+static SERVERS: LazyLock<Servers> = LazyLock::new(|| Servers::read(TABLE));
+
+/// One bit for each version of the table, the oldest in the lowest.
+type Mask = u8;
+
+struct Servers {
+    versions: Vec<ServerVersion>,
+    modules: HashMap<&'static str, Module>,
+    packages: HashMap<&'static str, Mask>,
+}
+
+struct Module {
+    exists: Mask,
+    /// In these versions it may have more names than those listed.
+    open: Mask,
+    names: HashMap<&'static str, Name>,
+}
+
+#[derive(Default)]
+struct Name {
+    exists: Mask,
+    coroutine: Mask,
+    /// In these versions it is an instance that has the methods below alone.
+    closed: Mask,
+    /// Where an instance is defined that is imported here.
+    link: Option<&'static str>,
+    methods: HashMap<&'static str, Name>,
+}
+
+/// A release of Open WebUI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct ServerVersion {
+    parts: [u16; 3],
+}
+
+impl ServerVersion {
+    /// Reads `0.9.6`, `0.9` or `v0.9.6`. A part that is missing means the newest.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let text = text.trim().trim_start_matches('v');
+        // A build of the main branch, such as `0.9.6-dev`, is close enough.
+        let text = text.split(['-', '+']).next().unwrap_or(text);
+        let mut parts = [u16::MAX; 3];
+        let words: Vec<_> = text.split('.').collect();
+        if words.len() < 2 || words.len() > 3 {
+            return None;
+        }
+        for (part, word) in parts.iter_mut().zip(words) {
+            *part = word.parse().ok()?;
+        }
+        Some(Self { parts })
+    }
+
+    /// The newest that the tables know.
+    #[must_use]
+    pub fn newest() -> Self {
+        *SERVERS.versions.last().unwrap_or(&Self { parts: [0; 3] })
+    }
+
+    /// The oldest that the tables know.
+    #[must_use]
+    pub fn oldest() -> Self {
+        *SERVERS.versions.first().unwrap_or(&Self { parts: [0; 3] })
+    }
+
+    /// Its minor version, `0.9`.
+    #[must_use]
+    pub fn minor(self) -> String {
+        format!("{}.{}", self.parts[0], self.parts[1])
+    }
+
+    /// Whether it is at least this release, or the first of this minor version.
+    pub(super) fn is_since(self, since: &str) -> bool {
+        Self::parse(since).is_some_and(|Self { parts: [major, minor, patch] }| {
+            let patch = if patch == u16::MAX { 0 } else { patch };
+            self.parts >= [major, minor, patch]
+        })
+    }
+
+    /// The column of the table: that of its own minor version, else the nearest.
+    fn column(self) -> usize {
+        let minor = |version: &Self| (version.parts[0], version.parts[1]);
+        SERVERS.versions.iter().rposition(|version| minor(version) <= minor(&self)).unwrap_or(0)
+    }
+}
+
+impl fmt::Display for ServerVersion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [major, minor, patch] = self.parts;
+        write!(f, "{major}.{minor}")?;
+        if patch == u16::MAX { Ok(()) } else { write!(f, ".{patch}") }
+    }
+}
+
+/// What a server has under a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Found {
+    /// A coroutine function, since this minor version.
+    Coroutine(String),
+    /// Anything else.
+    Other,
+    /// Nothing, although an other version has it or its module.
+    Gone(Gone),
+    /// Nobody knows.
+    Unknown,
+}
+
+/// What is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Gone {
+    /// The part of the path that no longer leads anywhere.
+    pub(super) path: String,
+    /// Whether that is a module.
+    pub(super) is_module: bool,
+    /// The versions that have it, as minor versions from first to last.
+    pub(super) versions: Option<(String, String)>,
+}
+
+impl Servers {
+    fn read(table: &'static str) -> Self {
+        let mut servers = Self { versions: Vec::new(), modules: HashMap::new(), packages: HashMap::new() };
+        let mut module: Option<(&'static str, Module)> = None;
+        let mut last = "";
+        let mut in_packages = false;
+        for line in table.lines().filter(|line| !line.starts_with('#')) {
+            let mut words = line.split(' ');
+            let Some(word) = words.next() else { continue };
+            if servers.versions.is_empty() {
+                servers.versions = words.filter_map(ServerVersion::parse).collect();
+                continue;
+            }
+            if word == "packages" {
+                in_packages = true;
+                continue;
+            }
+            let every = ((1_u16 << servers.versions.len().min(8)) - 1).to_le_bytes()[0];
+            let around = match (&module, word.as_bytes().first()) {
+                (Some((_, module)), Some(b'.')) => module.names.get(last).map_or(every, |name| name.exists),
+                (Some((_, module)), Some(first)) if *first != b'@' && !in_packages => module.exists,
+                _ => every,
+            };
+            let mut name = Name { exists: around, ..Name::default() };
+            let mut open = 0;
+            for word in words {
+                let bits = |text: &str| Mask::from_str_radix(text, 16).unwrap_or_default();
+                match word.split_at_checked(1) {
+                    Some(("~", rest)) => open = bits(rest),
+                    Some(("*", rest)) => name.coroutine = bits(rest),
+                    Some(("!", rest)) => name.closed = bits(rest),
+                    Some((">", rest)) => name.link = Some(rest),
+                    _ => name.exists = bits(word),
+                }
+            }
+            if in_packages {
+                servers.packages.insert(word, name.exists);
+            } else if let Some(path) = word.strip_prefix('@') {
+                let next = Module { exists: name.exists, open, names: HashMap::new() };
+                if let Some((path, done)) = module.replace((path, next)) {
+                    servers.modules.insert(path, done);
+                }
+            } else if let Some((_, module)) = &mut module {
+                if let Some(method) = word.strip_prefix('.') {
+                    if let Some(owner) = module.names.get_mut(last) {
+                        owner.methods.insert(method, name);
+                    }
+                } else {
+                    last = word;
+                    module.names.insert(word, name);
+                }
+            }
+        }
+        servers.modules.extend(module);
+        servers
+    }
+
+    fn minors(&self, mask: Mask) -> Option<(String, String)> {
+        let has = |n: &usize| mask & (1 << n) != 0;
+        let first = (0..self.versions.len()).find(has)?;
+        let last = (0..self.versions.len()).rfind(has)?;
+        Some((self.versions[first].minor(), self.versions[last].minor()))
+    }
+
+    /// The first version from which a thing is as in this column without a break.
+    fn since(&self, mask: Mask, column: usize) -> String {
+        let first = (0..=column).rev().take_while(|n| mask & (1 << n) != 0).last().unwrap_or(column);
+        self.versions[first].minor()
+    }
+}
+
+/// Looks a full name up: `open_webui.models.users.Users.get_user_by_id`.
+pub(super) fn find(path: &str, version: ServerVersion) -> Found {
+    let servers = &*SERVERS;
+    let column = version.column();
+    let bit: Mask = 1 << column;
+    if path != "open_webui" && !path.starts_with("open_webui.") {
+        return Found::Unknown;
+    }
+    // The longest part of the path that some version knows as a module.
+    let ends: Vec<_> = path.match_indices('.').map(|(at, _)| at).chain([path.len()]).collect();
+    let Some(end) = ends.into_iter().rev().find(|end| servers.modules.contains_key(&path[..*end])) else {
+        return Found::Unknown;
+    };
+    let module = &servers.modules[&path[..end]];
+    let gone = |end: usize, is_module, mask: Mask| {
+        Found::Gone(Gone { path: path[..end].to_owned(), is_module, versions: servers.minors(mask) })
+    };
+    if module.exists & bit == 0 {
+        return gone(end, true, module.exists);
+    }
+    let mut rest = path[end..].split('.').skip(1);
+    let Some(first) = rest.next() else { return Found::Other };
+    let name_end = end + 1 + first.len();
+    let Some(name) = module.names.get(first) else {
+        // A module that no version has, or a name that a star import may bring.
+        let is_package = !first.is_empty() && module.open & bit != 0;
+        return if is_package { Found::Unknown } else { gone(name_end, false, 0) };
+    };
+    if name.exists & bit == 0 {
+        return if module.open & bit != 0 { Found::Unknown } else { gone(name_end, false, name.exists) };
+    }
+    let Some(second) = rest.next() else {
+        return if name.coroutine & bit != 0 {
+            Found::Coroutine(servers.since(name.coroutine, column))
+        } else {
+            Found::Other
+        };
+    };
+    if let Some(link) = name.link {
+        let linked = std::iter::once(link).chain(path[name_end + 1..].split('.')).collect::<Vec<_>>().join(".");
+        return if linked == path { Found::Unknown } else { find(&linked, version) };
+    }
+    let method_end = name_end + 1 + second.len();
+    match name.methods.get(second) {
+        Some(method) if method.exists & bit != 0 && rest.next().is_none() => {
+            if method.coroutine & bit != 0 {
+                Found::Coroutine(servers.since(method.coroutine, column))
+            } else {
+                Found::Other
+            }
+        }
+        Some(method) if method.exists & bit == 0 && name.closed & bit != 0 => gone(method_end, false, method.exists),
+        None if name.closed & bit != 0 && !second.starts_with("__") => gone(method_end, false, 0),
+        Some(_) | None => Found::Unknown,
+    }
+}
+
+/// Whether a server ships a package of this import name.
+pub(super) fn ships(package: &str, version: ServerVersion) -> Shipped {
+    let servers = &*SERVERS;
+    match servers.packages.get(package) {
+        Some(mask) if mask & (1 << version.column()) != 0 => Shipped::Yes,
+        Some(mask) => Shipped::Elsewhere(servers.minors(*mask).map(|(_, last)| last).unwrap_or_default()),
+        None => Shipped::Never,
+    }
+}
+
+/// Whether a package comes with a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Shipped {
+    Yes,
+    /// With another version, the last of which is this.
+    Elsewhere(String),
+    Never,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn version(text: &str) -> ServerVersion {
+        ServerVersion::parse(text).unwrap()
+    }
+
+    #[test]
+    fn versions_are_read_and_ordered() {
+        for (text, shown) in [("0.9.6", "0.9.6"), ("v0.9.6", "0.9.6"), ("0.10", "0.10"), ("0.12.4-dev", "0.12.4")] {
+            assert_eq!(version(text).to_string(), shown);
+        }
+        for text in ["", "9", "0.9.x", "0.9.6.1", "latest"] {
+            assert_eq!(ServerVersion::parse(text), None, "{text}");
+        }
+        assert!(version("0.10.0") > version("0.9.9") && version("0.9") > version("0.9.6"));
+        assert!(version("0.9").is_since("0.9.0") && !version("0.8.12").is_since("0.9"));
+    }
+
+    #[test]
+    fn the_table_fits_and_names_each_minor_version() {
+        assert!(TABLE.len() <= 300 * 1024, "{}", TABLE.len());
+        let minors: Vec<_> = SERVERS.versions.iter().map(|version| version.minor()).collect();
+        assert_eq!(minors, ["0.6", "0.7", "0.8", "0.9", "0.10", "0.11", "0.12"]);
+        assert!(SERVERS.modules.len() > 200 && SERVERS.packages.len() > 200);
+    }
+
+    #[test]
+    fn names_are_found_by_version() {
+        let by_id = "open_webui.models.users.Users.get_user_by_id";
+        assert_eq!(find(by_id, version("0.8.12")), Found::Other);
+        assert_eq!(find(by_id, version("0.12.4")), Found::Coroutine("0.9".to_owned()));
+        assert_eq!(find(by_id, version("0.13")), Found::Coroutine("0.9".to_owned()));
+        assert_eq!(find("open_webui.models.users.UserModel", version("0.6")), Found::Other);
+        assert!(matches!(find("open_webui.models.users.Nobody", version("0.6")), Found::Gone(_)));
+        assert!(matches!(find("open_webui.models.users.Users.nothing", version("0.12")), Found::Gone(_)));
+        assert_eq!(find("requests.post", version("0.6")), Found::Unknown);
+        assert_eq!(find("open_webui", version("0.6")), Found::Other);
+    }
+
+    #[test]
+    fn packages_are_found_by_version() {
+        assert_eq!(ships("requests", ServerVersion::newest()), Shipped::Yes);
+        assert_eq!(ships("yaml", ServerVersion::newest()), Shipped::Yes);
+        assert_eq!(ships("no_such_package", ServerVersion::newest()), Shipped::Never);
+    }
+}

@@ -1,0 +1,273 @@
+//! `check`: finds mistakes in plugins without a server. Needs no settings: in any folder it reads the plugins below it.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::words::nearest_plugin;
+use super::{print_warnings, target};
+use crate::check::{self, Options, RULES, ServerVersion};
+use crate::cli::{Args, CheckFormat};
+use crate::config::{self, Config, World};
+use crate::disk::{Plugins, ScanCache, Trust, file};
+use crate::engine::Code;
+use crate::engine::files::Loaded;
+use crate::error::Error;
+use crate::notice::Level;
+use crate::output::{CheckOutput, Screen};
+use crate::plugin::{Diagnostic, Parsed, Plugin, Severity};
+
+/// The arguments of `check`.
+pub struct CheckRequest {
+    /// Paths, folders and ids; empty for all plugins.
+    pub words: Vec<String>,
+    /// The form of the output.
+    pub format: CheckFormat,
+    /// Whether warnings count for the exit code.
+    pub strict: bool,
+    /// Whether to mend what is certain, and then whether to write it.
+    pub fix: Option<bool>,
+    /// The server's version.
+    pub version: Option<String>,
+    /// The rule to explain instead.
+    pub explain: Option<String>,
+}
+
+/// A file that was read.
+struct Checked {
+    path: Arc<Path>,
+    /// `None` if it cannot be deployed as it stands.
+    plugin: Option<Arc<Plugin>>,
+    diagnostics: Vec<Diagnostic>,
+}
+
+/// Checks the plugins, and prints what is wrong with them.
+///
+/// # Errors
+///
+/// The settings are invalid, or a word names nothing.
+pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest) -> Result<Code, Error> {
+    if let Some(rule) = &request.explain {
+        return explain(rule);
+    }
+    let version = match &request.version {
+        None => ServerVersion::newest(),
+        Some(text) => version(text)?,
+    };
+    let is_configured = args.config.is_some() || !args.root.is_empty() || world.cwd.join("watch.toml").is_file();
+    let mut args = args.clone();
+    let mut words = request.words.clone();
+    if !is_configured {
+        (args.root, words) = roots(&request.words, world)?;
+    }
+    let config = config::load(&args, world)?;
+    print_warnings(&config, screen);
+    let mut checked = read(&config, &words, &world.cwd)?;
+    let options = Options { version, select: config.check_select.clone(), ignore: config.check_ignore.clone() };
+    let output = CheckOutput::new(request.format, version);
+    if let Some(writes) = request.fix {
+        let mended = mend(&checked, &config, &options, output, writes)?;
+        if writes && mended > 0 {
+            checked = read(&config, &words, &world.cwd)?;
+        }
+    }
+    run(&mut checked, &config, &options);
+
+    let diagnostics: Vec<_> = checked.iter().flat_map(|file| &file.diagnostics).collect();
+    output.print(&diagnostics);
+    let plugins = checked.iter().filter(|file| file.plugin.is_some() || !file.diagnostics.is_empty()).count();
+    let with_problems = checked.iter().filter(|file| file.diagnostics.iter().any(|it| it.severity() != Severity::Info));
+    let count = |severity| diagnostics.iter().filter(|it| it.severity() == severity).count();
+    let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
+    if screen.least < Level::Warning {
+        output.summary(errors, warnings, with_problems.count(), plugins);
+    }
+    let fails = errors > 0 || request.strict && warnings > 0;
+    Ok(if fails { Code::NotDeployed } else { Code::Fine })
+}
+
+fn version(text: &str) -> Result<ServerVersion, Error> {
+    let version = ServerVersion::parse(text).ok_or_else(|| {
+        Error::new(format!("`{text}` is no version")).hinted("write it as in `--server-version 0.9.6`")
+    })?;
+    if version < ServerVersion::oldest() {
+        return Err(Error::new(format!("nothing is known of Open WebUI {version}"))
+            .hinted(format!("the oldest known version is {}", ServerVersion::oldest())));
+    }
+    Ok(version)
+}
+
+/// Prints the page of a rule, or the list of all.
+fn explain(id: &str) -> Result<Code, Error> {
+    let text = if id == "all" {
+        let width = RULES.iter().map(|rule| rule.id.len()).max().unwrap_or_default();
+        let line =
+            |rule: &check::CheckRule| format!("{:width$}  {:7}  {}\n", rule.id, rule.severity.word(), rule.title);
+        RULES.iter().map(line).collect()
+    } else {
+        let rule = check::rule(id).ok_or_else(|| {
+            let near = RULES.iter().map(|rule| (strsim::jaro_winkler(id, rule.id), rule.id));
+            let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+            let hint = near.map_or("`owui-watch check --explain all` lists them".to_owned(), |(_, near)| {
+                format!("did you mean `{near}`?")
+            });
+            Error::new(format!("there is no rule `{id}`")).hinted(hint)
+        })?;
+        rule.explanation()
+    };
+    CheckOutput::page(&text);
+    Ok(Code::Fine)
+}
+
+/// Without settings, the roots are the folders that the user names, or the current one. Returns them with the words that
+/// then name plugins below them.
+fn roots(words: &[String], world: &World) -> Result<(Vec<PathBuf>, Vec<String>), Error> {
+    let here = || PathBuf::from(".");
+    let is_outside = |word: &String| {
+        let path = Path::new(word);
+        path.is_absolute() && !path.starts_with(&world.cwd) || path.starts_with("..")
+    };
+    if !words.iter().any(is_outside) {
+        return Ok((vec![here()], words.to_vec()));
+    }
+    let mut roots: Vec<PathBuf> = Vec::new();
+    for word in words {
+        let path = Path::new(word);
+        let full = world.cwd.join(path);
+        if !full.exists() {
+            return Err(Error::new(format!("there is no file or folder `{word}`")));
+        }
+        let folder = if full.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
+        let folder = if folder.as_os_str().is_empty() { here() } else { folder.to_owned() };
+        if !roots.iter().any(|root| folder.starts_with(root)) {
+            roots.retain(|root| !root.starts_with(&folder));
+            roots.push(folder);
+        }
+    }
+    Ok((roots, words.to_vec()))
+}
+
+/// Reads the files under the roots that the words name.
+fn read(config: &Config, words: &[String], cwd: &Path) -> Result<Vec<Checked>, Error> {
+    let mut plugins: Plugins = target::plugins(config)?.within(&config.root_bounds);
+    let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| ());
+    if let Some(missing) = scan.missing.first() {
+        return Err(target::no_folder(missing, ""));
+    }
+    let mut files: Vec<(Arc<Path>, Loaded)> = scan.files;
+    files.sort_by(|a, b| a.0.cmp(&b.0));
+    if !words.is_empty() {
+        let names: Vec<_> = words.iter().map(|word| spelled(word, config, cwd)).collect();
+        let mut used = vec![false; names.len()];
+        files.retain(|(path, loaded)| {
+            let mut wanted = false;
+            for (name, used) in names.iter().zip(&mut used) {
+                let is_id = matches!(loaded, Loaded::Parsed(Parsed::Plugin(plugin)) if plugin.key.id.as_str() == name);
+                if is_id || name.is_empty() || path.starts_with(name) {
+                    (*used, wanted) = (true, true);
+                }
+            }
+            wanted
+        });
+        if let Some(n) = used.iter().position(|used| !used) {
+            let paths = files.iter().map(|(path, _)| &**path);
+            let near = nearest_plugin(&names[n], std::iter::empty(), paths);
+            let hint = near.map(|near| format!("did you mean `{near}`?"));
+            return Err(Error::new(format!("no plugin here is called `{}`", words[n])).hinted_if(hint));
+        }
+    }
+    Ok(files.into_iter().filter_map(|(path, loaded)| checked(path, loaded)).collect())
+}
+
+fn spelled(word: &str, config: &Config, cwd: &Path) -> String {
+    let name = super::words::spelled(word, config, cwd);
+    name.strip_prefix("./").unwrap_or(&name).trim_end_matches('/').to_owned()
+}
+
+/// The parser's own diagnostics of a file; `None` if it is not meant as a plugin.
+fn checked(path: Arc<Path>, loaded: Loaded) -> Option<Checked> {
+    match loaded {
+        Loaded::Parsed(Parsed::Plugin(plugin)) => {
+            Some(Checked { path, diagnostics: plugin.warnings.clone(), plugin: Some(plugin) })
+        }
+        Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant => {
+            Some(Checked { path, diagnostics: invalid.diagnostics, plugin: None })
+        }
+        Loaded::Parsed(Parsed::Invalid(_) | Parsed::NotAPlugin | Parsed::Disabled)
+        | Loaded::SameFile(_)
+        | Loaded::Missing
+        | Loaded::Unsettled => None,
+    }
+}
+
+/// Shows how to mend what is certain, and writes it if `writes`. Answers how many files were mended.
+fn mend(
+    files: &[Checked],
+    config: &Config,
+    options: &Options,
+    output: CheckOutput,
+    writes: bool,
+) -> Result<usize, Error> {
+    let (mut mends, mut mended) = (0, 0);
+    for file in files {
+        let Some(plugin) = &file.plugin else { continue };
+        let options = options_of(&file.path, config, options);
+        let Some((new, count)) = check::mended(plugin, &plugin.text, &options) else { continue };
+        output.difference(&file.path, &plugin.text, &new);
+        if writes {
+            let old = file::read(&file.path)?;
+            // The text that was checked, in the style of the file.
+            if file::with_style_of(&plugin.text, &old) != old {
+                return Err(Error::failed(format!(
+                    "`{}` is not mended: it has changed meanwhile",
+                    file.path.display()
+                ))
+                .hinted("or its line ends are mixed: save it with one kind of them"));
+            }
+            file::replace(&file.path, &old, &file::with_style_of(&new, &old))?;
+        }
+        mends += count;
+        mended += 1;
+    }
+    output.mends(mends, mended, writes);
+    Ok(mended)
+}
+
+/// With what the settings leave out for this file alone.
+fn options_of(path: &Path, config: &Config, options: &Options) -> Options {
+    match config.check_files.get(path) {
+        None => options.clone(),
+        Some(ignore) => Options { ignore: [&*options.ignore, ignore].concat(), ..options.clone() },
+    }
+}
+
+/// Checks all files, on all cores.
+fn run(files: &mut [Checked], config: &Config, options: &Options) {
+    let of = |path: &Path| options_of(path, config, options);
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut found = Vec::new();
+        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
+            if let Some(plugin) = &file.plugin {
+                found.push((Arc::clone(&file.path), check::check(plugin, &plugin.text, &of(&file.path))));
+            }
+        }
+        found
+    };
+    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(files.len().max(1));
+    let mut found: BTreeMap<Arc<Path>, Vec<Diagnostic>> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..cores).map(|_| scope.spawn(work)).collect();
+        let mut found = work();
+        found.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_default()));
+        found.into_iter().collect()
+    });
+    let together = files.iter().filter_map(|file| file.plugin.as_deref().map(|plugin| (plugin, &*plugin.text)));
+    for (path, more) in check::check_together(together, options) {
+        found.entry(path).or_default().extend(more);
+    }
+    for file in files {
+        file.diagnostics.extend(found.remove(&file.path).unwrap_or_default());
+        file.diagnostics.sort_by_key(|it| it.span.as_ref().map_or((0, 0), |span| (span.line, span.column)));
+    }
+}

@@ -1,0 +1,258 @@
+//! The diagnostics of `check`, in the form that the user asked for.
+
+use std::path::Path;
+
+use annotate_snippets::Level as Label;
+use anstyle::{AnsiColor, Effects, Style};
+use serde_json::{Value, json};
+
+use super::columns;
+use super::frames::frame;
+use super::messages::hint_line;
+use super::screen::{coloured, out, unified};
+use crate::check::{RULES, ServerVersion};
+use crate::cli::CheckFormat;
+use crate::plugin::{Diagnostic, Severity};
+use crate::printable;
+
+const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
+const YELLOW: Style = AnsiColor::Yellow.on_default();
+const CYAN: Style = AnsiColor::Cyan.on_default();
+const DIM: Style = Style::new().effects(Effects::DIMMED);
+
+/// Prints diagnostics to stdout.
+#[derive(Clone, Copy)]
+pub struct CheckOutput {
+    format: CheckFormat,
+    version: ServerVersion,
+}
+
+impl CheckOutput {
+    /// For plugins of a server of this version.
+    #[must_use]
+    pub fn new(format: CheckFormat, version: ServerVersion) -> Self {
+        Self { format, version }
+    }
+
+    /// Prints the page of a rule.
+    pub fn page(text: &str) {
+        out(text);
+    }
+
+    /// Prints all diagnostics.
+    pub fn print(self, diagnostics: &[&Diagnostic]) {
+        let each: fn(&Diagnostic) -> String = match self.format {
+            CheckFormat::Text => text,
+            CheckFormat::Concise => |diagnostic| line(diagnostic) + "\n",
+            CheckFormat::Json => |diagnostic| printable::json(&object(diagnostic).to_string()).into_owned() + "\n",
+            CheckFormat::Github => |diagnostic| annotation(diagnostic) + "\n",
+            CheckFormat::Sarif => {
+                let text = serde_json::to_string_pretty(&sarif(diagnostics)).unwrap_or_default();
+                out(&format!("{}\n", printable::text(&text)));
+                return;
+            }
+        };
+        for diagnostic in diagnostics {
+            out(&each(diagnostic));
+        }
+    }
+
+    /// Prints how a file is mended.
+    pub fn difference(self, path: &Path, old: &str, new: &str) {
+        let name = path.display().to_string();
+        let diff = unified((&name, old), (&name, new));
+        out(&coloured(&printable::text(&diff)));
+    }
+
+    /// Prints how many mends there are.
+    pub fn mends(self, mends: usize, files: usize, written: bool) {
+        let [mends, files] = [(mends, "mend"), (files, "file")].map(|(count, noun)| number(count, noun));
+        let (how, rest) = if written { ("written", "") } else { ("not written", "; `--yes` writes them") };
+        out(&format!("{mends} in {files} {how}{rest}\n\n"));
+    }
+
+    /// Prints how many there were: `3 errors and 5 warnings in 4 of 27 plugins`.
+    pub fn summary(self, errors: usize, warnings: usize, files: usize, plugins: usize) {
+        match self.format {
+            CheckFormat::Text | CheckFormat::Concise => {
+                let all = number(plugins, "plugin");
+                let text = match (errors, warnings) {
+                    (0, 0) => format!("no errors or warnings in {all}"),
+                    (_, 0) => format!("{} in {files} of {all}", number(errors, "error")),
+                    (0, _) => format!("{} in {files} of {all}", number(warnings, "warning")),
+                    _ => format!("{} and {} in {files} of {all}", number(errors, "error"), number(warnings, "warning")),
+                };
+                out(&format!("{text}, for Open WebUI {}\n", self.version));
+            }
+            CheckFormat::Json => {
+                let object = json!({
+                    "event": "checked", "errors": errors, "warnings": warnings, "files": files, "plugins": plugins,
+                    "server_version": self.version.to_string(),
+                });
+                out(&format!("{object}\n"));
+            }
+            CheckFormat::Github | CheckFormat::Sarif => {}
+        }
+    }
+}
+
+fn number(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+fn path(diagnostic: &Diagnostic) -> String {
+    let path = diagnostic.file.display().to_string();
+    path.strip_prefix("./").map_or(path.clone(), str::to_owned)
+}
+
+fn place(diagnostic: &Diagnostic) -> (usize, usize) {
+    diagnostic.span.as_ref().map_or((1, 1), |span| (span.line, span.column))
+}
+
+fn look(severity: Severity) -> (Style, Label<'static>) {
+    match severity {
+        Severity::Error => (RED, Label::ERROR),
+        Severity::Warning => (YELLOW, Label::WARNING),
+        Severity::Info => (CYAN, Label::INFO),
+    }
+}
+
+/// `path:line:column: error: message [rule]`, which editors find.
+fn line(diagnostic: &Diagnostic) -> String {
+    let ((line, column), word) = (place(diagnostic), diagnostic.severity().word());
+    let rule = diagnostic.rule.word();
+    let text = format!("{}:{line}:{column}: {word}: {} [{rule}]", path(diagnostic), diagnostic.message());
+    printable::line(&text).into_owned()
+}
+
+/// The line, the source below it, and what to do.
+fn text(diagnostic: &Diagnostic) -> String {
+    let (style, label) = look(diagnostic.severity());
+    let width = columns(&console::Term::stdout());
+    let (head, rest) = line(diagnostic)
+        .split_once(": ")
+        .map_or_else(Default::default, |(head, rest)| (head.to_owned(), rest.to_owned()));
+    let (word, rest) = rest.split_once(": ").unwrap_or_default();
+    let (message, rule) = rest.rsplit_once(" [").unwrap_or((rest, ""));
+    let mut text = format!("{head}: {style}{word}{style:#}: {message} {DIM}[{rule}{DIM:#}\n");
+    if let Some(span) = &diagnostic.span {
+        text += &frame(span, label, width);
+        text += "\n";
+    }
+    if let Some(hint) = diagnostic.hint() {
+        text += &hint_line(&hint, width);
+        text += "\n";
+    }
+    text + "\n"
+}
+
+fn object(diagnostic: &Diagnostic) -> Value {
+    let mut object = json!({
+        "event": "diagnostic",
+        "level": diagnostic.severity().word(),
+        "rule": diagnostic.rule.word(),
+        "path": path(diagnostic),
+        "message": diagnostic.message(),
+    });
+    if let Some(span) = &diagnostic.span {
+        object["line"] = json!(span.line);
+        object["column"] = json!(span.column);
+        object["width"] = json!(span.width);
+        object["source"] = json!(span.source);
+    }
+    if let Some(hint) = diagnostic.hint() {
+        object["hint"] = json!(hint);
+    }
+    object
+}
+
+/// A workflow command: `::error file=…,line=…::message`.
+fn annotation(diagnostic: &Diagnostic) -> String {
+    let escaped = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+    let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
+    let command = match diagnostic.severity() {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "notice",
+    };
+    let region = diagnostic.span.as_ref().map_or_else(String::new, |span| {
+        format!(",line={},col={},endColumn={}", span.line, span.column, span.column + span.width)
+    });
+    let place = format!("file={}{region}", property(&path(diagnostic)));
+    let hint = diagnostic.hint().map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+    let message = diagnostic.message() + &hint;
+    let rule = property(diagnostic.rule.word());
+    printable::line(&format!("::{command} {place},title={rule}::{}", escaped(&message))).into_owned()
+}
+
+/// SARIF 2.1.0, with the pages of all rules.
+fn sarif(diagnostics: &[&Diagnostic]) -> Value {
+    let level = |severity| match severity {
+        Severity::Error => "error",
+        Severity::Warning => "warning",
+        Severity::Info => "note",
+    };
+    let mut rules: Vec<Value> = RULES
+        .iter()
+        .map(|rule| {
+            json!({
+                "id": rule.id,
+                "shortDescription": { "text": rule.title },
+                "fullDescription": { "text": rule.page.trim() },
+                "help": { "text": rule.explanation() },
+                "defaultConfiguration": { "level": level(rule.severity) },
+            })
+        })
+        .collect();
+    // What keeps a file from being deployed has no page.
+    for diagnostic in diagnostics {
+        let id = diagnostic.rule.word();
+        if !rules.iter().any(|rule| rule["id"] == id) {
+            let description = json!({ "text": diagnostic.hint().unwrap_or_else(|| diagnostic.message()) });
+            rules.push(json!({ "id": id, "shortDescription": description }));
+        }
+    }
+    let results: Vec<Value> = diagnostics
+        .iter()
+        .map(|diagnostic| {
+            let id = diagnostic.rule.word();
+            let mut physical = json!({ "artifactLocation": { "uri": uri(&path(diagnostic)) } });
+            if let Some(span) = &diagnostic.span {
+                physical["region"] = json!({
+                    "startLine": span.line,
+                    "startColumn": span.column,
+                    "endColumn": span.column + span.width,
+                });
+            }
+            let hint = diagnostic.hint().map(|hint| format!(". Hint: {hint}")).unwrap_or_default();
+            json!({
+                "ruleId": id,
+                "ruleIndex": rules.iter().position(|rule| rule["id"] == id),
+                "level": level(diagnostic.severity()),
+                "message": { "text": format!("{}{hint}", diagnostic.message()) },
+                "locations": [{ "physicalLocation": physical }],
+            })
+        })
+        .collect();
+    json!({
+        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+        "version": "2.1.0",
+        "runs": [{
+            "tool": { "driver": {
+                "name": env!("CARGO_PKG_NAME"),
+                "version": env!("CARGO_PKG_VERSION"),
+                "rules": rules,
+            } },
+            "columnKind": "unicodeCodePoints",
+            "results": results,
+        }],
+    })
+}
+
+/// A relative path as a URI.
+fn uri(path: &str) -> String {
+    let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(byte);
+    path.replace('\\', "/").bytes().fold(String::new(), |uri, byte| {
+        if is_plain(&byte) { uri + &char::from(byte).to_string() } else { uri + &format!("%{byte:02X}") }
+    })
+}
