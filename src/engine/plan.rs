@@ -71,6 +71,8 @@ pub enum Why {
     Edited,
     /// It failed on the way.
     Retry,
+    /// The server holds our stub, which should have been there only for a moment.
+    StubLeft,
     /// We deployed it, and the server holds something else now.
     ChangedOnServer,
     /// We deployed it, and the server no longer lists it.
@@ -86,7 +88,7 @@ impl Why {
     #[must_use]
     pub fn overrides_ledger(self) -> bool {
         match self {
-            Why::ChangedOnServer | Why::MissingOnServer | Why::Forced => true,
+            Why::ChangedOnServer | Why::MissingOnServer | Why::StubLeft | Why::Forced => true,
             Why::New | Why::Edited | Why::Retry | Why::SavedAgain => false,
         }
     }
@@ -98,7 +100,7 @@ impl Why {
             Why::New => "new",
             // A deploy that begins only to compare is not told.
             Why::Edited | Why::SavedAgain => "edited",
-            Why::Retry => "retry",
+            Why::Retry | Why::StubLeft => "retry",
             Why::ChangedOnServer => "changed_on_server",
             Why::MissingOnServer => "missing_on_server",
             Why::Forced => "forced",
@@ -230,8 +232,8 @@ fn by_texts(situation: &Situation) -> Decision {
     }
     match remote {
         Remote::Holds(digest) if digest == local => return Decision::Unchanged,
-        // Our stub should have been there only for a moment, to learn why the server refuses the plugin.
-        Remote::Holds(digest) if form::is_of_stub(digest, situation.entry) => return Decision::Deploy(Why::Retry),
+        // It was to tell why the server refuses the plugin.
+        Remote::Holds(digest) if form::is_of_stub(digest, situation.entry) => return Decision::Deploy(Why::StubLeft),
         Remote::NotAsked | Remote::NotListed | Remote::Holds(_) => {}
     }
     if rollback.is_some_and(|rollback| rollback.replaced(local)) {
@@ -268,10 +270,11 @@ fn by_texts(situation: &Situation) -> Decision {
     }
 }
 
-/// Whether a deploy that had to wait is no longer due: a rollback was made since.
+/// Whether a deploy that had to wait is no longer due: a rollback was made since. A stub in its place is not what the user
+/// put back.
 #[must_use]
 pub fn is_rolled_back(why: Why, rollback: Option<Rollback>, local: Digest) -> bool {
-    why != Why::Forced && rollback.is_some_and(|rollback| rollback.replaced(local))
+    !matches!(why, Why::Forced | Why::StubLeft) && rollback.is_some_and(|rollback| rollback.replaced(local))
 }
 
 #[cfg(test)]
@@ -451,7 +454,7 @@ mod tests {
         // The stub is replaced whatever else is known.
         for record in [deployed("new"), record(Some("old"), refused("new")), record(None, failed("new"))] {
             let left = Situation { rollback: Some(rollback("new")), ..situation(Some(&record), stub) };
-            assert_eq!(decide(&left), Deploy(Why::Retry));
+            assert_eq!(decide(&left), Deploy(Why::StubLeft));
         }
         let of_another_kind = Situation { entry: Entry::Pipe, ..situation(None, stub) };
         assert_eq!(decide(&of_another_kind), Deploy(Why::New));

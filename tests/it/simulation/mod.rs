@@ -1137,3 +1137,19 @@ fn a_text_that_another_file_is_about_to_lose_is_not_sent_after_a_newer_one() {
          0 write t b10",
     );
 }
+
+#[test]
+fn a_stub_in_place_of_a_rolled_back_text_goes() {
+    replay(
+        "seed 140059958
+         0 start
+         0 fault locked delete 1
+         100 write a a1
+         0 blink a empty a11! 166
+         10000 swap b b12
+         52 rollback b b5 26
+         1000 wipe
+         0 write b b14!
+         100 write b b12",
+    );
+}

@@ -563,7 +563,8 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
         return broken("2: what begins is the newest text that was read", format!("{key}"));
     }
     let rolled_back = promises.rollbacks.get(key).is_some_and(|rollback| rollback.local == digest);
-    if rolled_back && why != Why::Forced {
+    // A stub in its place is not what was put back.
+    if rolled_back && !matches!(why, Why::Forced | Why::StubLeft) {
         return broken("what was rolled back stays until the file changes", format!("{key}"));
     }
     let watches = world.setup.policy.once.is_none();
