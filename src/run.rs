@@ -147,19 +147,33 @@ fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> 
 
 /// Like [`agreed`], for a command. If the server is a running sandbox, the settings are those of its watch. Without a
 /// configured server, it is the sandbox of this project, if one runs.
-fn addressed(args: &Args, world: &World) -> Result<(Config, Option<Running>), ConfigError> {
+fn addressed(args: &Args, world: &World) -> Result<Addressed, ConfigError> {
     let (config, _) = agreed(args, world)?;
-    let is_named = is_configured(&config) || config.key.is_some();
+    let is_named = names_server(&config);
     let find = |cache: PathBuf| {
         let project = project(&config, world)?;
         if is_named { Running::at(&cache, &config.url) } else { Running::of(&cache, &project) }
     };
     let running = sandbox::default_cache().ok().and_then(find);
     let running = running.filter(|it| Folder::new(it.state.clone(), &it.url).holder().is_some());
+    let project_state = config.state.clone();
     Ok(match running {
-        Some(running) => (on_sandbox(config, &running), Some(running).filter(|_| !is_named)),
-        None => (config, None),
+        Some(running) => Addressed {
+            config: on_sandbox(config, &running),
+            project_state,
+            sandbox: Some(running).filter(|_| !is_named),
+        },
+        None => Addressed { config, project_state, sandbox: None },
     })
+}
+
+/// The settings of a command.
+struct Addressed {
+    config: Config,
+    /// The project's own state folder.
+    project_state: PathBuf,
+    /// The sandbox, if the user has named no server.
+    sandbox: Option<Running>,
 }
 
 /// The settings of a sandbox's watch. Another server's key is not for it.
@@ -180,7 +194,12 @@ fn project(config: &Config, world: &World) -> Option<PathBuf> {
     world.cwd.join(&config.project).canonicalize().ok()
 }
 
-/// Whether the user named a server. The reference file says where one usually is, as the default does.
+/// Whether the settings are for a server, be it the default one.
+fn names_server(config: &Config) -> bool {
+    config.url_origin != Origin::Default || config.key.is_some()
+}
+
+/// Whether the user named a server other than the default. The reference file says where one usually is, as the default does.
 fn is_configured(config: &Config) -> bool {
     config.url_origin != Origin::Default && config.url != DEFAULT_URL
 }
@@ -207,14 +226,14 @@ fn keep_out_of_core_dumps() {
 fn keep_out_of_core_dumps() {}
 
 async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
-    let (config, sandbox) = addressed(args, world)?;
+    let Addressed { config, project_state, sandbox } = addressed(args, world)?;
     daemon::refuse_tracked(&config.state).await?;
     if let Some(sandbox) = sandbox {
         let report = Report::OnSandbox { server: sandbox.url };
         screen(args).aside(&Notice::report(Subject::default(), report));
     }
     let client = client(&config)?;
-    Ok(CommandContext::new(config, world.cwd.clone(), client, screen(args), args.yes))
+    Ok(CommandContext::new(config, project_state, world.cwd.clone(), client, screen(args), args.yes))
 }
 
 /// Deploys plugins: by way of the running watch if there is one, else in a pass.
@@ -223,7 +242,7 @@ async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
     reason = "the answer is a file of another process, which is looked for again and again"
 )]
 async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, Error> {
-    let (config, sandbox) = addressed(args, world)?;
+    let Addressed { config, sandbox, .. } = addressed(args, world)?;
     let is_watched = Folder::new(config.state.clone(), &config.url).holder().is_some();
     if is_watched && let Some(mut request) = DeployRequest::send(&context(args, world).await?, plugins).await? {
         loop {
@@ -404,7 +423,7 @@ async fn play(
     let here = |config: Config| on_sandbox(config, &running);
     let announced =
         running.clone().announce(&options.cache).inspect_err(|error| tracing::debug!(%error, "not announced"));
-    let is_found = announced.is_ok() && !is_configured(&config) && config.key.is_none();
+    let is_found = announced.is_ok() && !names_server(&config);
     let commands_url = (!is_found).then(|| running.url.clone());
     let read = || {
         let Reading { config, sources } = config::read(args, world);

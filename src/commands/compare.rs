@@ -266,7 +266,7 @@ fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> R
     let bytes = file::read(&local.path)?;
     let read = normal::clean(&bytes).ok().filter(|text| **text == *local.text);
     let read = read.ok_or_else(|| Error::failed(format!("`{}` has changed meanwhile", local.path.display())))?;
-    let copy = context.folder.save_local_file(&target.key, &bytes, local.digest, now())?;
+    let copy = context.file_copies.save_local_file(&target.key, &bytes, local.digest, now())?;
     file::replace(&local.path, &bytes, &file::with_style_of(&normal::respelled(&stored.source, &read), &bytes))?;
     know(context, target, &stored)?;
     warn_if_not_deployed(compared, local, &stored);

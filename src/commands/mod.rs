@@ -54,6 +54,8 @@ pub struct CommandContext {
     pub client: Client,
     /// The state folder.
     pub folder: Folder,
+    /// Keeps copies of the user's own files. The state folder of a sandbox goes with it.
+    pub file_copies: Folder,
     /// Where to print.
     pub screen: Screen,
     /// Whether to act without asking.
@@ -63,10 +65,18 @@ pub struct CommandContext {
 impl CommandContext {
     /// A context for these settings. Prints their warnings.
     #[must_use]
-    pub fn new(config: Config, cwd: PathBuf, client: Client, screen: Screen, yes: bool) -> Self {
+    pub fn new(
+        config: Config,
+        project_state: PathBuf,
+        cwd: PathBuf,
+        client: Client,
+        screen: Screen,
+        yes: bool,
+    ) -> Self {
         let folder = Folder::new(config.state.clone(), &config.url);
+        let file_copies = Folder::new(project_state, &config.url);
         print_warnings(&config, screen);
-        Self { config, cwd, client, folder, screen, yes }
+        Self { config, cwd, client, folder, file_copies, screen, yes }
     }
 
     /// Warns if the state folder holds state that is not used.

@@ -61,7 +61,7 @@ impl Trying<'_> {
     }
 
     fn not_attached(why: &str) -> Obstacle {
-        impossible(why).hinted("attach it to a model in Open WebUI, or try it in `owui-watch sandbox`")
+        impossible(why).hinted("`owui-watch global on ID` runs it in every chat; or attach it to a model in Open WebUI")
     }
 }
 

@@ -131,7 +131,11 @@ fn the_sandbox_command_deploys_watches_and_leaves_nothing_behind() {
     assert!(watch.ended().success());
     assert!(TcpStream::connect(address).is_err(), "the server is gone");
     assert_eq!(fs::read_dir(temporary).unwrap().count(), 0, "its data is gone");
-    assert!(!project.path(".owui-watch").exists(), "its state is not the project's");
+    let own = fs::read_dir(project.path(".owui-watch")).unwrap().map(|entry| entry.unwrap().file_name());
+    assert!(
+        !own.into_iter().any(|name| name.to_string_lossy().starts_with("ledger")),
+        "its state is not the project's"
+    );
     let (_, said) = beside(&project, &[], &["history", "today"]);
     assert!(said.starts_with("error: cannot reach http://localhost:8080"), "{said}");
 }
@@ -150,10 +154,24 @@ fn commands_find_the_sandbox(project: &Project, watch: &mut Watch, url: &str) {
     let (code, said) = beside(project, &[], &["deploy", "today"]);
     assert_eq!(code, Some(0), "{said}");
     watch.wait("updated", Some("today"));
+    // A copy of the user's file outlives the sandbox.
+    let text = project.read("plugins/filters/today.py");
+    project.write("plugins/filters/today.py", &(text.clone() + "# Not deployed.\n"));
+    watch.wait("updated", Some("today"));
+    project.write("plugins/filters/today.py", "class Filter(:\n");
+    watch.wait("flawed", Some("today"));
+    let (code, said) = beside(project, &[], &["pull", "today"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert!(said.contains("a copy of the old text is in .owui-watch/backups/"), "{said}");
+    project.write("plugins/filters/today.py", &text);
+    watch.wait("updated", Some("today"));
     // A configured server comes first.
     let elsewhere = ("OPENWEBUI_URL", "http://127.0.0.1:9");
     let (_, said) = beside(project, &[elsewhere], &["history", "today"]);
     assert!(said.contains("cannot reach http://127.0.0.1:9"), "{said}");
+    // Even if it is where a server usually is.
+    let (_, said) = beside(project, &[], &["--url", "http://localhost:8080", "history", "today"]);
+    assert!(said.contains("cannot reach http://localhost:8080"), "{said}");
     // Its key is not for the sandbox, which would deny it.
     let variables = [elsewhere, ("OPENWEBUI_API_KEY", "sk-theirs")];
     let (code, said) = beside(project, &variables, &["--url", url, "history", "today"]);
