@@ -324,9 +324,9 @@ pub enum Command {
         action: ServiceAction,
     },
 
-    /// Let this folder's settings use your API key, and paths outside the folder
+    /// Let this folder's settings use your API key, paths outside the folder, and a log command
     ///
-    /// Asks about each address and path that you have not agreed to yet, and remembers the answer for this folder. A
+    /// Asks about each address, path and command that you have not agreed to yet, and remembers the answer for this folder. A
     /// running watch applies it at once.
     Trust {
         /// Agree to everything that the settings ask for

@@ -292,6 +292,8 @@ pub struct Handover {
     complaints: BTreeMap<Arc<Path>, Complaint>,
     outage: Option<Outage>,
     trials: Trials,
+    /// By which policy.
+    tried: Option<TrialPolicy>,
 }
 
 impl Handover {
@@ -338,15 +340,17 @@ impl Engine {
     /// State for the next engine of the same server. No conversation may be in flight.
     #[must_use]
     pub fn hand_over(self) -> Handover {
-        let Self { tree, site, .. } = self;
+        let Self { tree, site, policy, .. } = self;
         let (lanes, trials) = (site.lanes.hand_over(), site.trials.hand_over());
-        Handover { lanes, complaints: tree.complaints, outage: site.outage, trials }
+        Handover { lanes, complaints: tree.complaints, outage: site.outage, trials, tried: policy.trials }
     }
 
     /// Continues with the state of an earlier engine for the same server and clock.
     pub fn take_over(&mut self, unfinished: Handover) {
-        let Handover { lanes, complaints, outage, trials } = unfinished;
-        self.site.trials = trials;
+        let Handover { lanes, complaints, outage, trials, tried } = unfinished;
+        let none = TrialPolicy::default();
+        let policy = self.policy.trials.as_ref().unwrap_or(&none);
+        self.site.trials.take_over(trials, tried.as_ref().unwrap_or(&none), policy);
         (self.tree.complaints, self.site.outage) = (complaints, outage);
         self.site.lanes.take_over(lanes);
         for lane in self.site.lanes.values_mut() {

@@ -19,8 +19,8 @@ const AT_ONCE: usize = 2;
 /// Which plugins are tried after a deploy.
 #[derive(Clone, Debug, Default)]
 pub struct TrialPolicy {
-    /// The files with a table.
-    pub tables: BTreeSet<PathBuf>,
+    /// The files with a table, each with a text that is another one where the table is.
+    pub tables: BTreeMap<PathBuf, String>,
     /// Whether a plugin without a table is tried with a plain message, if it cannot act outside the chat.
     pub plain: bool,
 }
@@ -44,6 +44,8 @@ pub(super) struct Trials {
     told: BTreeSet<Key>,
     /// Plugins that failed, or could not be tried as asked for.
     failed: BTreeSet<Key>,
+    /// Files whose tables are not as they were before the settings changed.
+    changed: BTreeSet<PathBuf>,
 }
 
 /// A deployed text.
@@ -68,6 +70,13 @@ impl Trials {
     /// Whether any trial runs or is due.
     fn is_busy(&self) -> bool {
         !self.running.is_empty() || self.open.values().any(|open| open.state == State::Due)
+    }
+
+    /// Takes over from an engine with these tables.
+    pub(super) fn take_over(&mut self, earlier: Self, before: &TrialPolicy, policy: &TrialPolicy) {
+        *self = earlier;
+        let changed = policy.tables.iter().filter(|(path, table)| before.tables.get(*path) != Some(table));
+        self.changed.extend(changed.map(|(path, _)| path.clone()));
     }
 
     /// The state for the next engine, which looks at every text again.
@@ -101,11 +110,12 @@ impl Engine {
     /// a table: its exit code tells whether they work.
     pub(super) fn try_unchanged(&mut self, plugin: &Plugin, active: Option<bool>) {
         let Some(policy) = &self.policy.trials else { return };
-        let is_once = self.policy.once.is_some() && policy.tables.contains(&*plugin.path);
+        let is_once = self.policy.once.is_some() && policy.tables.contains_key(&*plugin.path);
+        let is_changed = self.site.trials.changed.remove(&*plugin.path);
         let open = self.site.trials.open.get(&plugin.key).filter(|open| open.digest == plugin.digest);
         match open.map(|open| open.state) {
             Some(State::Ended) => self.consider_trial(plugin, active),
-            None if is_once => self.try_deployed(plugin, active),
+            None if is_once || is_changed => self.try_deployed(plugin, active),
             Some(State::Due | State::Running) | None => {}
         }
     }
@@ -116,7 +126,7 @@ impl Engine {
             return;
         };
         open.about = Subject::from(plugin);
-        let has_table = policy.tables.contains(&*plugin.path);
+        let has_table = policy.tables.contains_key(&*plugin.path);
         if !has_table && !policy.plain {
             return;
         }
@@ -143,7 +153,7 @@ impl Engine {
 
     fn has_table(&self, about: &Subject) -> bool {
         let tables = self.policy.trials.as_ref().map(|policy| &policy.tables);
-        tables.zip(about.path.as_ref()).is_some_and(|(tables, path)| tables.contains(&**path))
+        tables.zip(about.path.as_ref()).is_some_and(|(tables, path)| tables.contains_key(&**path))
     }
 
     /// Takes the result of a trial. One of a text that the file no longer has is not told.

@@ -52,7 +52,7 @@ fn help() {
           try       Run a plugin once on the server, as a user would, and show the answer
           check     Find mistakes in plugins, without a server
           service   Run the watch as a systemd user service: install, uninstall, status
-          trust     Let this folder's settings use your API key, and paths outside the folder
+          trust     Let this folder's settings use your API key, paths outside the folder, and a log command
           sandbox   Run a throw-away Open WebUI on this machine, and watch against it
           help      Print this message or the help of the given subcommand(s)
 

@@ -275,6 +275,9 @@ fn other_settings_start_a_trial_anew() {
     project.write("watch.toml", "[plugins.\"plugins/shout.py\".try]\nmessage = 'Hi'\nexpect = 'HELLO'\n");
     watch.wait("reloaded", None);
     watch.wait("works", Some("shout"));
+    // Also of what worked.
+    project.write("watch.toml", "[plugins.\"plugins/shout.py\".try]\nmessage = 'Hi'\nexpect = 'HALLO'\n");
+    watch.wait("fails", Some("shout"));
     assert!(watch.stop().success());
     assert_eq!(server.row(Kind::Function, "shout").unwrap().content, pipe(2));
 }

@@ -28,7 +28,7 @@ pub(super) fn outcome(words: &[&str]) -> TrialOutcome {
 
 /// These plugins have a table.
 fn with_tables(ids: &[&str]) -> Policy {
-    let tables = ids.iter().map(|id| path(id).to_path_buf()).collect();
+    let tables = ids.iter().map(|id| (path(id).to_path_buf(), String::new())).collect();
     Policy { trials: Some(TrialPolicy { tables, plain: false }), ..policy() }
 }
 
