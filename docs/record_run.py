@@ -116,28 +116,29 @@ def record(program: Path) -> str:
             tmux("kill-server")
 
 
-def runs(line: str):
-    """Splits a line into texts with their styles."""
-    style, at = {}, 0
+def runs(line: str, style: dict):
+    """Splits a line into texts with their styles. A style lasts until it is changed, also in the next line."""
+    at = 0
     for match in re.finditer(r"\x1b\[([0-9;]*)m", line):
         if text := line[at : match.start()]:
             yield text, dict(style)
         at = match.end()
         for code in (int(code or 0) for code in match[1].split(";")):
             if code == 0:
-                style = {}
+                style.clear()
             elif code == 1:
                 style["font-weight"] = "bold"
             elif code == 2:
                 style["opacity"] = "0.6"
             elif code == 22:
-                style = {key: value for key, value in style.items() if key == "fill"}
+                style.pop("font-weight", None)
+                style.pop("opacity", None)
             elif code == 39:
                 style.pop("fill", None)
             elif code in COLOURS:
                 style["fill"] = COLOURS[code]
     if text := line[at:]:
-        yield text, style
+        yield text, dict(style)
 
 
 def svg(shown: str) -> str:
@@ -151,15 +152,18 @@ def svg(shown: str) -> str:
         f'<g font-family="ui-monospace, SFMono-Regular, Menlo, Consolas, monospace" font-size="14" fill="{FOREGROUND}"'
         ' style="white-space: pre">',
     ]
+    lasting = {}
     for row, line in enumerate(lines):
         column = 0
-        for text, style in runs(line):
+        for text, style in runs(line, lasting):
             attributes = "".join(f' {name}="{value}"' for name, value in style.items())
-            x, y = MARGIN + column * CELL_WIDTH, MARGIN + (row + 0.75) * CELL_HEIGHT
+            words = text.strip()
+            before = len(text) - len(text.lstrip())
+            x, y = MARGIN + (column + before) * CELL_WIDTH, MARGIN + (row + 0.75) * CELL_HEIGHT
             # The length keeps columns aligned whichever font the reader has.
-            length = f' textLength="{len(text) * CELL_WIDTH:.1f}"'
-            if text.strip():
-                drawn.append(f'<text x="{x:.1f}" y="{y:.1f}"{length}{attributes}>{escape(text)}</text>')
+            length = f' textLength="{len(words) * CELL_WIDTH:.1f}"'
+            if words:
+                drawn.append(f'<text x="{x:.1f}" y="{y:.1f}"{length}{attributes}>{escape(words)}</text>')
             column += len(text)
     return "\n".join([*drawn, "</g>", "</svg>"]) + "\n"
 
