@@ -562,7 +562,9 @@ pub fn complete(plugins: fn() -> Vec<(String, PathBuf)>) {
 fn completed(command: clap::Command, plugins: fn() -> Vec<(String, PathBuf)>) -> clap::Command {
     let candidates = move || {
         let named = |(id, path): (String, PathBuf)| {
-            [CompletionCandidate::new(id).help(Some(path.display().to_string().into())), CompletionCandidate::new(path)]
+            let path = path.to_str().filter(|path| is_literal(path)).map(str::to_owned);
+            let id = CompletionCandidate::new(id).help(path.clone().map(Into::into));
+            [id].into_iter().chain(path.map(CompletionCandidate::new))
         };
         plugins().into_iter().flat_map(named).collect()
     };
@@ -571,6 +573,12 @@ fn completed(command: clap::Command, plugins: fn() -> Vec<(String, PathBuf)>) ->
         if names_plugins { argument.add(ArgValueCandidates::new(candidates)) } else { argument }
     });
     command.mut_subcommands(|command| completed(command, plugins))
+}
+
+/// Whether a shell takes this path as it is. Bash inserts candidates without quoting them, so that a file's name could be
+/// a command.
+fn is_literal(path: &str) -> bool {
+    !path.starts_with('-') && path.chars().all(|c| c.is_alphanumeric() || "/._-+@".contains(c))
 }
 
 impl Args {

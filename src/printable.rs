@@ -47,6 +47,19 @@ pub fn source(text: &str) -> Cow<'_, str> {
     Cow::Owned(shown)
 }
 
+/// Text for one line in which nothing disappears, for what a user agrees to: line breaks and tabs have signs, too.
+#[must_use]
+pub fn whole(text: &str) -> String {
+    source(text).chars().map(|c| if matches!(c, '\n' | '\t') { sign(c) } else { c }).collect()
+}
+
+/// Whether a text is what it looks like: without control characters, line breaks, and characters that turn text around
+/// or take no room.
+#[must_use]
+pub fn is_plain(text: &str) -> bool {
+    !text.chars().any(|c| is_unsafe(c) || is_joiner(c) || is_blank(c))
+}
+
 /// A JSON text of one line, with `\uXXXX` for each of these characters: a parser reads the same value.
 #[must_use]
 pub fn json(text: &str) -> Cow<'_, str> {
@@ -96,6 +109,17 @@ fn is_unsafe(c: char) -> bool {
 /// Some scripts, and emoji, are not written without them. Between other letters they only hide.
 fn is_joiner(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}')
+}
+
+/// Harmless in a message. In a command it hides a word, or looks like a space that is none.
+fn is_blank(c: char) -> bool {
+    let is_space = c.is_whitespace() && c != ' ';
+    let is_filler = matches!(
+        c,
+        '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}'
+    );
+    let selects_a_form = matches!(c, '\u{180b}'..='\u{180f}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0080}'..='\u{e0fff}');
+    is_space || is_filler || selects_a_form || matches!(c, '\u{1d173}'..='\u{1d17a}')
 }
 
 /// A text without its complete sequences for colours, the cursor and titles. What is not complete stays, so that it cannot
@@ -176,6 +200,21 @@ mod tests {
             assert_eq!(text(lines), lines, "filtering twice is filtering once");
             assert_eq!(line(given), lines.replace(['\n', '\t'], " "), "{given:?}");
             assert!(!line(given).chars().any(is_unsafe), "{given:?}");
+            let shown = whole(given);
+            assert!(!shown.chars().any(is_unsafe), "{given:?}");
+            assert_eq!(shown.chars().count(), given.chars().count(), "nothing disappears: {given:?}");
+        }
+        assert_eq!(whole("a\tb\nc\r\u{1b}]x\u{7}"), "a␉b␊c␍␛]x␇");
+    }
+
+    #[test]
+    fn a_plain_text_hides_nothing() {
+        for text in ["", "docker logs -f 'my log'; größe 名前 👩"] {
+            assert!(is_plain(text), "{text}");
+        }
+        let hiding = "\0\t\n\r\u{7}\u{1b}\u{7f}\u{85}\u{9b}\u{a0}\u{ad}\u{200b}\u{200d}\u{200e}\u{202e}\u{2028}\u{2066}\u{3000}\u{3164}\u{fe0f}\u{feff}\u{e0041}\u{e0100}";
+        for c in hiding.chars() {
+            assert!(!is_plain(&format!("a{c}b")), "{c:?}");
         }
     }
 

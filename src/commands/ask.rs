@@ -19,9 +19,10 @@ pub(super) fn agreed(question: &str, task: Task) -> Result<bool, Error> {
     Err(Error::new(message).hinted("add --yes to do it"))
 }
 
-/// Asks a question and waits for the answer. Anything but yes is no.
+/// Asks a question, with signs for characters that would hide a part of it, and waits for the answer. Anything but
+/// yes is no.
 pub(super) fn ask(question: &str) -> bool {
-    write!(anstream::stderr().lock(), "{} [y/N] ", printable::line(question)).ok();
+    write!(anstream::stderr().lock(), "{} [y/N] ", printable::whole(question)).ok();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")

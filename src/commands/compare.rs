@@ -319,9 +319,14 @@ fn check(context: &CommandContext, path: &Path, stored: &Text, key: &Key) -> Res
         Some(id) if id == key.id => Ok(()),
         other => {
             let other = other.map_or("no usable id".to_owned(), |id| format!("the id `{id}`"));
-            let path = path.display();
+            let (in_settings, path) = (path.strip_prefix(&context.config.project).unwrap_or(path), path.display());
+            let hint = format!(
+                "give the file its id in watch.toml: [plugins.\"{}\"] with id = \"{}\"",
+                in_settings.display(),
+                key.id
+            );
             Err(Error::failed(format!("`{path}` was not written: with the server's text it would have {other}"))
-                .hinted(format!("give the file its id in watch.toml: [plugins.\"{path}\"] with id = \"{}\"", key.id)))
+                .hinted(hint))
         }
     }
 }

@@ -72,13 +72,26 @@ impl Merged {
         let ours = settings.log_command.as_ref().filter(|_| runs_it && self.from_project.contains("log_command"));
         let Some(words) = ours else { return Ok(()) };
         let command = shown_command(words);
-        let question = format!("run `{command}` during each watch, for the server's log");
+        let question = format!(
+            "run `{command}` in this folder during each watch, for the server's log; it can run files of this folder, also \
+             after they change"
+        );
         project.check("log_command", format!("log_command {command}"), question, || {
             let place = masked(&self.place_of("log_command"));
             ConfigError::verbatim(format!(
                 "cannot run `{command}`: {place} names that command, and you have not agreed to it"
             ))
         })
+    }
+
+    /// The folder for `log_command`. A command of the user's must not find programs and files of a cloned folder.
+    pub(super) fn log_folder(&self, project: &Path, world: &World) -> PathBuf {
+        if self.from_project.contains("log_command") {
+            return project.to_owned();
+        }
+        // Without a home, the top has no files of the project.
+        let top = || world.cwd.ancestors().last().map(Path::to_owned);
+        world.home.clone().filter(|home| home.is_absolute()).or_else(top).unwrap_or_default()
     }
 
     /// Checks that the user's key goes only to an address that the user chose.

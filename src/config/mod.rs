@@ -73,6 +73,9 @@ pub struct Config {
     pub settings: Settings,
     /// The folder of `watch.toml`, as given: empty for the current one.
     pub project: PathBuf,
+    /// The folder that `log_command` runs in: the project's if the project's own files name the command, else the user's
+    /// home. Empty for the current folder, or without a command.
+    pub log_folder: PathBuf,
     /// The folders with plugins. They do not overlap.
     pub roots: Vec<PathBuf>,
     /// The folders that the roots must stay in, even through links. Empty if the user set the roots: no limit.
@@ -170,6 +173,7 @@ impl Config {
                 let exposed = |config: &Self| config.key.as_ref().map(|key| key.expose_secret().to_owned());
                 exposed(self) != exposed(other) || self.key_origin != other.key_origin
             }
+            "log_command" => changes.contains(&key) || self.log_folder != other.log_folder,
             "ca_file" => self.certificates != other.certificates,
             "plugins" => {
                 let files = |config: &Self| {
@@ -261,6 +265,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     };
     Ok(Config {
         project: folder.to_owned(),
+        log_folder: if settings.log_command.is_some() { merged.log_folder(folder, world) } else { PathBuf::new() },
         roots,
         root_bounds,
         url_origin: merged.origin("url").map_or(Origin::Default, |place| Origin::Set(place.to_owned())),

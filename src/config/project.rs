@@ -13,14 +13,17 @@ use crate::regular_file::{self, ONE_MIB};
 /// search ends below the user's home, and at the border of a file system. Files of other users do not count.
 pub(super) fn above(cwd: &Path, home: Option<&Path>) -> PathBuf {
     let root = KeyRow::find("root").map_or("", |row| row.default.trim_matches('"'));
+    // The current folder has no links in its path.
+    let real_home = home.and_then(|home| home.canonicalize().ok());
+    let is_home = |folder: &Path| [home, real_home.as_deref()].contains(&Some(folder));
     // A folder with plugins needs no settings.
-    if is_project(cwd) || cwd.join(root).is_dir() || home == Some(cwd) {
+    if is_project(cwd) || cwd.join(root).is_dir() || is_home(cwd) {
         return PathBuf::new();
     }
     let (mut relative, device) = (PathBuf::new(), device(cwd));
     for folder in cwd.ancestors().skip(1) {
         relative.push("..");
-        if home == Some(folder) || self::device(folder) != device {
+        if is_home(folder) || self::device(folder) != device {
             break;
         }
         if is_project(folder) {
@@ -91,6 +94,22 @@ mod tests {
         fs::create_dir_all(below.join("plugins")).unwrap();
         assert_eq!(found(&below), "");
         assert_eq!(found(&home), "");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_home_that_is_a_link_ends_the_search() {
+        let top = tempfile::tempdir().unwrap();
+        let top = top.path().canonicalize().unwrap();
+        let below = top.join("data/me/a/b");
+        fs::create_dir_all(&below).unwrap();
+        std::os::unix::fs::symlink("data/me", top.join("home")).unwrap();
+        for settings in ["data/me/watch.toml", "data/watch.toml"] {
+            fs::write(top.join(settings), "").unwrap();
+        }
+        assert_eq!(above(&below, Some(&top.join("home"))), Path::new(""));
+        assert_eq!(above(&top.join("data/me/a"), Some(&top.join("home"))), Path::new(""));
+        assert_eq!(above(&below, None), Path::new("../.."));
     }
 
     #[cfg(unix)]

@@ -19,6 +19,7 @@ use crate::engine::OnDelete;
 use crate::engine::deploy::{Adopt, OnRemoteEdit};
 use crate::engine::files::Links;
 use crate::plugin::Kind;
+use crate::printable;
 
 /// The prefix of the keys' variables.
 pub(super) const PREFIX: &str = "OWUI_WATCH_";
@@ -289,7 +290,7 @@ keys! {
     /// A command that prints the server's log as it grows. The watch runs it, and shows what the log says of plugins.
     log_command: Option<Vec<String>> {
         read: |value| optional(value, command).map(Option::flatten),
-        must_be: r#"a command such as "docker logs -f --tail 0 open-webui", or a list of its words"#,
+        must_be: r#"a command such as "docker logs -f --tail 0 open-webui", or a list of its words, without control or invisible characters"#,
     }
     /// How long the server may take to answer.
     timeout: Duration {
@@ -435,7 +436,7 @@ fn command(value: Value) -> Read<Option<Vec<String>>> {
     };
     match words.first() {
         None => Ok(None),
-        Some(program) if program.is_empty() || words.iter().any(|word| word.contains('\0')) => Err(Misfit),
+        Some(program) if program.is_empty() || !words.iter().all(|word| printable::is_plain(word)) => Err(Misfit),
         Some(_) => Ok(Some(words)),
     }
 }

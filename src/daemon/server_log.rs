@@ -77,9 +77,9 @@ impl Drop for ServerLog {
 }
 
 impl ServerLog {
-    /// Starts the command that the settings name, in the project's folder, and starts it again whenever it ends.
+    /// Starts the command that the settings name, and starts it again whenever it ends.
     pub(super) fn follow(config: &Config) -> Option<Self> {
-        let command = LogCommand { words: config.log_command.clone()?, folder: config.project.clone() };
+        let command = LogCommand { words: config.log_command.clone()?, folder: config.log_folder.clone() };
         let (send, found) = channel(WAITING);
         Some(Self { task: tokio::spawn(follow(command, send)), found })
     }
@@ -154,8 +154,8 @@ async fn follow(command: LogCommand, send: Sender<Found>) {
         let message = run(&command, &mut teller).await;
         let Next { pause, is_told } = restarts.ended(started.elapsed());
         if is_told {
-            let hint = Some(format!("it is started again, at the latest after {} s", LONGEST_PAUSE.as_secs()));
-            teller.notice(Notice::general(NoticeKind::Trouble { message, hint }));
+            let message = format!("{message}; next start in {} s", pause.as_secs());
+            teller.notice(Notice::general(NoticeKind::Trouble { message, hint: None }));
         }
         sleep(pause).await;
     }

@@ -68,11 +68,11 @@ impl Notice {
                 ));
             }
             NoticeKind::Duplicate { duplicate } => {
-                let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
                 return Some(format!(
-                    "if it is the same plugin, write `id = \"{}\"` under `[plugins.\"{path}\"]` in watch.toml\n\
+                    "if it is the same plugin, write `id = \"{}\"` under {} in watch.toml\n\
                      if it is another one, write `adopt = \"never\"` there instead (with --once: or add --yes)",
-                    duplicate.id
+                    duplicate.id,
+                    self.about.table("")
                 ));
             }
             NoticeKind::Insecure { proxy: Some(_), .. } => {
@@ -116,10 +116,7 @@ impl Notice {
             NoticeKind::Tried(tried) if tried.has_failed() => {
                 return Some(format!("`owui-watch try {}` runs it again", id()));
             }
-            NoticeKind::NotTried { why, .. } => {
-                let path = self.about.path.as_ref().map_or(String::new(), |path| path.display().to_string());
-                return why.hint(&path);
-            }
+            NoticeKind::NotTried { why, .. } => return why.hint(&self.about.table(".try")),
             NoticeKind::Report(report) => return report.said(&self.about).hint,
             NoticeKind::Failed { failure: Failure::Call(CallFailure::NotOurs { .. }), .. } => {
                 "use the key of an admin or of the tool's owner"
@@ -203,11 +200,23 @@ mod tests {
     #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
 
     use std::fmt::Write as _;
+    use std::path::Path;
+    use std::sync::Arc;
 
     use expect_test::expect;
 
     use super::*;
     use crate::notice::samples::samples;
+
+    #[test]
+    fn a_table_is_named_by_its_path_in_the_settings() {
+        for mut notice in samples() {
+            let expected = notice.hint();
+            notice.about.path = notice.about.path.as_ref().map(|path| Arc::from(Path::new("../..").join(path)));
+            notice.about.settings_depth = 2;
+            assert_eq!(notice.hint(), expected);
+        }
+    }
 
     #[test]
     fn each_notice_has_its_remedies() {

@@ -62,9 +62,17 @@ pub struct Subject {
     pub version: Option<String>,
     /// The digest of its text.
     pub digest: Option<Digest>,
+    /// How many of the first parts of its path lead to the folder of `watch.toml`.
+    pub settings_depth: u8,
 }
 
 impl Subject {
+    /// The header of its table in `watch.toml`; with the name of a table in it, that one's.
+    pub(super) fn table(&self, inner: &str) -> String {
+        let parts = self.path.iter().flat_map(|path| path.components()).skip(self.settings_depth.into());
+        format!("`[plugins.\"{}\"{inner}]`", parts.collect::<PathBuf>().display())
+    }
+
     /// A file that is not a plugin, at least not yet.
     #[must_use]
     pub fn file(path: &Arc<Path>) -> Self {
@@ -86,6 +94,7 @@ impl From<&Plugin> for Subject {
             path: Some(Arc::clone(&plugin.path)),
             version: plugin.frontmatter.version().map(str::to_owned),
             digest: Some(plugin.digest),
+            settings_depth: 0,
         }
     }
 }

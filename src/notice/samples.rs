@@ -40,6 +40,7 @@ pub(super) fn shout(what: NoticeKind) -> Notice {
         path: Some(Arc::from(Path::new("plugins/shout.py"))),
         version: Some("1.1".to_owned()),
         digest: Some(Digest::of(b"v1")),
+        settings_depth: 0,
     };
     Notice { about, what }
 }

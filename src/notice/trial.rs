@@ -146,8 +146,9 @@ impl Untried {
         }
     }
 
-    pub(super) fn hint(&self, path: &str) -> Option<String> {
-        let table = |keys: &str| Some(format!("`[plugins.\"{path}\".try]` with {keys} in watch.toml tries it"));
+    /// `header` is that of the plugin's `try` table.
+    pub(super) fn hint(&self, header: &str) -> Option<String> {
+        let table = |keys: &str| Some(format!("{header} with {keys} in watch.toml tries it"));
         match self {
             Untried::Off => Some("`owui-watch on ID` switches it on".to_owned()),
             Untried::ActsOutside { .. } => table("a `message`"),

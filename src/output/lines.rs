@@ -243,6 +243,7 @@ mod tests {
             path: Some(Arc::from(Path::new("plugins").join(id).with_extension("py"))),
             version: version.map(str::to_owned),
             digest: None,
+            settings_depth: 0,
         }
     }
 

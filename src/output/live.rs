@@ -234,6 +234,7 @@ mod tests {
             path: Some(Arc::from(Path::new(path))),
             version: None,
             digest: None,
+            settings_depth: 0,
         }
     }
 

@@ -128,9 +128,12 @@ fn whole(mut record: Record) -> Vec<Entry> {
             continue;
         }
         let mut builder = if is_attached { Builder::attached() } else { Builder::default() };
-        if lines.all(|line| builder.line(line.trim_end())) || !text.is_empty() {
-            entries.push(Entry::Raised(builder.finish(Some(record.clone()))));
+        for line in lines {
+            if !builder.line(line.trim_end()) {
+                break;
+            }
         }
+        entries.push(Entry::Raised(builder.finish(Some(record.clone()))));
     }
     entries
 }

@@ -192,6 +192,20 @@ fn a_shell_is_told_commands_flags_and_plugins() {
     assert!(complete(&["roll"]).starts_with("rollback"), "{}", complete(&["roll"]));
     assert_eq!(complete(&["history", "sh"]).lines().collect::<Vec<_>>(), ["shout", "shy"]);
     assert_eq!(complete(&["on", "plugins/sho"]).lines().collect::<Vec<_>>(), ["plugins/shout.py"]);
+    // Bash would run what is in these names.
+    let names =
+        ["$(touch pwned)", "`touch pwned`", "s p", "*", "a\nb", "a;b", "a&b", "~", "a'b", "a\"b", "a\\b", "-f\t"];
+    for (n, name) in names.iter().enumerate() {
+        let text = filter("1").replacen("\"\"\"", &format!("\"\"\"\nid: zz{n}"), 1);
+        project.put(&format!("plugins/{name}.py"), text);
+    }
+    let told = complete(&["on", ""]);
+    let paths: Vec<_> = told.lines().filter(|line| line.contains(|c: char| !c.is_alphanumeric() && c != '_')).collect();
+    assert_eq!(
+        paths.iter().filter(|line| !line.starts_with('-')).collect::<Vec<_>>(),
+        [&"plugins/shout.py", &"plugins/shy.py"]
+    );
+    assert!(!told.contains("touch pwned") && told.contains("shout"), "{told}");
     assert_eq!(complete(&["sandbox", "--quiet-c"]).trim(), "--quiet-calls");
 }
 

@@ -20,7 +20,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("process_group", &[]),
     ("server_log", &["notice", "plugin", "printable"]),
     ("cli", &[]),
-    ("config", &["check", "cli", "engine", "error", "paths", "plugin", "regular_file"]),
+    ("config", &["check", "cli", "engine", "error", "paths", "plugin", "printable", "regular_file"]),
     ("watcher", &["paths", "plugin"]),
     ("disk", &["engine", "error", "paths", "plugin", "printable", "regular_file"]),
     ("git", &["plugin", "regular_file"]),

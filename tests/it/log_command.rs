@@ -116,7 +116,7 @@ fn the_end_of_the_command_is_told_once() {
         "sleep 1000 &\necho $! >> children\necho $$ >> pids\necho line\necho '\x1b[31mno such container' >&2\nexit 3\n";
     let project = project(&server, script);
     let mut watch = project.watch_with(&[]);
-    assert_eq!(trouble(&mut watch), "`log_command` ended with exit code 3: no such container");
+    assert_eq!(trouble(&mut watch), "`log_command` ended with exit code 3: no such container; next start in 1 s");
     wait_for("it is started again", || pids(&project, "pids").len() == 3);
     sleep(Duration::from_millis(300));
     assert!(!watch.has_said("trouble", 2));
@@ -131,21 +131,39 @@ fn a_command_that_cannot_be_started_is_told() {
     let mut watch = project.watch_with(&[]);
     let message = trouble(&mut watch);
     assert!(message.starts_with("`log_command` cannot be started: `./no-such-program`: "), "{message}");
+    assert!(message.ends_with("; next start in 1 s"), "{message}");
     project.write("plugins/a.py", &filter("1"));
     watch.wait("created", Some("a"));
     assert!(watch.stop().success());
 }
 
 #[test]
-fn the_command_runs_in_the_projects_folder() {
+fn the_command_runs_where_its_author_means() {
     let server = FakeServer::start();
-    let project = Project::on(&server).with("OWUI_WATCH_LOG_COMMAND", "/bin/sh log.sh");
-    project.put("here/watch.toml", "");
-    project.put("here/plugins/a.py", filter("1"));
-    project.put("here/log.sh", "pwd > where\nexec sleep 1000\n");
-    let mut watch = project.watch_with(&["--config", "here/watch.toml"]);
-    wait_for("it starts", || !pids(&project, "here/where").is_empty());
-    assert!(watch.stop().success());
+    let script = "#!/bin/sh\npwd > where\nexec sleep 1000\n";
+    let project = || {
+        let project = Project::on(&server);
+        for folder in ["", "here/"] {
+            project.put(&format!("{folder}log.sh"), script);
+        }
+        project.put("here/plugins/a.py", filter("1"));
+        project
+    };
+    let runs = |project: &Project, file: &str| {
+        let mut watch = project.watch_with(&["--config", "here/watch.toml"]);
+        wait_for("it starts", || !pids(project, file).is_empty());
+        assert!(watch.stop().success());
+    };
+    // The user's own: in their home, where no clone has put a program.
+    let users = project().with("OWUI_WATCH_LOG_COMMAND", "/bin/sh ./log.sh");
+    users.put("here/watch.toml", "");
+    runs(&users, "where");
+    assert!(!users.path("here/where").exists());
+    let project = project();
+    project.put("here/watch.toml", "log_command = \"/bin/sh ./log.sh\"\n");
+    check(&project.run(&["trust", "--yes", "--config", "here/watch.toml"]), 0);
+    runs(&project, "here/where");
+    assert!(!project.path("where").exists());
 }
 
 /// It holds up nothing, and what is left out is counted.
@@ -222,7 +240,8 @@ fn a_folders_command_is_run_only_with_consent() {
     assert_eq!(pids(&project, "one"), [""; 0]);
 
     let trusted: Value = of(&notices(&project, &["trust", "--yes"], 0), "trusted").clone();
-    let message = "allowed from now on: run `/bin/sh log.sh one` during each watch, for the server's log";
+    let message = "allowed from now on: run `/bin/sh log.sh one` in this folder during each watch, for the server's log; it \
+                   can run files of this folder, also after they change";
     assert_eq!(trusted["message"], message);
     let mut watch = project.watch();
     wait_for("it starts", || !pids(&project, "one").is_empty());

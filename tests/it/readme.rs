@@ -184,6 +184,7 @@ fn about() -> Subject {
         path: Some(Arc::from(Path::new("x.py"))),
         version: Some("1".to_owned()),
         digest: Some(Digest::of(b"x")),
+        settings_depth: 0,
     }
 }
 

@@ -232,6 +232,16 @@ fn in_a_terminal_the_user_is_asked_once() {
     assert_eq!(code, Some(0));
 }
 
+/// A part of what the user agrees to must not disappear.
+#[test]
+fn a_question_shows_characters_that_steer_a_terminal() {
+    let server = FakeServer::start();
+    let project = cloned(&server);
+    project.put("watch.toml", "root = \"/tmp/a\\u001b]0;/etc\\u0007\"\n");
+    let Some((_, said)) = in_a_terminal(&project, "--once", "n\n") else { return };
+    assert!(said.contains("outside the folder, to `/tmp/a␛]0;/etc␇`. Allow that"), "{said}");
+}
+
 // ---- keys that git may get ------------------------------------------------------------------------------------------
 
 fn troubles(notices: &[Value]) -> Vec<(&str, &str)> {

@@ -4,7 +4,7 @@
 //! plugin that hides what it does is not found out.
 
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_parameter, walk_stmt};
-use ruff_python_ast::{Expr, Parameter, Stmt};
+use ruff_python_ast::{Expr, Keyword, Parameter, Stmt};
 
 use super::syntax;
 
@@ -63,19 +63,34 @@ const HARMLESS: [&str; 50] = [
 ];
 
 /// Functions and methods, of any module, that do more.
-const HARMFUL: [&str; 12] = [
+const HARMFUL: [&str; 27] = [
     "FileHandler",
     "__import__",
     "breakpoint",
     "compile",
+    "connect_accepted_socket",
+    "connect_read_pipe",
+    "connect_write_pipe",
+    "create_connection",
+    "create_datagram_endpoint",
+    "create_server",
     "create_subprocess_exec",
     "create_subprocess_shell",
+    "create_unix_connection",
+    "create_unix_server",
     "eval",
     "exec",
+    "getaddrinfo",
+    "getnameinfo",
     "open",
     "open_connection",
     "open_unix_connection",
+    "sock_connect",
+    "sock_sendto",
     "start_server",
+    "start_unix_server",
+    "subprocess_exec",
+    "subprocess_shell",
 ];
 
 /// The argument by which a plugin asks the user's browser.
@@ -138,6 +153,13 @@ impl<'a> Visitor<'a> for Search {
             Expr::Name(name) if name.id == ASKS => self.note(ASKS),
             Expr::Name(name) => self.name(&name.id),
             // `re.compile` makes an expression.
+            // With a file's name, it opens that file. What is unpacked may be one.
+            Expr::Call(call) if is_basic_config(&call.func) => {
+                let opens = |keyword: &Keyword| !matches!(keyword.arg.as_deref(), Some(name) if name != "filename");
+                if call.arguments.keywords.iter().any(opens) {
+                    self.note("logging.basicConfig(filename=…)");
+                }
+            }
             Expr::Attribute(attribute) if attribute.attr.as_str() != "compile" => self.name(&attribute.attr),
             _ => {}
         }
@@ -152,6 +174,14 @@ impl<'a> Visitor<'a> for Search {
     }
 }
 
+fn is_basic_config(function: &Expr) -> bool {
+    match function {
+        Expr::Name(name) => name.id == "basicConfig",
+        Expr::Attribute(attribute) => attribute.attr.as_str() == "basicConfig",
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -163,6 +193,7 @@ mod tests {
             "import asyncio\nasync def pipe(self, body):\n    await asyncio.sleep(1)\n    yield 'a'",
             "from typing import Any\nfrom pydantic import BaseModel, Field\nimport collections.abc",
             "import logging\nlogging.getLogger(__name__).info('x')",
+            "import logging\nlogging.basicConfig(level=logging.INFO)",
             "async def action(self, body, __event_emitter__=None):\n    await __event_emitter__({})",
             "reopened = opened = 1",
         ] {
@@ -184,6 +215,13 @@ mod tests {
             ("with open('x') as file:\n    pass", "open"),
             ("import asyncio\nasyncio.create_subprocess_shell('ls')", "create_subprocess_shell"),
             ("import logging\nlogging.FileHandler('x')", "FileHandler"),
+            ("import logging\nlogging.basicConfig(level=1, filename='x')", "logging.basicConfig(filename=…)"),
+            ("from logging import basicConfig\nbasicConfig(**options)", "logging.basicConfig(filename=…)"),
+            ("import asyncio\nasyncio.get_running_loop().create_connection(f, 'h', 1)", "create_connection"),
+            ("async def f(loop):\n    await loop.subprocess_exec(p, 'ls')", "subprocess_exec"),
+            ("async def f(loop):\n    await loop.subprocess_shell(p, 'ls')", "subprocess_shell"),
+            ("async def f(self):\n    await self.asyncio.open_connection('h', 1)", "open_connection"),
+            ("import asyncio\nasyncio.start_server(f, port=1)", "start_server"),
             ("call = eval", "eval"),
             ("__import__('os')", "__import__"),
             ("async def action(self, body, __event_call__):\n    pass", "__event_call__"),

@@ -242,7 +242,12 @@ fn consent_is_for_one_folder_and_one_address() {
 fn a_command_of_the_folder_is_run_only_with_consent() {
     let project = |line: &str| Project::new().with("watch.toml", line);
     let command = "docker logs -f open-webui";
-    let question = |command: &str| Some(format!("run `{command}` during each watch, for the server's log"));
+    let question = |command: &str| {
+        Some(format!(
+            "run `{command}` in this folder during each watch, for the server's log; it can run files of this folder, also \
+             after they change"
+        ))
+    };
     let string = project("log_command = 'docker logs  -f \"open-webui\"'");
     assert_eq!(string.asks(""), question(command));
     for line in ["trust", "service install", "--force plugins/a.py"] {
@@ -286,6 +291,42 @@ fn a_command_of_the_folder_is_run_only_with_consent() {
             "{said}"
         );
     }
+    // What a terminal would not show is no part of a command.
+    for hidden in ["\\u001b];touch x\\u0007", "\\n", "\\u202e", "\\u200b", "\\u00a0", "\\u3164"] {
+        let words = format!("['sh', '-c', \"echo logs{hidden}\"]");
+        for refused in [format!("log_command = {words}"), format!("log_command = \"sh -c 'echo logs{hidden}'\"")] {
+            let said = project(&refused).refusal("").0;
+            assert!(said.contains("a list of its words, without control or invisible characters, not "), "{said}");
+        }
+    }
+}
+
+/// A command of the user's must not run a program of a cloned folder.
+#[test]
+fn the_users_own_command_runs_in_their_home() {
+    let folder = |project: &Project, line: &str| {
+        let folder = project.good(line).log_folder;
+        if project.world.home.as_ref() == Some(&folder) { PathBuf::from("home") } else { folder }
+    };
+    let command = "log_command = './owui-logs'";
+    let users = Project::new().with_user("watch.toml", command);
+    assert_eq!(folder(&users, ""), Path::new("home"));
+    assert_eq!(folder(&Project::new().with_env("OWUI_WATCH_LOG_COMMAND", "./owui-logs"), ""), Path::new("home"));
+    let named = users.with("other/watch.toml", "").with_folder("other/plugins");
+    assert_eq!(folder(&named, "--config other/watch.toml"), Path::new("home"));
+    let own = Project::new().with("other/watch.toml", command).with_folder("other/plugins");
+    own.trust("--config other/watch.toml");
+    assert_eq!(folder(&own, "--config other/watch.toml"), Path::new("other"));
+    let mut homeless = Project::new().with_env("OWUI_WATCH_LOG_COMMAND", "./owui-logs");
+    homeless.world.home = None;
+    assert_eq!(folder(&homeless, ""), Path::new("/"));
+
+    // The same words elsewhere are another command.
+    let (users, none) = (Project::new().with_user("watch.toml", command), Project::new());
+    let own = Project::new().with("watch.toml", command);
+    own.trust("");
+    assert_eq!(users.good("").changes(&own.good("")), ["log_command"]);
+    assert_eq!(none.good("").changes(&none.with("watch.toml", "log_command = ''").good("")), [""; 0]);
 }
 
 /// A service's key may not be visible before it starts.

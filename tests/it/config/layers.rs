@@ -143,6 +143,7 @@ fn every_key_but_plugins_has_a_variable() {
                 plugins: {},
             },
             project: "",
+            log_folder: "/tmp/home",
             roots: [
                 "a",
                 "b",
@@ -173,7 +174,7 @@ fn every_key_but_plugins_has_a_variable() {
             warnings: [],
         }
     "#]]
-    .assert_eq(&format!("{config:#?}\n"));
+    .assert_eq(&project.sealed(&format!("{config:#?}\n")));
 }
 
 #[test]

@@ -216,6 +216,7 @@ fn valid_files_are_accepted() {
                 plugins: {},
             },
             project: "",
+            log_folder: "",
             roots: [
                 "plugins",
             ],
@@ -334,6 +335,7 @@ fn valid_files_are_accepted() {
                 },
             },
             project: "",
+            log_folder: "",
             roots: [
                 "plugins",
                 "more",
