@@ -79,7 +79,6 @@ impl Editor {
 }
 
 /// Runs the editor to its end, or until it is asked to end.
-#[expect(clippy::disallowed_methods, reason = "the user's own program, beside the loop")]
 async fn run(mut command: Command, terminal: &Terminal, mut ending: oneshot::Receiver<()>) -> io::Result<ExitStatus> {
     let ended = || io::Error::from(io::ErrorKind::Interrupted);
     tokio::select! {
