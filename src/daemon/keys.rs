@@ -1,25 +1,37 @@
 //! The keys of the live view. Each does what a command or another program does: it is run beside the loop, and its output
 //! is printed above the view.
 
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::path::Path;
 use std::process::Stdio;
+use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
+use tokio::task::JoinHandle;
 
 use super::Daemon;
+use super::child_env::{withhold_manager, withhold_secrets};
+use super::editor::Editor;
 use crate::notice::{Notice, NoticeKind};
 use crate::output::Output;
 use crate::plugin::{Key, Span};
+use crate::printable;
 
 /// The program that opens an address on this system.
 const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
 /// How many lines of a command are printed at most. The user can run it for all of them.
 const MOST_LINES: usize = 200;
+/// How many bytes of each of its outputs are kept. The rest is read and forgotten.
+const MOST_BYTES: u64 = 256 * 1024;
+/// Some openers run as long as the browser. After this time another page may be opened.
+const OPENING: Duration = Duration::from_secs(3);
 
 /// What a key does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Action {
     /// Opens the plugin in the browser, or the server if there is no plugin yet.
     Browse,
@@ -40,9 +52,21 @@ pub struct KeyPrograms {
     pub editor: Option<String>,
 }
 
+/// What keys have started. A key that is held down starts nothing more while its last start still runs.
+#[derive(Debug, Default)]
+pub(super) struct KeyJobs(BTreeMap<Action, JoinHandle<()>>);
+
+impl KeyJobs {
+    fn start(&mut self, action: Action, job: impl Future<Output = ()> + Send + 'static) {
+        if self.0.get(&action).is_none_or(JoinHandle::is_finished) {
+            self.0.insert(action, tokio::spawn(job));
+        }
+    }
+}
+
 impl Daemon<'_> {
     /// Does what a key asks for, with the plugin that the user looks at.
-    pub(super) fn act(&self, action: Action) {
+    pub(super) fn act(&mut self, action: Action) {
         let audience = &self.outside.audience;
         let output = audience.output.clone();
         let focus = audience.board.focus();
@@ -51,34 +75,25 @@ impl Daemon<'_> {
         let place = path.as_ref().map(|path| (path.clone(), focus.and_then(Notice::span).cloned()));
         // A file has one plugin, and a broken one may have no id.
         let name = path.map(OsString::from).or_else(|| key.as_ref().map(|key| key.id.as_str().into()));
-        let programs = &self.setup.keys;
+        let owui_watch = &self.setup.keys.owui_watch;
         match (action, name) {
             (Action::Browse, _) => {
                 let Some(server) = self.settings.as_ref().map(|settings| settings.server().to_owned()) else { return };
                 let url = key.map_or_else(|| server.clone(), |key| page(&server, &key));
-                tokio::spawn(async move {
+                self.jobs.start(action, async move {
                     if let Err(why) = open(&url).await {
                         tell(&output, format!("cannot open {url} in a browser: {why}"));
                     }
                 });
             }
-            (Action::Diff, Some(name)) => run(output, &programs.owui_watch, "diff", &name),
-            (Action::Try, Some(name)) => run(output, &programs.owui_watch, "try", &name),
+            (Action::Diff, Some(name)) => self.jobs.start(action, run(output, owui_watch.clone(), "diff", name)),
+            (Action::Try, Some(name)) => self.jobs.start(action, run(output, owui_watch.clone(), "try", name)),
+            (Action::Edit, Some(_)) if self.editor.is_some() => {}
             (Action::Edit, Some(_)) => {
-                let (Some(editor), Some((path, span))) = (&programs.editor, place) else { return };
+                let (Some(editor), Some((path, span))) = (&self.setup.keys.editor, place) else { return };
                 let Some(terminal) = audience.terminal.clone() else { return };
-                let mut command = edit(editor, &path, span.as_ref());
-                let editor = editor.clone();
-                tokio::spawn(async move {
-                    terminal.lend().await;
-                    let status = command.status().await;
-                    terminal.take_back();
-                    match status {
-                        Ok(status) if status.success() => {}
-                        Ok(status) => tell(&output, format!("the editor `{editor}` failed with {status}")),
-                        Err(error) => tell(&output, format!("cannot start the editor `{editor}`: {error}")),
-                    }
-                });
+                let command = edit(editor, &path, span.as_ref());
+                self.editor = Some(Editor::start(editor.clone(), command, terminal));
             }
             (Action::Diff | Action::Edit | Action::Try, None) => tell(&output, "there is no plugin yet".to_owned()),
         }
@@ -101,39 +116,74 @@ async fn open(url: &str) -> Result<(), String> {
     }
     let mut command = Command::new(OPENER);
     command.arg(url).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    command.env_remove("OPENWEBUI_API_KEY");
+    withhold_secrets(command.as_std_mut());
     #[cfg(unix)]
     command.process_group(0);
-    match command.status().await {
-        Ok(status) if status.success() => Ok(()),
-        Ok(status) => Err(format!("{OPENER} failed with {status}")),
-        Err(error) => Err(format!("{OPENER}: {error}")),
+    match tokio::time::timeout(OPENING, command.status()).await {
+        Ok(Ok(status)) if !status.success() => Err(format!("{OPENER} failed with {status}")),
+        Ok(Err(error)) => Err(format!("{OPENER}: {error}")),
+        // It may run on.
+        Ok(Ok(_)) | Err(_) => Ok(()),
     }
 }
 
 /// Runs a command of owui-watch, and prints what it prints.
-fn run(output: Output, owui_watch: &[OsString], word: &str, name: &OsStr) {
+async fn run(output: Output, owui_watch: Vec<OsString>, word: &'static str, name: OsString) {
     let Some((program, flags)) = owui_watch.split_first() else { return };
     let mut command = Command::new(program);
-    command.args(flags).args([word, "--"]).arg(name).kill_on_drop(true);
+    command.args(flags).args([word, "--"]).arg(&name).kill_on_drop(true);
     // It answers no question: nobody could type the answer.
-    command.stdin(Stdio::null()).env("CLICOLOR_FORCE", "1");
-    let line = format!("owui-watch {word} {}", name.display());
-    tokio::spawn(async move {
-        match command.output().await {
-            Ok(ran) => output.print(shown(&line, &[ran.stdout, ran.stderr])),
-            Err(error) => tell(&output, format!("cannot run `{line}`: {error}")),
-        }
-    });
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env("CLICOLOR_FORCE", "1");
+    withhold_manager(command.as_std_mut());
+    let line = command_line(word, &name);
+    match printed(command).await {
+        Ok(printed) => output.print(shown(&line, &printed)),
+        Err(error) => tell(&output, format!("cannot run `{line}`: {error}")),
+    }
+}
+
+/// A command as it is shown.
+fn command_line(word: &str, name: &OsStr) -> String {
+    format!("owui-watch {word} {}", printable::line(&name.to_string_lossy()))
+}
+
+/// Waits for a command, and answers what it printed.
+async fn printed(mut command: Command) -> io::Result<[Printed; 2]> {
+    let mut child = command.spawn()?;
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let (_, stdout, stderr) = tokio::try_join!(child.wait(), Printed::read(stdout), Printed::read(stderr))?;
+    Ok([stdout, stderr])
+}
+
+/// The beginning of an output.
+#[derive(Debug, Default)]
+struct Printed {
+    text: Vec<u8>,
+    /// Whether there was more.
+    is_cut: bool,
+}
+
+impl Printed {
+    /// Reads an output to its end, so that the program does not wait for us.
+    async fn read(from: Option<impl AsyncRead + Unpin>) -> io::Result<Self> {
+        let Some(mut from) = from else { return Ok(Self::default()) };
+        let mut text = Vec::new();
+        (&mut from).take(MOST_BYTES).read_to_end(&mut text).await?;
+        let rest = tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
+        Ok(Self { text, is_cut: rest > 0 })
+    }
 }
 
 /// What a command printed, below its command line.
-fn shown(line: &str, printed: &[Vec<u8>]) -> String {
-    let printed = printed.iter().map(|text| String::from_utf8_lossy(text)).collect::<String>();
+fn shown(line: &str, printed: &[Printed]) -> String {
+    let is_cut = printed.iter().any(|printed| printed.is_cut);
+    let printed = printed.iter().map(|printed| String::from_utf8_lossy(&printed.text)).collect::<String>();
     let more = printed.lines().count().saturating_sub(MOST_LINES);
     let mut lines: Vec<_> = printed.lines().take(MOST_LINES).map(str::to_owned).collect();
-    if more > 0 {
-        lines.push(format!("… and {more} more lines"));
+    match (is_cut, more) {
+        (true, _) => lines.push("… and more".to_owned()),
+        (false, 0) => {}
+        (false, more) => lines.push(format!("… and {more} more lines")),
     }
     format!("$ {line}\n{}", lines.join("\n"))
 }
@@ -142,9 +192,16 @@ fn shown(line: &str, printed: &[Vec<u8>]) -> String {
 fn edit(editor: &str, path: &Path, span: Option<&Span>) -> Command {
     // `EDITOR` may hold flags, so a shell reads it, as git does.
     let mut command = Command::new("sh");
-    command.arg("-c").arg(format!("{editor} \"$@\"")).arg(editor).args(place(editor, path, span));
-    command.env_remove("OPENWEBUI_API_KEY");
+    command.arg("-c").arg(script(editor)).arg(editor).args(place(editor, path, span));
+    withhold_secrets(command.as_std_mut());
     command
+}
+
+/// What the shell runs. A plain command replaces the shell, so that signals reach the editor.
+fn script(editor: &str) -> String {
+    let is_plain = editor.chars().all(|c| c.is_alphanumeric() || " /.,:@%+-_".contains(c));
+    let exec = if is_plain { "exec " } else { "" };
+    format!("{exec}{editor} \"$@\"")
 }
 
 /// The arguments by which an editor opens a file at a place.
@@ -168,6 +225,11 @@ fn place(editor: &str, path: &Path, span: Option<&Span>) -> Vec<OsString> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::sync::Notify;
+
     use super::*;
     use crate::plugin::Kind;
     use crate::plugin::id::PluginId;
@@ -188,9 +250,73 @@ mod tests {
     #[test]
     fn a_long_output_is_cut() {
         let text = "line\n".repeat(MOST_LINES + 2);
-        let shown = shown("owui-watch diff a", &[text.into_bytes(), Vec::new()]);
+        let text = Printed { text: text.into_bytes(), is_cut: false };
+        let shown = shown("owui-watch diff a", &[text, Printed::default()]);
         assert_eq!(shown.lines().count(), 1 + MOST_LINES + 1);
         assert!(shown.starts_with("$ owui-watch diff a\nline\n") && shown.ends_with("… and 2 more lines"));
+    }
+
+    #[tokio::test]
+    async fn an_endless_output_is_read_and_not_kept() {
+        let endless = tokio::io::repeat(b'x').take(MOST_BYTES + 10);
+        let printed = Printed::read(Some(endless)).await.unwrap();
+        assert_eq!((printed.text.len() as u64, printed.is_cut), (MOST_BYTES, true));
+        assert!(shown("owui-watch diff a", &[printed]).ends_with("x\n… and more"));
+        let printed = Printed::read(Some(&b"line\n"[..])).await.unwrap();
+        assert_eq!(shown("owui-watch diff a", &[printed]), "$ owui-watch diff a\nline");
+    }
+
+    #[tokio::test]
+    async fn a_held_key_starts_one_job_at_a_time() {
+        let mut jobs = KeyJobs::default();
+        let (ended, starts) = (Arc::new(Notify::new()), Arc::new(AtomicUsize::new(0)));
+        let job = || {
+            let (ended, starts) = (Arc::clone(&ended), Arc::clone(&starts));
+            async move {
+                starts.fetch_add(1, Ordering::SeqCst);
+                ended.notified().await;
+            }
+        };
+        for _ in 0..60 {
+            jobs.start(Action::Try, job());
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(starts.load(Ordering::SeqCst), 1);
+        jobs.start(Action::Diff, job());
+        tokio::task::yield_now().await;
+        assert_eq!(starts.load(Ordering::SeqCst), 2, "another key has its own");
+        ended.notify_waiters();
+        while !jobs.0.values().all(JoinHandle::is_finished) {
+            tokio::task::yield_now().await;
+        }
+        jobs.start(Action::Try, job());
+        tokio::task::yield_now().await;
+        assert_eq!(starts.load(Ordering::SeqCst), 3, "the key works again");
+    }
+
+    #[test]
+    fn a_file_name_steers_no_terminal() {
+        let line = command_line("diff", OsStr::new("plugins/a\x1b]2;title\x07\nb.py"));
+        assert!(!line.chars().any(char::is_control), "{line:?}");
+        assert_eq!(command_line("try", OsStr::new("plugins/a.py")), "owui-watch try plugins/a.py");
+    }
+
+    #[test]
+    fn a_plain_editor_replaces_its_shell() {
+        assert_eq!(script("vim -u NONE"), "exec vim -u NONE \"$@\"");
+        assert_eq!(script("TERM=vt100 vim"), "TERM=vt100 vim \"$@\"");
+        assert_eq!(script("cd /; vim"), "cd /; vim \"$@\"");
+    }
+
+    #[test]
+    fn an_editor_inherits_no_secret() {
+        let command = edit("vim", Path::new("a.py"), None);
+        let removed: Vec<_> = command.as_std().get_envs().filter(|(_, value)| value.is_none()).collect();
+        for name in
+            ["OPENWEBUI_API_KEY", "CREDENTIALS_DIRECTORY"].into_iter().chain(crate::systemd::supervisor::VARIABLES)
+        {
+            assert!(removed.contains(&(OsStr::new(name), None)), "{name}");
+        }
     }
 
     #[test]

@@ -5,6 +5,8 @@
 #![expect(clippy::disallowed_methods, reason = "this is the one place that reads the clock and waits for a time")]
 
 mod checks;
+mod child_env;
+mod editor;
 mod keys;
 mod requests;
 mod server_log;
@@ -37,10 +39,12 @@ use crate::output::{Console, Keys, Output};
 use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign};
+use editor::Editor;
+use keys::KeyJobs;
 pub use keys::{Action, KeyPrograms};
 use server_log::{Found, ServerLog};
 use settings::{New, News, Settings};
-use signals::{SIGPIPE, Signals};
+use signals::{SIGINT, SIGPIPE, SIGQUIT, Signals};
 pub use start::{Plan, Setup, refuse_tracked};
 use start::{Start, open_state, saved_state};
 use terminal::Terminal;
@@ -94,6 +98,8 @@ enum Wakeup {
     Found(Found),
     /// What is wrong with a deployed plugin.
     Checked(Vec<Notice>),
+    /// The editor has ended. Why it failed.
+    Edited(Option<String>),
     Time,
     /// More files are ready to be read.
     More,
@@ -113,6 +119,10 @@ struct Daemon<'a> {
     server_log: Option<ServerLog>,
     /// Checks whether git tracks, or does not ignore, files with a key.
     leaks: Option<JoinHandle<Vec<(PathBuf, Leak)>>>,
+    /// Has the terminal while it is there.
+    editor: Option<Editor>,
+    /// What other keys have started.
+    jobs: KeyJobs,
 }
 
 /// The recipients of notices.
@@ -205,6 +215,7 @@ async fn live(
             daemon = daemon.replaced(successor);
             continue;
         }
+        daemon.end_editor().await;
         if let Some(log) = daemon.server_log.take() {
             log.stop().await;
         }
@@ -246,7 +257,18 @@ impl<'a> Daemon<'a> {
         let driver = Driver::new(start.plan.policy.clone(), saved, start.plan.config.debounce);
         let outside = Outside::new(start, audience, Instant::now());
         let server_log = settings.as_ref().and_then(|_| ServerLog::follow(&setup.config));
-        let mut daemon = Self { driver, outside, settings, setup, successor: None, notices, server_log, leaks: None };
+        let mut daemon = Self {
+            driver,
+            outside,
+            settings,
+            setup,
+            successor: None,
+            notices,
+            server_log,
+            leaks: None,
+            editor: None,
+            jobs: KeyJobs::default(),
+        };
         daemon.tell_of_state(trouble);
         daemon.listen();
         daemon
@@ -384,6 +406,8 @@ impl<'a> Daemon<'a> {
             let (at, reloaded) = (self.outside.at(), self.successor.is_none() && !self.driver.is_scanning());
             self.outside.audience.supervisor.turn(at, reloaded);
             events = match self.next(signals, stopping).await {
+                // The editor's keys, as with git.
+                Wakeup::Signal(Signal::Stop(SIGINT | SIGQUIT)) if self.is_editing() && !stopping => Vec::new(),
                 // Already stopping, and no reader is left to see it.
                 Wakeup::Signal(Signal::Stop(SIGPIPE)) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Stop(number)) if stopping => {
@@ -392,6 +416,7 @@ impl<'a> Daemon<'a> {
                 }
                 Wakeup::Signal(Signal::Stop(_)) => {
                     stopping = true;
+                    self.editor.iter_mut().for_each(Editor::end);
                     // A stop overrides a reload.
                     self.successor = None;
                     vec![Event::Stop]
@@ -399,8 +424,16 @@ impl<'a> Daemon<'a> {
                 // A reload would start over.
                 Wakeup::Signal(Signal::Rescan) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Rescan) => self.hang_up().await,
+                Wakeup::Signal(Signal::Key(_)) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Key(action)) => {
                     self.act(action);
+                    Vec::new()
+                }
+                Wakeup::Edited(trouble) => {
+                    self.editor = None;
+                    if let Some(message) = trouble {
+                        self.tell(Notice::general(NoticeKind::Trouble { message, hint: None }));
+                    }
                     Vec::new()
                 }
                 Wakeup::Sign(sign) => self.on_signs(sign),
@@ -439,6 +472,19 @@ impl<'a> Daemon<'a> {
                 events.extend(self.glance().await);
                 events.extend(self.take_requests());
             }
+        }
+    }
+
+    /// Whether the editor has the terminal. Not yet while the terminal is stopped.
+    fn is_editing(&self) -> bool {
+        self.outside.audience.terminal.as_ref().is_some_and(|terminal| terminal.is_lent())
+    }
+
+    /// Ends the editor, and takes the terminal back.
+    async fn end_editor(&mut self) {
+        if let Some(mut editor) = self.editor.take() {
+            editor.end();
+            editor.ended().await;
         }
     }
 
@@ -547,6 +593,7 @@ impl<'a> Daemon<'a> {
         tokio::select! {
             biased;
             Some(signal) = signals.recv() => Wakeup::Signal(signal),
+            trouble = edited(&mut self.editor) => Wakeup::Edited(trouble),
             Some(event) = world::replied(calls) => Wakeup::Replied(event),
             written = world::written(writer) => Wakeup::Written(written),
             scanned = done(scanning) => {
@@ -636,6 +683,14 @@ async fn done<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
 async fn reached(deadline: Option<Instant>) {
     match deadline {
         Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Waits for the end of the editor, forever if there is none.
+async fn edited(editor: &mut Option<Editor>) -> Option<String> {
+    match editor {
+        Some(editor) => editor.ended().await,
         None => std::future::pending().await,
     }
 }

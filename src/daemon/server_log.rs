@@ -2,7 +2,6 @@
 //! channel, and what does not fit there is counted and dropped.
 
 use std::collections::{BTreeMap, HashMap};
-use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
@@ -17,6 +16,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::child_env::withhold_secrets;
 use super::{Daemon, HEARD_AT_ONCE};
 use crate::config::Config;
 use crate::disk;
@@ -25,7 +25,6 @@ use crate::plugin::{Digest, Key, normal};
 use crate::printable;
 use crate::process_group::{kill_group, own_group};
 use crate::server_log::{Entry, LogReader, Source, Traceback};
-use crate::systemd::supervisor;
 
 /// How many findings may wait for the loop.
 const WAITING: usize = 1000;
@@ -290,10 +289,7 @@ async fn run(command: &LogCommand, teller: &mut Teller) -> String {
     let Some((program, arguments)) = words.split_first() else { return String::new() };
     let mut command = std::process::Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    // None of these is for other programs.
-    for name in ["OPENWEBUI_API_KEY", "CREDENTIALS_DIRECTORY"].into_iter().chain(supervisor::VARIABLES) {
-        command.env_remove(OsStr::new(name));
-    }
+    withhold_secrets(&mut command);
     if !folder.as_os_str().is_empty() {
         command.current_dir(folder);
     }

@@ -7,6 +7,10 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use super::Signal;
 use crate::output::Output;
 
+/// Ctrl-C.
+pub(super) const SIGINT: u8 = 2;
+/// Ctrl-\.
+pub(super) const SIGQUIT: u8 = 3;
 /// The signal that ends a program whose output pipe has no reader.
 pub(super) const SIGPIPE: u8 = 13;
 

@@ -17,11 +17,9 @@ mod unix {
     use tokio::task::JoinSet;
 
     use super::super::Action;
+    use super::super::signals::{SIGINT, SIGQUIT};
     use super::{Output, Signal, UnboundedSender};
     use crate::output::{Key, Keyboard, Keys};
-
-    /// `SIGQUIT`, as by Ctrl-\.
-    const QUIT: u8 = 3;
 
     /// Dropping it leaves the terminal as it was.
     pub(in super::super) struct Terminal {
@@ -41,7 +39,7 @@ mod unix {
                     Key::Diff => Signal::Key(Action::Diff),
                     Key::Edit => Signal::Key(Action::Edit),
                     Key::Try => Signal::Key(Action::Try),
-                    Key::Quit => Signal::Stop(2),
+                    Key::Quit => Signal::Stop(SIGINT),
                     Key::Help => return at_help.toggle_help(),
                 };
                 // A closed channel means that the program has ended.
@@ -66,19 +64,22 @@ mod unix {
                     // The end comes at once, but not without the terminal.
                     keys.release();
                     for _ in 0..2 {
-                        send.send(Signal::Stop(QUIT)).ok();
+                        send.send(Signal::Stop(SIGQUIT)).ok();
                     }
                 });
             }
             Self { _tasks: tasks, output: output.clone(), keyboard }
         }
 
-        /// Gives the terminal to another program, as it was before.
+        /// Gives the terminal to another program, as it was before. Waits while the terminal is stopped.
         pub(in super::super) async fn lend(&self) {
-            let output = self.output.clone();
-            // It waits for the thread that prints.
-            tokio::task::spawn_blocking(move || output.pause()).await.ok();
+            self.output.pause().await;
             self.keyboard.iter().for_each(Keyboard::lend);
+        }
+
+        /// Whether another program has the terminal.
+        pub(in super::super) fn is_lent(&self) -> bool {
+            self.keyboard.as_ref().is_some_and(Keyboard::is_lent)
         }
 
         /// Takes the terminal back.
@@ -138,6 +139,10 @@ impl Terminal {
 
     #[expect(clippy::unused_async, reason = "as on other systems")]
     pub(super) async fn lend(&self) {}
+
+    pub(super) fn is_lent(&self) -> bool {
+        false
+    }
 
     pub(super) fn take_back(&self) {}
 }

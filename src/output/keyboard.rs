@@ -55,9 +55,9 @@ impl Key {
 pub struct Keyboard(Arc<Guard>);
 
 struct Guard {
-    /// The mode to give back; `None` while it is given back.
+    /// The mode to give back; `None` while it is given back, but not while it is lent.
     before: Mutex<Option<Termios>>,
-    /// Whether another program has the terminal for a while.
+    /// Whether another program has the terminal for a while. Changes while `before` is locked.
     is_lent: AtomicBool,
     /// Wakes the thread that reads, to see whether the terminal is still ours.
     wake: PipeWriter,
@@ -82,7 +82,7 @@ impl Keyboard {
         Some(keyboard)
     }
 
-    /// Gives the keyboard back, before the program is suspended.
+    /// Gives the keyboard back, before the program is suspended. One that is lent stays with the other program.
     pub fn release(&self) {
         self.0.release();
     }
@@ -97,22 +97,37 @@ impl Keyboard {
 
     /// Gives the keyboard to another program.
     pub fn lend(&self) {
+        let before = self.0.before();
         self.0.is_lent.store(true, Ordering::SeqCst);
+        before.iter().for_each(set_mode);
+        drop(before);
         self.0.wake();
-        self.0.release();
     }
 
-    /// Takes the keyboard back from the other program.
+    /// Takes the keyboard back from the other program, which may have died without restoring the terminal's mode.
     pub fn take_back(&self) {
+        let before = self.0.before();
         self.0.is_lent.store(false, Ordering::SeqCst);
+        before.iter().for_each(set_mode);
+        drop(before);
         self.resume();
+    }
+
+    /// Whether another program has the keyboard.
+    #[must_use]
+    pub fn is_lent(&self) -> bool {
+        self.0.is_lent()
     }
 }
 
 impl Guard {
     /// Whether the terminal is ours, and not lent.
     fn is_ours(&self) -> bool {
-        !self.is_lent.load(Ordering::SeqCst) && is_ours()
+        !self.is_lent() && is_ours()
+    }
+
+    fn is_lent(&self) -> bool {
+        self.is_lent.load(Ordering::SeqCst)
     }
 
     /// Has the thread look again.
@@ -127,10 +142,14 @@ impl Guard {
 
     /// Answers whether the keyboard is ours.
     fn grab(&self) -> bool {
+        let mut before = self.before();
+        if self.is_lent() {
+            return false;
+        }
         let Ok(mode) = tcgetattr(stdin()) else { return false };
         // A shell that took the terminal meanwhile has set its own mode.
         if !mode.local_modes.contains(LocalModes::ICANON) {
-            return self.before().is_some();
+            return before.is_some();
         }
         let mut keys = mode.clone();
         keys.local_modes.remove(LocalModes::ICANON | LocalModes::ECHO);
@@ -138,23 +157,28 @@ impl Guard {
         keys.special_codes[SpecialCodeIndex::VTIME] = 0;
         // Not after what is still to be written: the terminal may be stopped.
         let is_taken = tcsetattr(stdin(), OptionalActions::Now, &keys).is_ok();
-        *self.before() = is_taken.then_some(mode);
+        *before = is_taken.then_some(mode);
         is_taken
     }
 
     fn release(&self) {
-        // In the background the mode is somebody else's, and setting it would stop us.
-        if let Some(mode) = self.before().take()
-            && is_ours()
-        {
-            tcsetattr(stdin(), OptionalActions::Now, &mode).ok();
+        let mut before = self.before();
+        if !self.is_lent() {
+            before.take().iter().for_each(set_mode);
         }
     }
 }
 
 impl Drop for Guard {
     fn drop(&mut self) {
-        self.release();
+        self.before().iter().for_each(set_mode);
+    }
+}
+
+/// Sets the terminal's mode. In the background it is somebody else's, and setting it would stop us.
+fn set_mode(mode: &Termios) {
+    if is_ours() {
+        tcsetattr(stdin(), OptionalActions::Now, mode).ok();
     }
 }
 
@@ -169,7 +193,7 @@ fn read(guard: &Weak<Guard>, mut woken: PipeReader, pressed: impl Fn(Key), back:
     let mut was_ours = true;
     loop {
         let Some(keyboard) = guard.upgrade() else { return };
-        let is_ours_now = keyboard.is_ours();
+        let (is_ours_now, is_lent) = (keyboard.is_ours(), keyboard.is_lent());
         if is_ours_now && !was_ours {
             keyboard.grab();
             back();
@@ -177,7 +201,12 @@ fn read(guard: &Weak<Guard>, mut woken: PipeReader, pressed: impl Fn(Key), back:
         drop(keyboard);
         was_ours = is_ours_now;
         let mut sources = [PollFd::new(&woken, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
-        let polled = if is_ours_now { poll(&mut sources, None) } else { poll(&mut sources[..1], Some(&IN_BACKGROUND)) };
+        // The end of a loan wakes us.
+        let polled = match (is_ours_now, is_lent) {
+            (true, _) => poll(&mut sources, None),
+            (false, true) => poll(&mut sources[..1], None),
+            (false, false) => poll(&mut sources[..1], Some(&IN_BACKGROUND)),
+        };
         if polled.is_err_and(|error| error != Errno::INTR) {
             return;
         }

@@ -1,15 +1,14 @@
 //! The live view below the log: what it shows, and when it is drawn.
 
-use std::sync::mpsc::Sender;
 use std::time::Duration;
 
 use jiff::Timestamp;
 
-use super::Request;
 use super::addition::Addition;
 use super::bottom::{Bottom, Redraw};
 use super::terminal::Terminal;
 use super::view::{Frame, Keys, view};
+use super::{Request, Waiting};
 use crate::notice::Notice;
 use crate::notice::board::Board;
 
@@ -80,7 +79,7 @@ impl Live {
         last: Option<Timestamp>,
         requests: Vec<Request>,
         Window { rows, columns, is_ours }: Window,
-    ) -> (Option<String>, Vec<Sender<()>>) {
+    ) -> (Option<String>, Vec<Waiting>) {
         let is_news = !log.is_empty() || !requests.is_empty();
         if let (Some(time), false) = (last, is_news)
             && time.duration_since(*self.undrawn.get_or_insert(time)).unsigned_abs() < CALM
@@ -133,7 +132,6 @@ mod tests {
 
     use std::path::{Path, PathBuf};
     use std::sync::Arc;
-    use std::sync::mpsc::channel;
 
     use expect_test::{Expect, expect};
 
@@ -484,7 +482,7 @@ mod tests {
         scene.tell(&[updated("plugins/p1.py")]);
         scene.resize(80, 24);
         scene.tell(&[updated("plugins/p2.py"), updated("plugins/p1.py"), updated("plugins/p1.py")]);
-        scene.ask(Request::Suspend(channel().0));
+        scene.ask(Request::Suspend(Box::new(())));
         scene.tell(&[updated("plugins/p1.py")]);
         assert_eq!(scene.all().matches("updated").count(), 5, "{}", scene.all());
         assert!(scene.all().contains(&line(3)), "{}", scene.all());
@@ -525,8 +523,7 @@ mod tests {
     fn a_suspended_program_leaves_the_log_alone() {
         let mut scene = Scene::new(80, 24);
         troubled(&mut scene);
-        let (send, _receive) = channel();
-        scene.ask(Request::Suspend(send));
+        scene.ask(Request::Suspend(Box::new(())));
         assert!(!scene.all().contains(RULE) && scene.all().ends_with("waiting: the server is away"), "{}", scene.all());
         assert!(scene.written.last().unwrap().starts_with("\x1b]2;\x07\x1b[23;2t"), "the title goes with it");
         scene.window.is_ours = false;

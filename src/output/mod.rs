@@ -17,13 +17,15 @@ mod terminal;
 mod transcript;
 mod view;
 
+use std::any::Any;
 use std::collections::VecDeque;
 use std::io;
-use std::sync::mpsc::{Sender, channel};
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use tokio::sync::oneshot;
 
 use crate::notice::{Level, Notice};
 use crate::printable;
@@ -104,11 +106,7 @@ impl Output {
 
     /// Draws the live view again: the terminal has another size, or is ours again.
     pub fn redraw(&self) {
-        let mut backlog = self.0.backlog();
-        if !backlog.requests.iter().any(|request| matches!(request, Request::Redraw)) {
-            backlog.requests.push(Request::Redraw);
-        }
-        drop(backlog);
+        self.0.backlog().redraw();
         self.0.changed.notify_one();
     }
 
@@ -122,16 +120,24 @@ impl Output {
         self.request(Request::Print(lines));
     }
 
-    /// Removes the live view and prints nothing until [`Output::go_on`]: another program has the terminal.
-    pub fn pause(&self) {
-        self.suspend();
-        self.0.backlog().paused = true;
+    /// Removes the live view, and prints nothing after that until [`Output::go_on`]: another program gets the terminal.
+    /// Waits until the view is removed, however long the terminal is stopped.
+    pub async fn pause(&self) {
+        let (done, erased) = oneshot::channel::<()>();
+        self.0.pause(Box::new(done));
+        // The sender is dropped when it is done.
+        erased.await.ok();
     }
 
     /// Ends a pause.
     pub fn go_on(&self) {
-        self.0.backlog().paused = false;
-        self.redraw();
+        let mut backlog = self.0.backlog();
+        backlog.paused = false;
+        // An older one would remove the view that is drawn now.
+        backlog.requests.retain(|request| !matches!(request, Request::Suspend(_)));
+        backlog.redraw();
+        drop(backlog);
+        self.0.changed.notify_one();
     }
 
     /// Says in the live view that these keys are on.
@@ -139,10 +145,17 @@ impl Output {
         self.request(Request::Keys(keys));
     }
 
-    /// Removes the live view until [`Output::redraw`]. Waits for that, but not for a terminal that is stopped.
+    /// Removes the live view until [`Output::redraw`]. Waits for that, but not for a terminal that is stopped. During a
+    /// pause there is no view.
     pub fn suspend(&self) {
-        let (done, erased) = channel();
-        self.request(Request::Suspend(done));
+        let (done, erased) = channel::<()>();
+        let mut backlog = self.0.backlog();
+        if backlog.paused {
+            return;
+        }
+        backlog.requests.push(Request::Suspend(Box::new(done)));
+        drop(backlog);
+        self.0.changed.notify_one();
         // The sender is dropped when it is done.
         erased.recv_timeout(SUSPENSION).ok();
     }
@@ -172,9 +185,11 @@ enum Request {
     Keys(Option<Keys>),
     /// These lines go above it.
     Print(String),
-    /// Dropped when it is done.
-    Suspend(Sender<()>),
+    Suspend(Waiting),
 }
+
+/// Somebody who waits until this is dropped.
+type Waiting = Box<dyn Any + Send>;
 
 /// What to print, and what to do with the live view.
 type Work = (Vec<(Notice, Timestamp)>, Vec<Request>);
@@ -191,12 +206,19 @@ impl Queue {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Begins a pause with the removal of the live view.
+    fn pause(&self, waiting: Waiting) {
+        let mut backlog = self.backlog();
+        backlog.paused = true;
+        backlog.requests.push(Request::Suspend(waiting));
+        drop(backlog);
+        self.changed.notify_one();
+    }
+
     /// Waits for the next notices, at most so many, and requests; `None` once closed and empty. Nothing comes of it if
     /// the patience ends first.
     fn next(&self, most: usize, patience: Option<Duration>) -> Option<Work> {
-        let is_idle = |backlog: &mut Backlog| {
-            !backlog.closed && (backlog.paused || backlog.waiting.is_empty() && backlog.requests.is_empty())
-        };
+        let is_idle = |backlog: &mut Backlog| !backlog.closed && !backlog.has_work();
         let backlog = self.backlog();
         let mut backlog = match patience {
             None => self.changed.wait_while(backlog, is_idle).unwrap_or_else(PoisonError::into_inner),
@@ -229,6 +251,21 @@ struct Backlog {
 }
 
 impl Backlog {
+    /// Whether there is something to print now.
+    fn has_work(&self) -> bool {
+        if self.paused {
+            // The pause begins with it.
+            return self.requests.iter().any(|request| matches!(request, Request::Suspend(_)));
+        }
+        !self.waiting.is_empty() || !self.requests.is_empty()
+    }
+
+    fn redraw(&mut self) {
+        if !self.requests.iter().any(|request| matches!(request, Request::Redraw)) {
+            self.requests.push(Request::Redraw);
+        }
+    }
+
     fn push(&mut self, notice: Notice, time: Timestamp) {
         if self.waiting.len() >= MOST_WAITING {
             self.make_room();
@@ -274,6 +311,8 @@ fn columns(terminal: &::console::Term) -> Option<u16> {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Waker};
     use std::time::Duration;
 
     use super::*;
@@ -289,6 +328,46 @@ mod tests {
 
     fn rest(backlog: &mut Backlog) -> Vec<NoticeKind> {
         std::iter::from_fn(|| backlog.pop()).map(|(notice, _)| notice.what).collect()
+    }
+
+    fn is_pending(future: &mut Pin<Box<impl Future>>) -> bool {
+        future.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    fn taken(output: &Output) -> Option<(usize, usize)> {
+        let is_over = Some(Duration::ZERO);
+        output.0.next(BATCH, is_over).map(|(notices, requests)| (notices.len(), requests.len()))
+    }
+
+    #[tokio::test]
+    async fn a_pause_begins_with_the_erase_and_ends_with_the_view() {
+        let output = Output(Arc::default());
+        output.tell([(Notice::general(created(1)), Timestamp::UNIX_EPOCH)]);
+        let mut pause = Box::pin(output.pause());
+        assert!(is_pending(&mut pause));
+        let (notices, requests) = output.0.next(BATCH, None).unwrap();
+        assert!(notices.len() == 1 && matches!(requests[..], [Request::Suspend(_)]));
+        drop(requests);
+        pause.await;
+        // Whatever comes now waits, and a suspension has nothing to remove.
+        output.tell([(Notice::general(created(2)), Timestamp::UNIX_EPOCH)]);
+        output.suspend();
+        output.redraw();
+        assert_eq!(taken(&output), Some((0, 0)));
+        output.go_on();
+        let (notices, requests) = output.0.next(BATCH, None).unwrap();
+        assert!(notices.len() == 1 && matches!(requests[..], [Request::Redraw]));
+    }
+
+    #[tokio::test]
+    async fn a_pause_that_ends_early_removes_no_view() {
+        let output = Output(Arc::default());
+        let mut pause = Box::pin(output.pause());
+        assert!(is_pending(&mut pause));
+        output.go_on();
+        pause.await;
+        let (_, requests) = output.0.next(BATCH, None).unwrap();
+        assert!(matches!(requests[..], [Request::Redraw]));
     }
 
     #[test]

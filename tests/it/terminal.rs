@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use owui_watch::plugin::Kind;
 use rustix::fs::{Mode, OFlags};
+use rustix::process::{Pid, test_kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, Termios, Winsize, tcgetattr, tcsetwinsize};
 
@@ -258,6 +259,152 @@ fn a_key_opens_the_editor_which_has_the_terminal_for_itself() {
     terminal.type_in("q");
     assert!(terminal.ended().success());
     terminal.check_whole();
+}
+
+/// A watch whose `e` opens a file in this shell script.
+fn with_editor(project: &Project, script: &str, variables: &[(&str, &str)]) -> Option<Terminal> {
+    project.write("editor", script);
+    let path = std::env::var("PATH").unwrap_or_default();
+    let variables: Vec<_> = variables.iter().copied().chain([("EDITOR", "sh editor"), ("PATH", &path)]).collect();
+    let mut terminal = Terminal::run(project, &[env!("CARGO_BIN_EXE_owui-watch")], &variables)?;
+    terminal.until("the view", |screen| screen.contains("? for keys") && screen.contains("2 plugins deployed"));
+    Some(terminal)
+}
+
+fn read(project: &Project, file: &str) -> String {
+    std::fs::read_to_string(project.path(file)).unwrap_or_default()
+}
+
+#[test]
+fn an_editor_ends_before_the_watch() {
+    for trap in ["", "trap '' TERM; "] {
+        let server = FakeServer::start();
+        let project = project(&server);
+        let script = format!("{trap}stty raw -echo; echo $$ > opened; exec sleep 1000\n");
+        let Some(mut terminal) = with_editor(&project, &script, &[]) else { return };
+        terminal.type_in("e");
+        terminal.until("the editor", |_| read(&project, "opened").ends_with('\n'));
+        project.sh("kill", &["-s", "TERM", &terminal.child.id().to_string()]);
+        assert_eq!(terminal.ended().code(), Some(0), "{trap}");
+        let editor = Pid::from_raw(read(&project, "opened").trim().parse().unwrap()).unwrap();
+        assert!(test_kill_process(editor).is_err(), "{trap}: the editor runs on");
+        assert!(terminal.screen().ends_with("· stopped"), "{}", terminal.screen());
+        terminal.check_whole();
+    }
+}
+
+#[test]
+fn an_interrupt_in_the_editor_leaves_the_watch_running() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let script = "trap 'echo int >> got' INT; trap 'echo quit >> got' QUIT\n\
+                  echo > opened; until [ -e done ]; do sleep 0.02; done\n";
+    let Some(mut terminal) = with_editor(&project, script, &[]) else { return };
+    terminal.type_in("e");
+    terminal.until("the editor", |_| read(&project, "opened") == "\n");
+    for (key, got) in [("\x03", "int\n"), ("\x1c", "int\nquit\n")] {
+        terminal.type_in(key);
+        terminal.until("the editor's signal", |_| read(&project, "got") == got);
+    }
+    server.forget();
+    project.write("plugins/shout.py", &filter("2"));
+    server.wait_for("/update", 1);
+    project.write("done", "");
+    terminal.until("the view", |screen| screen.contains("1 → 2  updated") && screen.ends_with("? for keys"));
+    terminal.type_in("\x03");
+    assert!(terminal.ended().success());
+    terminal.check_whole();
+}
+
+#[test]
+fn an_editor_that_dies_leaves_a_whole_terminal() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let Some(mut terminal) = with_editor(&project, "stty raw -echo; kill -9 $$\n", &[]) else { return };
+    terminal.type_in("e");
+    terminal.until("the failure", |screen| screen.contains("the editor `sh editor` failed with signal: 9"));
+    terminal.until("the view", |screen| screen.ends_with("? for keys"));
+    assert!(terminal.mode().contains(LocalModes::ISIG), "{:?}", terminal.mode());
+    terminal.type_in("q");
+    assert!(terminal.ended().success());
+    terminal.check_whole();
+}
+
+#[test]
+fn one_editor_at_a_time() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let script = "echo opened >> opened; read -r line; echo \"$line\" >> typed\n";
+    let Some(mut terminal) = with_editor(&project, script, &[]) else { return };
+    // The terminal is stopped, so that the view cannot be removed.
+    terminal.type_in("\x13");
+    for version in ["2", "3", "4"] {
+        terminal.type_in("e");
+        // The key has been read by the time of a deploy.
+        server.forget();
+        project.write("plugins/shout.py", &filter(version));
+        server.wait_for("/update", 1);
+    }
+    assert_eq!(read(&project, "opened"), "", "it waits for the terminal");
+    terminal.type_in("\x11");
+    terminal.until("the editor", |_| read(&project, "opened") == "opened\n");
+    terminal.type_in("x\n");
+    terminal.until("what was typed", |_| read(&project, "typed") == "x\n");
+    terminal.until("the view", |screen| screen.contains("3 → 4  updated") && screen.ends_with("? for keys"));
+    assert_eq!(read(&project, "opened"), "opened\n");
+    terminal.type_in("q");
+    assert!(terminal.ended().success());
+    terminal.check_whole();
+}
+
+#[test]
+fn an_editor_inherits_no_secrets() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    // The watch has a key in its environment.
+    let others = ["CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
+    let Some(mut terminal) =
+        with_editor(&project, "env > environment; echo > opened\n", &others.map(|name| (name, "0")))
+    else {
+        return;
+    };
+    terminal.type_in("e");
+    terminal.until("the editor", |_| read(&project, "opened") == "\n");
+    let environment = read(&project, "environment");
+    assert!(environment.contains("EDITOR=sh editor\n"), "{environment}");
+    assert!(!environment.contains("OPENWEBUI_API_KEY"), "{environment}");
+    assert!(!others.iter().any(|name| environment.contains(name)), "{environment}");
+}
+
+/// A shell suspends the editor and the watch with Ctrl-Z, and continues both.
+#[test]
+fn the_view_comes_back_after_a_suspended_editor() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    project.write("editor", "echo > opened; read -r line; echo \"$line\" > typed\n");
+    let shell = ["bash", "--norc", "--noprofile", "--noediting", "-i"];
+    let path = std::env::var("PATH").unwrap_or_default();
+    let variables = [("PS1", "shell> "), ("EDITOR", "sh editor"), ("PATH", &path)];
+    let Some(mut terminal) = Terminal::run(&project, &shell, &variables) else { return };
+    terminal.until("a shell", |screen| screen.contains("shell>") || screen.contains("No such file"));
+    if !terminal.screen().contains("shell>") {
+        return said_outright("skipped: there is no bash");
+    }
+    terminal.type_in(&format!("{}\n", env!("CARGO_BIN_EXE_owui-watch")));
+    terminal.until("the view", |screen| screen.contains("? for keys") && screen.contains("2 plugins deployed"));
+    terminal.type_in("e");
+    terminal.until("the editor", |_| read(&project, "opened") == "\n");
+    terminal.type_in("\x1a");
+    terminal.until("the shell", |screen| screen.contains("Stopped") && screen.ends_with("shell>"));
+    terminal.type_in("fg\n");
+    terminal.until("the editor", |screen| screen.lines().last().is_some_and(|line| line.contains("owui-watch")));
+    terminal.type_in("x\n");
+    terminal.until("what was typed", |_| read(&project, "typed") == "x\n");
+    terminal.until("the view", |screen| screen.ends_with("? for keys"));
+    terminal.type_in("q");
+    terminal.until("the end", |screen| screen.contains("· stopped") && screen.ends_with("shell>"));
+    terminal.type_in("exit\n");
+    terminal.ended();
 }
 
 #[test]
