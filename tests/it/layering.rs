@@ -59,7 +59,7 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
     ("hyper", &["sandbox"]),
     ("hyper_util", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
-    ("tokio", &["client", "daemon", "git", "run", "sandbox"]),
+    ("tokio", &["client", "daemon", "git", "output", "run", "sandbox"]),
     ("std::fs", &["config", "disk", "regular_file", "sandbox", "systemd", "watcher"]),
     ("std::process::Command", &["daemon", "process_group", "sandbox", "systemd"]),
     ("tokio::process", &["daemon", "git", "sandbox"]),

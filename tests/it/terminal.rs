@@ -412,8 +412,12 @@ fn a_diagnostic_stands_in_the_log_above_the_view() {
     let server = FakeServer::start();
     let project = project(&server);
     let Some(mut terminal) = Terminal::watch(&project) else { return };
-    let server_part = std::fs::read_dir(project.path(".owui-watch/deployed")).unwrap().next().unwrap().unwrap();
-    let rollbacks = format!(".owui-watch/rollbacks/{}", server_part.file_name().to_str().unwrap());
+    let server_part = || {
+        let mut parts = std::fs::read_dir(project.path(".owui-watch/deployed")).ok()?;
+        Some(parts.next()?.ok()?.file_name().to_str()?.to_owned())
+    };
+    terminal.until("a copy", |_| server_part().is_some());
+    let rollbacks = format!(".owui-watch/rollbacks/{}", server_part().unwrap());
     project.write(&format!("{rollbacks}/function-shout.json"), "not ours");
     project.write("plugins/shout.py", &filter("2"));
     terminal.until("the diagnostic", |screen| screen.contains("function-shout.json`: "));
