@@ -657,8 +657,14 @@ impl<'a> Daemon<'a> {
 
     /// Waits until everything is on disk.
     async fn flush(&mut self) {
+        // What is being written may fail, too.
+        self.drain().await;
         // The disk may have room by now.
         self.driver.save_what_failed();
+        self.drain().await;
+    }
+
+    async fn drain(&mut self) {
         loop {
             self.driver.save(&mut self.outside);
             let written = self.outside.flush().await;

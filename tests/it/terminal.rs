@@ -246,7 +246,7 @@ fn a_key_opens_the_editor_which_has_the_terminal_for_itself() {
     terminal.type_in("e");
     let read = |file: &str| std::fs::read_to_string(project.path(file)).unwrap_or_default();
     terminal.until("the editor", |_| read("opened") == "+1 ./plugins/broken.py ");
-    assert!(!terminal.screen().contains(RULE), "{}", terminal.screen());
+    terminal.until("its terminal", |screen| !screen.contains(RULE));
     assert!(terminal.mode().contains(LocalModes::ICANON | LocalModes::ECHO));
     server.forget();
     project.write("plugins/shout.py", &filter("2"));
