@@ -75,7 +75,7 @@ fn an_api_key_file_holds_only_a_key() {
     };
     for text in [
         "OPENAI_API_KEY=sk-5ecre7",
-        "//registry.npmjs.org/:_authToken=5ecre7",
+        "//npm.example/:_authToken=5ecre7",
         "https://me:5ecre7@git.example",
         "5ecre7+5ecre7==",
         "$5ecre7",
