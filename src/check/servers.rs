@@ -267,7 +267,7 @@ pub(super) fn ships(package: &str, version: ServerVersion) -> Shipped {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Shipped {
     Yes,
-    /// With another version, the last of which is this.
+    /// Only other versions ship it. This is the newest of them.
     Elsewhere(String),
     Never,
 }

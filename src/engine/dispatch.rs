@@ -307,7 +307,8 @@ impl Engine {
         let sent = record.map(|record| record.sent.as_slice()).unwrap_or_default();
         let rolled_back = self.site.rollback(key).map(|rollback| rollback.server);
         let lacking = self.site.pass.as_ref().map(|pass| &pass.holds).filter(|holds| in_pass && holds.lacks(key));
-        // A server whose plugins are disabled lists no function. One that exists must not be taken for our own new one.
+        // While plugins are disabled, a server lists no functions, though it has some. An existing function must not be
+        // mistaken for one that we have just created.
         let switches_on = self.policy.deploy.activate_new && key.kind.has_switch();
         DeployContext {
             ours: record.into_iter().flat_map(Record::ours).chain(rolled_back).collect(),

@@ -190,7 +190,7 @@ impl Site {
         deployed.by_us.then_some(deployed.digest)
     }
 
-    /// Plugins whose files are gone and that the server may still have.
+    /// Plugins without a file that the server may still have.
     pub(super) fn removals(&self) -> impl Iterator<Item = (&Key, &PendingRemoval)> {
         self.lanes.with(|lane| lane.removal.as_ref())
     }

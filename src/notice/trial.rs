@@ -19,7 +19,7 @@ pub struct Tried {
     pub models: usize,
     /// How long all of it took.
     pub took: Duration,
-    /// Of several models, the result of the first that failed.
+    /// The result. If several models were tried and some failed, it is that of the first failure.
     pub result: TrialResult,
 }
 

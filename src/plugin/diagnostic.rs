@@ -58,7 +58,7 @@ pub struct Finding {
     pub fix: Option<Fix>,
 }
 
-/// A change of a text: replaces ranges of bytes, from the first to the last, none of which overlap.
+/// A change of a text: byte ranges and their replacements. The ranges are sorted and do not overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fix {
     /// The ranges, and what comes in their place.

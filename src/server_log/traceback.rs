@@ -50,7 +50,7 @@ struct Block {
 /// A frame.
 #[derive(Clone, Debug, PartialEq)]
 struct Place {
-    /// Of a file with a name: the end of its path.
+    /// The end of the file's path; `None` for `<string>`.
     file: Option<String>,
     line: usize,
     function: String,
@@ -87,7 +87,7 @@ impl Source {
         self.code.as_ref().is_some_and(|code| code.functions.has(&place.function, place.line))
     }
 
-    /// Whether the frame can be in its text, on a line that names what the traceback goes on with.
+    /// Whether the frame fits its text, and the line there names the next function or the exception.
     fn fits_well(&self, place: &Place, next: &str) -> bool {
         self.fits(place) && self.line(place.line).is_some_and(|line| has_word(line, next))
     }
@@ -136,8 +136,8 @@ impl Traceback {
     /// The notice of it, with the places in the plugins. `None` if it is not about one, or about one of another project.
     ///
     /// A frame in `<string>` belongs to a plugin that the log names if its text has that function there. It also belongs to
-    /// the only plugin whose text has that function there, and on that line what the traceback goes on with. Of others it
-    /// is not certain.
+    /// the only plugin that has that function there, if the line names the next function or the exception. Any other match
+    /// is uncertain.
     #[must_use]
     pub fn notice(&self, sources: &[Source]) -> Option<Notice> {
         let named: Vec<Key> = self.named().collect();

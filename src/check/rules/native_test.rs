@@ -34,7 +34,7 @@ class Filter:
 };
 
 fn check(context: &Context<'_>, report: &mut Report) {
-    // Who knows of `legacy` knows of the change.
+    // A plugin that mentions `legacy` already handles the new default.
     if !context.version.is_since("0.10.0") || context.text.contains("\"legacy\"") || context.text.contains("'legacy'") {
         return;
     }

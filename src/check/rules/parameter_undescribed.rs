@@ -69,8 +69,8 @@ fn docstring<'a>(context: &Context<'a>, function: &StmtFunctionDef) -> Option<(&
     Some((context.source(literal.range()), literal.range().start().into()))
 }
 
-/// Turns the lines of an `Args:` block into `:param` lines, if it is as simple as can be: one line for each parameter, all
-/// of which are undescribed, up to an empty line or the end.
+/// Turns an `Args:` block into `:param` lines. Only a simple block: it has one line per parameter, ends at an empty line or
+/// at the end, and no parameter has a `:param` line yet.
 fn from_args(docstring: &str, start: usize, names: &[&str]) -> Option<Fix> {
     let mut edits = Vec::new();
     let mut at = start;

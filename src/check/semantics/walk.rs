@@ -51,7 +51,7 @@ impl<'a> Walk<'a> {
 
     fn below(&mut self, id: NodeId, visit: impl FnOnce(&mut Self)) {
         if self.depth >= DEEPEST {
-            // Who knows what is bound down there.
+            // The names that are bound below here stay unknown.
             self.done.has_hidden_names = true;
             return;
         }
