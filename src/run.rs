@@ -27,7 +27,7 @@ use crate::notice::{Level, Notice, Report, Subject};
 use crate::output::{Console, DiagnosticLine, Format, Screen, Steps, Terminal};
 use crate::printable;
 use crate::sandbox::{self, Pane, Port, Running, Sandbox};
-use crate::systemd::supervisor::{self, Supervisor};
+use crate::systemd::supervisor::Supervisor;
 use crate::trial::Wish;
 
 /// How many notices of the sandbox may wait for the daemon.
@@ -395,8 +395,7 @@ async fn play(
     // From here on: Ctrl-C ends what asked the user before.
     let mut signals = signals()?;
     // Installers and plugins have no business with another server's key.
-    let ours_alone = |name: &str| name == "OPENWEBUI_API_KEY" || supervisor::VARIABLES.contains(&name);
-    let environment = world.env.iter().filter(|(name, _)| !ours_alone(name));
+    let environment = world.env.iter().filter(|(name, _)| !daemon::is_ours_alone(name));
     let environment = environment.map(|(name, value)| (name.into(), value.into()));
     let mut options = sandbox::Options::new(sandbox::default_cache()?, environment);
     wish(&mut options);

@@ -4,10 +4,21 @@ use std::process::Command;
 
 use crate::systemd::supervisor;
 
+/// They lead to our API key.
+const SECRETS: [&str; 2] = ["OPENWEBUI_API_KEY", "CREDENTIALS_DIRECTORY"];
+
+/// Whether a variable is for us alone: our API key, and what the service manager gave us.
+#[must_use]
+pub fn is_ours_alone(name: &str) -> bool {
+    SECRETS.contains(&name) || supervisor::VARIABLES.contains(&name)
+}
+
 /// Starts another program without our API key, and without what the service manager gave us.
 pub(super) fn withhold_secrets(command: &mut Command) {
     withhold_manager(command);
-    command.env_remove("OPENWEBUI_API_KEY").env_remove("CREDENTIALS_DIRECTORY");
+    for name in SECRETS {
+        command.env_remove(name);
+    }
 }
 
 /// Starts a program that the service manager does not watch. It may use our API key.

@@ -39,6 +39,7 @@ use crate::output::{Console, Keys, Output};
 use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
 use crate::watcher::{ConfigFileEvent, Sign};
+pub use child_env::is_ours_alone;
 use editor::Editor;
 use keys::KeyJobs;
 pub use keys::{Action, KeyPrograms};
