@@ -486,12 +486,12 @@ fn written_files_are_private() {
 
 // ---- for long -------------------------------------------------------------------------------------------------------
 
-/// A process's memory in KiB, and its number of open files.
+/// A process's heap and stacks in KiB, and its number of open files.
 fn sample(watch: &Watch) -> (f64, usize) {
     let folder = PathBuf::from(format!("/proc/{}", watch.pid()));
     let status = fs::read_to_string(folder.join("status")).unwrap();
-    let rss = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
-    (rss.trim().trim_end_matches(" kB").parse().unwrap(), fs::read_dir(folder.join("fd")).unwrap().count())
+    let anonymous = status.lines().find_map(|line| line.strip_prefix("RssAnon:")).unwrap();
+    (anonymous.trim().trim_end_matches(" kB").parse().unwrap(), fs::read_dir(folder.join("fd")).unwrap().count())
 }
 
 /// The peak memory of a watch after its first pass, in KiB, with this list of functions.
@@ -526,7 +526,8 @@ fn a_list_needs_less_memory_than_four_times_its_size() {
 /// Saves so often, each plugin in turn, and samples the process after each turn.
 fn soak(saves: usize, plugins: usize) -> Vec<(f64, usize)> {
     let server = FakeServer::start();
-    let project = Project::on(&server);
+    // With an arena for each thread, it is chance how much unused memory glibc keeps.
+    let project = Project::on(&server).with("MALLOC_ARENA_MAX", "1");
     let path = |id: usize| format!("plugins/p{id}.py");
     for id in 0..plugins {
         project.put(&path(id), filter("0"));
@@ -552,17 +553,13 @@ fn soak(saves: usize, plugins: usize) -> Vec<(f64, usize)> {
     samples
 }
 
-/// The first quarter of it, and the last.
-fn quarters(samples: &[(f64, usize)]) -> [&[(f64, usize)]; 2] {
-    let quarter = samples.len().div_ceil(4);
-    [&samples[..quarter], &samples[samples.len() - quarter..]]
-}
-
 #[track_caller]
 fn assert_no_handles_leak(samples: &[(f64, usize)]) {
-    let [first, last] = quarters(samples).map(|part| part.iter().map(|(_, fds)| *fds).max().unwrap());
+    let quarter = samples.len().div_ceil(4);
+    let most = |part: &[(f64, usize)]| part.iter().map(|(_, fds)| *fds).max().unwrap();
+    let (first, last) = (most(&samples[..quarter]), most(&samples[samples.len() - quarter..]));
     // The number of connections varies.
-    assert!(last <= first + 2, "{first} open files became {last}: {samples:?}");
+    assert!(last <= first + 2, "{first} open files became {last}");
 }
 
 #[test]
@@ -570,14 +567,22 @@ fn hundreds_of_saves_leave_no_file_open() {
     assert_no_handles_leak(&soak(400, 20));
 }
 
+/// The heap approaches its final size ever more slowly: after some thousand saves, it still grows by some 40 bytes a
+/// save, after some ten thousand by 5. Whatever stays behind for good at each save is larger than the limit: the smallest
+/// plugin and a line of its log have more bytes.
 #[test]
-#[ignore = "takes most of an hour; UNDER_FIRE_SAVES says how many"]
+#[ignore = "takes several minutes; UNDER_FIRE_SAVES says how many, 10,000 or more"]
 fn a_hundred_thousand_saves_need_no_more_memory() {
-    let samples = soak(set("UNDER_FIRE_SAVES", 100_000), 50);
+    const LIMIT: f64 = 100.0;
+    let saves = set("UNDER_FIRE_SAVES", 100_000).max(10_000);
+    let samples = soak(saves, 50);
     assert_no_handles_leak(&samples);
+    let quarter = samples.len() / 4;
     #[expect(clippy::cast_precision_loss, reason = "there are hundreds")]
-    let mean = |part: &[(f64, usize)]| part.iter().map(|(rss, _)| rss).sum::<f64>() / part.len() as f64;
-    let [first, last] = quarters(&samples).map(mean);
-    println!("{first:.0} kB in the first quarter, {last:.0} kB in the last");
-    assert!(last <= first * 1.05, "{first:.0} kB became {last:.0} kB: {samples:?}");
+    let mean = |part: &[(f64, usize)]| part.iter().map(|(heap, _)| heap).sum::<f64>() / part.len() as f64;
+    let means: Vec<f64> = samples.chunks_exact(quarter).map(mean).collect();
+    #[expect(clippy::cast_precision_loss, reason = "there are thousands")]
+    let grown = (means[3] - means[2]) * 1024.0 / (saves / 4) as f64;
+    println!("{grown:.0} bytes a save at the end; in KiB by quarters: {means:.0?}");
+    assert!(grown < LIMIT, "{grown:.0} bytes a save stay behind; in KiB by quarters: {means:.0?}");
 }
