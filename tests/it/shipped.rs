@@ -162,7 +162,8 @@ fn every_action_is_pinned_by_its_digest() {
     let lines = WORKFLOW.lines().chain(docs.iter().flat_map(|page| page.text.lines()));
     let uses: Vec<_> = lines.filter_map(|line| line.split_once("uses: ")).collect();
     assert!(uses.len() > 5, "{uses:?}");
-    for (_, action) in uses {
+    // What stands for the reader's own choice in an example.
+    for (_, action) in uses.into_iter().filter(|(_, action)| *action != "OWNER/owui-watch@COMMIT") {
         let (name, version) = action.split_once(" # v").unwrap_or_else(|| panic!("no version: {action}"));
         let (_, digest) = name.split_once('@').unwrap();
         assert!(digest.len() == 40 && digest.bytes().all(|byte| byte.is_ascii_hexdigit()), "{action}");
