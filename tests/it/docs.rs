@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::CommandFactory as _;
 use owui_watch::check::RULES;
 use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, KEYS, KeyRow, PLUGIN_KEYS, TRY_KEYS, World};
@@ -270,6 +271,17 @@ fn every_word_of_json_is_listed() {
     for word in Kind::ALL.map(Kind::word).into_iter().chain(Entry::ALL.map(Entry::word)) {
         assert!(listed.contains(word), "{word}");
     }
+}
+
+#[test]
+fn the_readme_names_every_command() {
+    let readme = all().remove(0);
+    assert_eq!(readme.name, "README.md");
+    let spans = ticked(&readme.text);
+    let first = |span: &String| span.trim_start_matches("owui-watch ").split(' ').next().map(str::to_owned);
+    let named: BTreeSet<_> = spans.iter().filter_map(first).collect();
+    let commands = Args::command().get_subcommands().map(|it| it.get_name().to_owned()).collect::<BTreeSet<_>>();
+    assert!(commands.len() > 10 && commands.is_subset(&named), "{:?}", &commands - &named);
 }
 
 /// Each rule has a short section, with a wrong and a right example.
