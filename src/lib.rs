@@ -93,8 +93,8 @@
 //! | an entry class, or a rule about a plugin's text | `plugin/kind.rs` (`Entry`); `plugin/python/entry.rs`, `plugin/python/walk.rs`; `plugin/diagnostic.rs` (a `Rule`) |
 //! | a second server | `engine/mod.rs` (a `Site` each; tickets, calls and writes name theirs; `concurrency` is per site); `engine/site.rs`; `driver.rs` (a ledger per site); `notice/mod.rs` (`Subject` gets the server's name), `notice/text.rs`, `notice/json.rs`, `notice/board/mod.rs`; `run.rs`, `daemon/start.rs`, `daemon/world.rs` (a client, a state folder and a writer each); `commands/target.rs` (which server a command means); *a setting* |
 //! | a line of the live view | `notice/board/glance.rs` (what it says); `output/view.rs` (how it is laid out) |
-//! | a key of the live view | `output/keyboard.rs` (`Key`); `output/view.rs` (its help); `daemon/terminal.rs`, `daemon/keys.rs` (what it does); `README.md` |
-//! | a rule of `check` | + a file in `check/rules/`, with its page and examples; `check/rules/mod.rs` (the list); `README.md` |
+//! | a key of the live view | `output/keyboard.rs` (`Key`); `output/view.rs` (its help); `daemon/terminal.rs`, `daemon/keys.rs` (what it does); `docs/watching.md` |
+//! | a rule of `check` | + a file in `check/rules/`, with its page and examples; `check/rules/mod.rs` (the list); `docs/checks.md` (`UPDATE_EXPECT=1` makes it) |
 //! | a form of the output of `check` | `cli.rs` (`CheckFormat`); `output/check.rs` |
 //! | a newer Open WebUI in `check` | `src/check/servers.txt` (made by `tools/server_tables.py`); `check/context.rs` (what hooks are given); `check/servers.rs` |
 //! | a text made of several files | + a bundler beside `plugin/normal.rs`; `plugin/mod.rs` (`parse` asks for more files; `Plugin` knows them); `plugin/python/imports.rs` (which files); `plugin/diagnostic.rs` (reads: a `Diagnostic` names its file); `disk/read.rs`, `disk/scan_cache.rs` (read and cache the parts); `engine/tree.rs`, `engine/files.rs` (a saved part plans its plugins); `engine/refusal.rs` (the server's line → the part's line); `engine/mod.rs`, `driver.rs` (one reading covers several files) |

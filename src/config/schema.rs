@@ -1,5 +1,5 @@
 //! The keys, one row each: name, type, reader, what a value must be, default, flag and a line of documentation. These
-//! rows define the types, the variables and the error messages. Tests check `watch.toml`, the README and `--help`
+//! rows define the types, the variables and the error messages. Tests check `watch.toml`, the docs and `--help`
 //! against them.
 //!
 //! Long because the keys of all tables, and what reads their values, stand together.

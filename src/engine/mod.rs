@@ -172,7 +172,7 @@ pub enum Effect {
     Exit(Code),
 }
 
-/// The exit codes, as the README lists them.
+/// The exit codes, as `docs/ci.md` lists them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Code {
     /// All is well.

@@ -1,4 +1,4 @@
-//! What programs read of a notice: the words and fields of `--json`. They are stable, and the README lists them.
+//! What programs read of a notice: the words and fields of `--json`. They are stable, and `docs/json.md` lists them.
 
 use std::path::Path;
 use std::time::Duration;
@@ -85,7 +85,7 @@ impl Notice {
         }
     }
 
-    /// One object for `--json`. Field names are stable; the README lists them.
+    /// One object for `--json`. Field names are stable; `docs/json.md` lists them.
     #[must_use]
     pub fn to_json(&self, time: &str) -> Value {
         let mut object = Map::new();

@@ -452,6 +452,13 @@ async fn what_is_refused_on_create_leaves_nothing(server: Server) {
             assert_eq!(reply, expected.refused_create(kind, &reason), "{text}");
             assert_eq!(client.call(Call::Get(key)).await, Reply::Absent, "{text}");
         }
+        // Where the reason is told, it is in brackets.
+        let create = format!("/api/v1/{}s/create", kind.word());
+        let form = json!({"id": "stillborn", "name": "A", "content": "import no_such_module\n", "meta": {}});
+        let told = if expected.create_tells_why { "No module named 'no_such_module'" } else { "Error creating " };
+        let (status, answer) = server.post(&create, &form).await;
+        let words = answer["detail"].as_str().unwrap();
+        assert!(status == 400 && words.starts_with(&format!("[ERROR: {told}")) && words.ends_with(']'), "{answer}");
     }
 }
 
@@ -668,6 +675,20 @@ async fn an_unknown_id_is_absent(server: Server) {
         }
         let update = format!("/api/v1/{path}/valves/user/update");
         assert_eq!(server.post(&update, &json!({"own": 1})).await.0, status, "{update}");
+    }
+    // What changes a row is a 401 for tools as well.
+    let not_found = (401, json!({"detail": "We could not find what you're looking for :/"}));
+    let form = json!({"id": "nobody", "name": "A", "content": TOOLS, "meta": {}});
+    for (path, body) in [
+        ("functions/id/nobody/toggle", &Value::Null),
+        ("functions/id/nobody/toggle/global", &Value::Null),
+        ("tools/id/nobody/update", &form),
+    ] {
+        assert_eq!(server.post(&format!("/api/v1/{path}"), body).await, not_found, "{path}");
+    }
+    for (path, expected) in [("functions/id/nobody", (200, json!(true))), ("tools/id/nobody", not_found)] {
+        let path = format!("/api/v1/{path}/delete");
+        assert_eq!(server.send(reqwest::Method::DELETE, &path, None).await, expected, "{path}");
     }
 }
 
@@ -1324,6 +1345,9 @@ async fn a_history_is_told_newest_first(server: Server) {
         let entry = format!("commit_message created_at {}_id id parent_id user user_id", kind.word());
         let (_, list) = server.get(&format!("{path}/history?page=0")).await;
         assert_eq!(fields(&list[0]), sorted(&entry));
+        for first in ["history", "history?page=1"] {
+            assert_eq!(server.get(&format!("{path}/{first}")).await, (200, list.clone()));
+        }
         assert_eq!(server.get(&format!("{path}/history?page=2")).await, (200, json!([])));
         assert_eq!(server.get(&format!("{path}/history?page=x")).await.0, 422);
         let (_, one) = server.get(&format!("{path}/history/{}", new.id)).await;
@@ -1439,6 +1463,19 @@ async fn where_there_is_no_history(server: Server) {
         let told = client.call(Call::Versions(somebody)).await;
         assert_eq!(matches!(told, Reply::Versions(_)), expected.has_version_ids);
         assert_eq!(told == Reply::Absent, !expected.has_version_ids);
+
+        let path = format!("/api/v1/{}s/id/nobody/history", kind.word());
+        let (status, answer) = server.get(&path).await;
+        if expected.has_version_ids {
+            assert_eq!((status, &answer), (404, &json!({"detail": "Not found"})));
+            let one = format!("{path}/{unknown}");
+            assert_eq!(server.get(&one).await, (404, answer.clone()));
+            assert_eq!(server.send(reqwest::Method::DELETE, &one, None).await, (404, answer));
+        } else {
+            assert_eq!((status, answer.is_string()), (200, true), "{answer}");
+            let (status, _) = server.send(reqwest::Method::DELETE, &format!("{path}/{unknown}"), None).await;
+            assert_eq!(status, 405);
+        }
     }
 }
 

@@ -12,6 +12,7 @@ mod command_lines;
 mod commands;
 mod config;
 mod contract;
+mod docs;
 mod engine;
 mod examples;
 mod faults;
@@ -22,9 +23,9 @@ mod log_command;
 mod once;
 #[cfg(unix)]
 mod output;
+mod pages;
 mod process_under_fire;
 mod promises;
-mod readme;
 mod real;
 mod reload;
 mod sandbox;

@@ -1,10 +1,11 @@
 //! A deploy cannot hurt: single promises that the built binary keeps on every version of Open WebUI, or that are known
-//! to be impossible there. The same scenarios run against fake and real servers, and define the README's table.
+//! to be impossible there. The same scenarios run against fake and real servers, and define the table of
+//! `docs/server-versions.md`.
 //!
 //! The scenarios act as an admin over the server's own HTTP. Between owui-watch and the server is a [`Relay`] that can
 //! lose requests. On a real server they run side by side, so each has its own ids.
 //!
-//! Long because the README's table is made of this one list of promises.
+//! Long because that table is made of this one list of promises.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -15,6 +16,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::git;
+use crate::pages::assert_made;
 use crate::support::command::{Project, copies, names};
 use crate::support::fake_server::{FakeServer, Version};
 use crate::support::relay::{Cut, Relay};
@@ -36,7 +38,7 @@ const NO_HISTORY: &str = "no history";
 const ALWAYS: [&str; 4] = [YES; 4];
 const SINCE_0_12_UNHURT: [&str; 4] = [REPAIRED, REPAIRED, REPAIRED, YES];
 
-/// Lists the promises once: the scenario, the words of the README's table, and the result on each version.
+/// Lists the promises once: the scenario, the words of the table, and the result on each version.
 macro_rules! promises {
     ($($scenario:ident, $name:literal, $cells:expr;)+) => {
         const PROMISES: &[(&str, [&str; 4])] = &[$(($name, $cells)),+];
@@ -926,7 +928,7 @@ async fn an_untested_version_is_reported_once_and_used() {
     assert_eq!(watch.wait("untested", None).pop().unwrap()["server_version"], "0.13.1");
 }
 
-// ---- on real servers, and in the README -----------------------------------------------------------------------------
+// ---- on real servers, and in the docs -------------------------------------------------------------------------------
 
 async fn on_a_real(version: Version) {
     let real = real_server(version, Login::Asked).await;
@@ -959,12 +961,11 @@ async fn on_open_webui_0_12_4() {
 }
 
 #[test]
-fn the_readme_has_the_table() {
+fn the_docs_have_the_table() {
     assert_eq!(VERSIONS.map(Version::name), TESTED);
     let mut table = format!("| promise | {} |\n| --- | --- | --- | --- | --- |\n", TESTED.join(" | "));
     for (name, cells) in PROMISES {
         writeln!(table, "| {name} | {} |", cells.join(" | ")).unwrap();
     }
-    let readme = include_str!("../../README.md");
-    assert!(readme.contains(&format!("\n\n{table}\n")), "the README is to have this table:\n\n{table}");
+    assert_made("server-versions.md", "promises", &table);
 }

@@ -1,4 +1,4 @@
-//! The rules, each in a file of its own. This list is the only one: the README and `--explain` are held to it.
+//! The rules, each in a file of its own. This list is the only one: `docs/checks.md` and `--explain` are made from it.
 
 mod arguments;
 mod blocking_call;

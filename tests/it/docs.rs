@@ -1,13 +1,16 @@
-//! The README is correct: its tables are complete, and its examples are valid.
+//! The README and the pages of `docs/` are correct: their tables are complete, and their examples are valid.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use clap::CommandFactory as _;
+use owui_watch::check::RULES;
 use owui_watch::cli::Args;
-use owui_watch::config::{self, Config, KeyRow, World};
+use owui_watch::config::{self, Config, KEYS, KeyRow, PLUGIN_KEYS, TRY_KEYS, World};
 use owui_watch::engine::Code;
 use owui_watch::engine::deploy::Failure;
 use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
@@ -21,7 +24,8 @@ use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
 use tempfile::TempDir;
 
-const README: &str = include_str!("../../README.md");
+use crate::pages::{Page, all, assert_made};
+
 const MAP: &str = include_str!("../../src/lib.rs");
 const NOTICE: &str = include_str!("../../src/notice/json.rs");
 const PLAN: &str = include_str!("../../src/engine/plan.rs");
@@ -32,11 +36,19 @@ const TRIAL: &str = include_str!("../../src/notice/report/trial.rs");
 const UNTRIED: &str = include_str!("../../src/notice/trial.rs");
 const SERVICE: &str = include_str!("../../src/notice/report/service.rs");
 const DIAGNOSTIC: &str = include_str!("../../src/plugin/diagnostic.rs");
+const CONTRACT: &str = include_str!("contract.rs");
+const FRONTMATTER: &str = include_str!("../../src/plugin/frontmatter.rs");
+
+/// The README and all pages, as one text.
+fn docs() -> String {
+    all().into_iter().map(|page| page.text + "\n").collect()
+}
 
 /// The fenced blocks of one language.
 fn blocks(language: &str) -> Vec<String> {
     let mut blocks = Vec::new();
-    let mut lines = README.lines();
+    let docs = docs();
+    let mut lines = docs.lines();
     while let Some(line) = lines.next() {
         if let Some(fence) = line.trim_start().strip_prefix("```") {
             let block: Vec<_> = lines.by_ref().take_while(|line| line.trim() != "```").map(str::trim_start).collect();
@@ -52,7 +64,8 @@ fn blocks(language: &str) -> Vec<String> {
 fn table(column: &str) -> Vec<Vec<String>> {
     let cells =
         |line: &str| -> Vec<_> { line.trim_matches('|').split('|').map(|cell| cell.trim().to_owned()).collect() };
-    let tables = README.split("\n\n").filter(|part| part.starts_with('|'));
+    let docs = docs();
+    let tables = docs.split("\n\n").filter(|part| part.starts_with('|'));
     let mut rows = Vec::new();
     for lines in tables.map(|table| table.lines().collect::<Vec<_>>()) {
         if cells(lines[0]).iter().any(|cell| cell == column) {
@@ -243,9 +256,7 @@ fn every_event_of_a_command_is_listed() {
 
 #[test]
 fn every_word_of_json_is_listed() {
-    let (_, section) = README.split_once("\n## JSON\n").expect("the section");
-    let (section, _) = section.split_once("\n## ").expect("its end");
-    let listed = ticked(section);
+    let listed = ticked(&Page::of_docs("json.md").text);
     for (source, mark) in [
         (PLAN, "impl Why {"),
         (NOTICE, "impl Failure {"),
@@ -265,13 +276,68 @@ fn every_word_of_json_is_listed() {
 }
 
 #[test]
-fn every_rule_of_check_is_listed() {
-    let listed = table("rule of `check`");
-    let rules = owui_watch::check::RULES;
-    let row = |rule: &owui_watch::check::CheckRule| {
-        vec![format!("`{}`", rule.id), rule.severity.word().to_owned(), rule.title.to_owned()]
-    };
-    assert_eq!(listed, rules.iter().map(row).collect::<Vec<_>>());
+fn the_readme_names_every_command() {
+    let readme = all().remove(0);
+    assert_eq!(readme.name, "README.md");
+    let spans = ticked(&readme.text);
+    let first = |span: &String| span.trim_start_matches("owui-watch ").split(' ').next().map(str::to_owned);
+    let named: BTreeSet<_> = spans.iter().filter_map(first).collect();
+    let commands = Args::command().get_subcommands().map(|it| it.get_name().to_owned()).collect::<BTreeSet<_>>();
+    assert!(commands.len() > 10 && commands.is_subset(&named), "{:?}", &commands - &named);
+}
+
+/// Each rule has a short section, with a wrong and a right example.
+#[test]
+fn the_page_of_checks_is_made_from_the_rules() {
+    let mut made = "| rule of `check` | severity | what it finds |\n| --- | --- | --- |\n".to_owned();
+    for rule in RULES {
+        writeln!(made, "| [`{0}`](#{0}) | {1} | {2} |", rule.id, rule.severity.word(), rule.title).unwrap();
+    }
+    for rule in RULES {
+        let (page, wrong, right) = (rule.page.trim(), rule.wrong.trim(), rule.right.trim());
+        write!(made, "\n### `{}`\n\n*{}*: {}\n\n{page}\n", rule.id, rule.severity.word(), rule.title).unwrap();
+        write!(made, "\nWrong:\n\n```python\n{wrong}\n```\n\nRight:\n\n```python\n{right}\n```\n").unwrap();
+    }
+    assert_made("checks.md", "rules", &made);
+}
+
+#[test]
+fn the_tables_of_keys_are_made_from_their_rows() {
+    let mut made = "| key | value | default | what it is for |\n| --- | --- | --- | --- |\n".to_owned();
+    for key in KEYS {
+        let default = key.default.split_whitespace().collect::<Vec<_>>().join(" ");
+        let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
+        writeln!(made, "| `{}` | {} | {default} | {} |", key.name, key.must_be, key.doc()).unwrap();
+    }
+    made += "\nA table `[plugins.\"path\"]` sets what is different for one file:\n\n";
+    made += "| key of a file | value | what it is for |\n| --- | --- | --- |\n";
+    for key in PLUGIN_KEYS {
+        writeln!(made, "| `{}` | {} | {} |", key.name, key.must_be, key.doc()).unwrap();
+    }
+    assert_made("configuration.md", "keys", &made);
+}
+
+#[test]
+fn the_table_of_trials_lists_every_key() {
+    let listed: BTreeSet<_> = table("key of the table").iter().flat_map(|row| ticked(&row[0])).collect();
+    assert_eq!(listed, TRY_KEYS.iter().map(|key| key.name.to_owned()).collect());
+}
+
+/// Whoever reads about the server's API finds the proof of each section, and no proof is left out.
+#[test]
+fn the_page_of_the_api_names_every_contract_test() {
+    let (_, cases) = CONTRACT.split_once("\ncases! {\n").expect("the list");
+    let (cases, _) = cases.split_once("\n}\n").expect("its end");
+    let cases = cases.lines().map(|line| line.trim().trim_end_matches(',')).filter(|line| !line.starts_with("//"));
+    let page = Page::of_docs("server-api.md").text;
+    let proofs = page.split("\n\n").filter(|part| part.starts_with("*Checked by*")).flat_map(ticked);
+    let is_name = |word: &String| word.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_');
+    let named: BTreeSet<_> = proofs.filter(is_name).collect();
+    let missing: Vec<_> = cases.filter(|case| !named.contains(*case)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let is_test = |name: &&String| [CONTRACT, FRONTMATTER].iter().any(|it| it.contains(&format!("fn {name}(")));
+    let unknown: Vec<_> = named.iter().filter(|name| !is_test(name)).collect();
+    assert!(unknown.is_empty(), "{unknown:?}");
 }
 
 #[test]
@@ -327,7 +393,7 @@ fn the_tables_of_settings_list_every_word() {
 
 #[test]
 fn every_default_exclude_is_listed() {
-    let listed = ticked(README);
+    let listed = ticked(&Page::of_docs("plugins.md").text);
     for glob in load("").settings.exclude {
         assert!(listed.contains(&glob), "{glob}");
     }
@@ -353,24 +419,4 @@ fn the_map_names_only_files_that_exist() {
         .filter(|name| ![project.join("src").join(name), project.join(name)].iter().any(|path| path.is_file()))
         .collect();
     assert!(missing.is_empty(), "{missing:?}");
-}
-
-#[test]
-fn every_link_to_a_file_or_heading_leads_somewhere() {
-    let anchors: BTreeSet<_> = README
-        .lines()
-        .filter_map(|line| line.strip_prefix("## "))
-        .map(|heading| format!("#{}", heading.to_lowercase().replace(' ', "-")))
-        .collect();
-    let targets = README.split("](").skip(1).filter_map(|rest| rest.split(')').next());
-    for target in targets.filter(|target| !target.starts_with("https://")) {
-        let there = anchors.contains(target) || Path::new(env!("CARGO_MANIFEST_DIR")).join(target).is_file();
-        assert!(there, "{target}");
-    }
-}
-
-#[test]
-fn lines_are_short() {
-    let long: Vec<_> = README.lines().filter(|line| line.chars().count() > 120).collect();
-    assert!(long.is_empty(), "{long:#?}");
 }

@@ -1,6 +1,6 @@
 """Records a real run in tmux as a picture: docs/run.svg, which the README shows.
 
-    python3 docs/record_run.py target/release/owui-watch
+    python3 tools/record_run.py target/release/owui-watch
 
 It starts a sandbox on a small plugin, chats with it, saves a mistake, and mends it. It needs tmux, and what
 the sandbox needs. The picture is what tmux holds at the end: text, colours and order are the program's own.
@@ -171,7 +171,7 @@ def svg(shown: str) -> str:
 if __name__ == "__main__":
     program = Path(sys.argv[1]).resolve()
     shown = re.sub(r"/tmp/owui-watch-sandbox-\w+", "/tmp/owui-watch-sandbox-x", record(program))
-    picture = Path(__file__).with_name("run.svg")
+    picture = Path(__file__).parent.parent / "docs" / "run.svg"
     picture.write_text(svg(shown), encoding="utf-8")
     plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
     print(f"{picture} shows:\n{plain}")
