@@ -10,8 +10,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::format::{count, list};
-use super::{Notice, NoticeKind};
-use crate::plugin::Key;
+use super::{Notice, NoticeKind, Raised, Subject, TrialResult, Untried};
+use crate::plugin::{Key, Span};
 
 pub use glance::{Glance, Problem};
 
@@ -20,12 +20,16 @@ pub use glance::{Glance, Problem};
 pub struct Board {
     /// Every plugin and broken file that was told of.
     pub plugins: BTreeMap<Name, Standing>,
+    /// What plugins raised since they were sent.
+    raised: BTreeMap<Name, Exception>,
     /// What each file was called last.
     names: BTreeMap<Arc<Path>, Name>,
     /// The server's address.
     server: Option<String>,
     /// Why nothing can be deployed, if so.
     trouble: Option<String>,
+    /// What is wrong with the settings, if they are invalid. The earlier ones stay in use.
+    settings: Option<String>,
     /// How far a pass has come.
     pass: Option<PassProgress>,
     /// Whether a pass over all plugins was completed: until then, others may exist.
@@ -85,6 +89,8 @@ pub enum State {
     Off,
     /// It is being compared or sent.
     Sending,
+    /// The server holds the text, and it is being tried.
+    Trying,
     /// It is sent again soon.
     Retrying,
     /// It waits for the server.
@@ -118,6 +124,7 @@ impl State {
             | NoticeKind::Unchanged { .. }
             | NoticeKind::SwitchedOn
             | NoticeKind::RollbackUndone { .. } => State::Deployed,
+            NoticeKind::Trying => State::Trying,
             NoticeKind::Tried(tried) if tried.has_failed() => State::Failing,
             NoticeKind::NotTried { why, asked_for: true } if why.is_failure() => State::Failing,
             NoticeKind::Tried(_) => State::Deployed,
@@ -153,9 +160,41 @@ enum Last {
 }
 
 impl Standing {
-    /// Whether the text that a notice is about failed when it was tried.
-    fn fails_with(&self, notice: &Notice) -> bool {
-        self.state == State::Failing && self.news.about.digest == notice.about.digest
+    /// Whether the text that a notice is about failed when it was tried, or is being tried.
+    fn is_on_trial(&self, notice: &Notice) -> bool {
+        matches!(self.state, State::Failing | State::Trying) && self.news.about.digest == notice.about.digest
+    }
+
+    /// Takes the place of an exception, if it is why the trial failed.
+    fn locate(&mut self, exception: &Exception) {
+        if let NoticeKind::Tried(tried) = &mut self.news.what
+            && let TrialResult::Fails(failure) = &mut tried.result
+            && failure.place.is_none()
+            && exception.fits(&failure.words)
+        {
+            failure.place = Some(exception.place.clone());
+        }
+    }
+}
+
+/// The last exception of a plugin, by the server's log.
+#[derive(Clone, Debug)]
+struct Exception {
+    error: String,
+    place: Span,
+}
+
+impl Exception {
+    fn of(about: &Subject, raised: &Raised) -> Option<(Name, Self)> {
+        let key = about.key.clone()?;
+        let frame = raised.frames.iter().find(|frame| frame.key == key)?;
+        Some((Name::Plugin(key), Self { error: raised.error.clone(), place: frame.span.clone() }))
+    }
+
+    /// Whether the server says so in these words.
+    fn fits(&self, words: &str) -> bool {
+        let words = words.strip_prefix("Error: ").unwrap_or(words);
+        !words.is_empty() && self.error.contains(words)
     }
 }
 
@@ -197,8 +236,13 @@ impl Board {
                 self.trouble = Some(notice.sentence());
                 self.pass = None;
             }
+            NoticeKind::SettingsKept { why, .. } => {
+                happened(notice.sentence());
+                self.settings = Some(why.clone());
+            }
             NoticeKind::Reloaded { changed, .. } => {
                 happened(notice.sentence());
+                self.settings = None;
                 // It is of another server.
                 if changed.contains(&"url") {
                     self.trouble = None;
@@ -211,12 +255,26 @@ impl Board {
             | NoticeKind::Trouble { .. } => {
                 happened(notice.sentence());
             }
+            NoticeKind::Raised(raised) => {
+                if let Some((name, exception)) = Exception::of(&notice.about, raised) {
+                    self.plugins.get_mut(&name).into_iter().for_each(|standing| standing.locate(&exception));
+                    self.raised.insert(name, exception);
+                }
+            }
             _ => {
-                if let Some(state) = State::after(notice) {
+                if let Some(state) = State::after(notice).or_else(|| self.after_trial(notice)) {
                     self.turn(notice, state, clock);
                 }
             }
         }
+    }
+
+    /// The state of a plugin whose trial is over, or is no longer wanted.
+    fn after_trial(&self, notice: &Notice) -> Option<State> {
+        let NoticeKind::NotTried { why, .. } = &notice.what else { return None };
+        let standing = self.plugins.get(&Name::Plugin(notice.about.key.clone()?))?;
+        let is_on_trial = matches!(standing.state, State::Failing | State::Trying);
+        is_on_trial.then_some(if *why == Untried::Off { State::Off } else { State::Deployed })
     }
 
     /// A plugin turns into this state.
@@ -230,11 +288,15 @@ impl Board {
             self.rename(path, &name);
         }
         let is_news = match &notice.what {
-            NoticeKind::Sending { .. } | NoticeKind::SwitchedOn => false,
+            NoticeKind::Sending { .. } => {
+                self.raised.remove(&name);
+                false
+            }
+            NoticeKind::SwitchedOn | NoticeKind::Trying => false,
             // In a pass over everything the sum says it.
             NoticeKind::Unchanged { in_pass, good_again, .. } => {
                 // A text that fails does so until it is tried again.
-                if self.plugins.get(&name).is_some_and(|standing| standing.fails_with(notice)) {
+                if self.plugins.get(&name).is_some_and(|standing| standing.is_on_trial(notice)) {
                     return;
                 }
                 !in_pass || *good_again
@@ -249,7 +311,9 @@ impl Board {
         let order = self.news;
         let standing = || Standing { state, news: notice.clone(), since: clock.to_owned(), order };
         if is_news {
-            self.plugins.insert(name.clone(), standing());
+            let mut standing = standing();
+            self.raised.get(&name).into_iter().for_each(|exception| standing.locate(exception));
+            self.plugins.insert(name.clone(), standing);
             self.last = Some(Last::Plugin(name));
         } else {
             self.plugins.entry(name).or_insert_with(standing).state = state;
@@ -464,6 +528,7 @@ mod tests {
             kind: RefusalKind::Said,
             span: None,
             requirements: None,
+            installs: true,
             old_version: Some(OldVersion::Running),
             took,
         };

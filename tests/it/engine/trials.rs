@@ -5,7 +5,7 @@ use std::time::Duration;
 use expect_test::{Expect, expect};
 use owui_watch::engine::ledger::Ledger;
 use owui_watch::engine::{Policy, TrialOutcome, TrialPolicy};
-use owui_watch::notice::{TrialResult, Tried, Untried};
+use owui_watch::notice::{TrialFailure, TrialResult, Tried, Untried};
 
 use super::{check_with, path};
 use crate::support::policy::policy;
@@ -14,11 +14,11 @@ use crate::support::policy::policy;
 pub(super) fn outcome(words: &[&str]) -> TrialOutcome {
     let tried = |result| {
         let (asked, model, took) = ("hello".to_owned(), "m".to_owned(), Duration::ZERO);
-        TrialOutcome::Tried(Box::new(Tried { asked, model, models: 1, took, result }))
+        TrialOutcome::Tried(Box::new(Tried { asked, model, models: 1, took, result, is_shown: false }))
     };
     match words {
         ["works"] => tried(TrialResult::Works { answer: Some("HELLO".to_owned()), diff: None }),
-        ["fails"] => tried(TrialResult::Fails { words: "nope".to_owned(), answer: None }),
+        ["fails"] => tried(TrialResult::Fails(TrialFailure::new("nope"))),
         ["off"] => TrialOutcome::Not(Untried::Off),
         ["unable"] => TrialOutcome::Not(Untried::Impossible { why: "no model".to_owned(), hint: None }),
         ["away"] => TrialOutcome::Not(Untried::NoServer { why: "timeout".to_owned() }),
