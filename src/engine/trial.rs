@@ -191,11 +191,7 @@ impl Engine {
                 }
                 self.tell(Notice { about, what: NoticeKind::Tried(tried) });
             }
-            TrialOutcome::Not(why) => {
-                // That it is being tried was told, too.
-                self.site.trials.told.remove(&key);
-                self.tell_untried(&key, why);
-            }
+            TrialOutcome::Not(why) => self.tell_untried(&key, why),
         }
     }
 
@@ -222,8 +218,11 @@ impl Engine {
             if let Some(open) = self.site.trials.open.get_mut(&key) {
                 open.state = State::Running;
             }
+            // One that was found off last time may be off still, and nothing more is told of it then.
+            if !self.site.trials.told.contains(&key) {
+                self.tell(Notice { about: about.clone(), what: NoticeKind::Trying });
+            }
             self.site.trials.running.insert(ticket, key);
-            self.tell(Notice { about: about.clone(), what: NoticeKind::Trying });
             self.effects.push(Effect::Try(ticket, Box::new(about)));
         }
     }

@@ -120,9 +120,9 @@ pub(super) fn nothing_ran(entry: Entry) -> TrialResult {
 
 fn returned_nothing(hook: &str) -> TrialFailure {
     let (what, value) = match hook {
-        "inlet" => ("the server has no request to go on with", "body"),
-        "stream" => ("the server passes on no part of the answer", "event"),
-        _ => ("the server has no answer to go on with", "body"),
+        "inlet" => ("each chat fails", "body"),
+        "stream" => ("no part of the answer arrives", "event"),
+        _ => ("what it did is lost, and the next filter gets None", "body"),
     };
     let hint = Some(format!("end it with `return {value}`"));
     TrialFailure { hint, ..TrialFailure::new(format!("`{hook}` returned nothing: {what}")) }
@@ -214,9 +214,9 @@ mod tests {
     #[test]
     fn a_filter_that_returns_nothing_is_told_so() {
         for (hook, words) in [
-            ("inlet", "`inlet` returned nothing: the server has no request to go on with"),
-            ("stream", "`stream` returned nothing: the server passes on no part of the answer"),
-            ("outlet", "`outlet` returned nothing: the server has no answer to go on with"),
+            ("inlet", "`inlet` returned nothing: each chat fails"),
+            ("stream", "`stream` returned nothing: no part of the answer arrives"),
+            ("outlet", "`outlet` returned nothing: what it did is lost, and the next filter gets None"),
         ] {
             let calls = [call("shout", hook, true, None)];
             assert_eq!(failure(&calls, Entry::Filter, works()).words, words);

@@ -1,7 +1,9 @@
 //! How things stand now, for somebody who looks only now: a fold over all notices so far. The status line for systemd is made
 //! of it.
 
+mod exception;
 mod glance;
+mod state;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,10 +12,12 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::format::{count, list};
-use super::{Notice, NoticeKind, Raised, Subject, TrialResult, Untried};
-use crate::plugin::{Key, Span};
+use super::{Notice, NoticeKind, TrialResult, Untried};
+use crate::plugin::Key;
 
+use exception::Exception;
 pub use glance::{Glance, Problem};
+pub use state::State;
 
 /// The state of each plugin, and of the whole.
 #[derive(Clone, Debug, Default)]
@@ -80,76 +84,6 @@ pub struct Standing {
     order: usize,
 }
 
-/// What a plugin's notices come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// The server holds the text of the file.
-    Deployed,
-    /// It holds it, but switched off.
-    Off,
-    /// It is being compared or sent.
-    Sending,
-    /// The server holds the text, and it is being tried.
-    Trying,
-    /// It is sent again soon.
-    Retrying,
-    /// It waits for the server.
-    Waiting,
-    /// It waits for the user to decide.
-    Held,
-    /// The server refuses it.
-    Refused,
-    /// It could not be deployed, for a reason that is not in its text.
-    Failed,
-    /// The server holds the text, and it failed when it was tried.
-    Failing,
-    /// The file has an error.
-    Broken,
-    /// The plugin is gone here.
-    Gone,
-}
-
-impl State {
-    /// What a notice turns the state into; `None` where the state stays.
-    fn after(notice: &Notice) -> Option<Self> {
-        Some(match &notice.what {
-            NoticeKind::Created { active: Some(false), .. }
-            | NoticeKind::Updated { active: Some(false), .. }
-            | NoticeKind::Unchanged { active: Some(false), .. }
-            | NoticeKind::WentOff { .. }
-            | NoticeKind::NotSwitchedOn { .. }
-            | NoticeKind::LeftOff => State::Off,
-            NoticeKind::Created { .. }
-            | NoticeKind::Updated { .. }
-            | NoticeKind::Unchanged { .. }
-            | NoticeKind::SwitchedOn
-            | NoticeKind::RollbackUndone { .. } => State::Deployed,
-            NoticeKind::Trying => State::Trying,
-            NoticeKind::Tried(tried) if tried.has_failed() => State::Failing,
-            NoticeKind::NotTried { why, asked_for: true } if why.is_failure() => State::Failing,
-            NoticeKind::Tried(_) => State::Deployed,
-            NoticeKind::Sending { .. } => State::Sending,
-            NoticeKind::Crashed { .. } => State::Retrying,
-            NoticeKind::Waiting { .. } => State::Waiting,
-            NoticeKind::WouldCreate
-            | NoticeKind::WouldUpdate { .. }
-            | NoticeKind::RemoteEdit { .. }
-            | NoticeKind::Duplicate { .. }
-            | NoticeKind::RolledBack => State::Held,
-            NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => State::Refused,
-            NoticeKind::Failed { .. } => State::Failed,
-            NoticeKind::Flawed { .. } | NoticeKind::Conflict { .. } => State::Broken,
-            NoticeKind::Removed { .. }
-            | NoticeKind::Disabled
-            | NoticeKind::SameFile { .. }
-            | NoticeKind::Deactivated
-            | NoticeKind::Deleted { .. }
-            | NoticeKind::Spared { .. } => State::Gone,
-            _ => return None,
-        })
-    }
-}
-
 /// What happened last.
 #[derive(Clone, Debug)]
 enum Last {
@@ -174,27 +108,6 @@ impl Standing {
         {
             failure.place = Some(exception.place.clone());
         }
-    }
-}
-
-/// The last exception of a plugin, by the server's log.
-#[derive(Clone, Debug)]
-struct Exception {
-    error: String,
-    place: Span,
-}
-
-impl Exception {
-    fn of(about: &Subject, raised: &Raised) -> Option<(Name, Self)> {
-        let key = about.key.clone()?;
-        let frame = raised.frames.iter().find(|frame| frame.key == key)?;
-        Some((Name::Plugin(key), Self { error: raised.error.clone(), place: frame.span.clone() }))
-    }
-
-    /// Whether the server says so in these words.
-    fn fits(&self, words: &str) -> bool {
-        let words = words.strip_prefix("Error: ").unwrap_or(words);
-        !words.is_empty() && self.error.contains(words)
     }
 }
 
@@ -618,6 +531,17 @@ mod tests {
         ] {
             assert_eq!(after(what.clone()), expected, "{what:?}");
         }
+    }
+
+    #[test]
+    fn invalid_settings_are_shown_until_they_are_valid() {
+        let mut board = Board::default();
+        let why = "cannot use `watch.toml:1:1`: `poll` must be a duration".to_owned();
+        board.tell(&Notice::general(NoticeKind::SettingsKept { why: why.clone(), hint: None }), "1:00");
+        board.tell(&shout(NoticeKind::Sending { why: Why::Edited }), "2:00");
+        assert_eq!(board.glance().settings, Some(format!("invalid settings, not used: {why}")));
+        board.tell(&Notice::general(NoticeKind::Reloaded { files: Vec::new(), changed: Vec::new() }), "3:00");
+        assert_eq!(board.glance().settings, None);
     }
 
     #[test]
