@@ -110,6 +110,7 @@ impl Notice {
             | NoticeKind::WentOff { .. }
             | NoticeKind::Failed { .. }
             | NoticeKind::Flawed { .. }
+            | NoticeKind::Blocked(_)
             | NoticeKind::Raised(_)
             | NoticeKind::Conflict { .. } => Level::Error,
             NoticeKind::Tried(tried) if tried.has_failed() => Level::Error,

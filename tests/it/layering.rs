@@ -12,7 +12,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("printable", &[]),
     ("paths", &[]),
     ("error", &["engine"]),
-    ("engine", &["notice", "plugin"]),
+    ("engine", &["check", "notice", "plugin"]),
     ("notice", &["engine", "plugin"]),
     ("debounce", &[]),
     ("driver", &["debounce", "engine", "notice", "plugin"]),

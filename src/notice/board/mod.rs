@@ -128,6 +128,7 @@ impl State {
             | NoticeKind::WouldUpdate { .. }
             | NoticeKind::RemoteEdit { .. }
             | NoticeKind::Duplicate { .. }
+            | NoticeKind::Blocked(_)
             | NoticeKind::RolledBack => State::Held,
             NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => State::Refused,
             NoticeKind::Failed { .. } => State::Failed,
@@ -242,6 +243,10 @@ impl Board {
             // The first error of a text is the one to correct.
             NoticeKind::Flawed { digest, .. } => !self.plugins.get(&name).is_some_and(|standing| {
                 matches!(&standing.news.what, NoticeKind::Flawed { digest: before, .. } if digest.is_some() && before == digest)
+            }),
+            NoticeKind::Blocked(_) => !self.plugins.get(&name).is_some_and(|standing| {
+                let is_blocked = matches!(standing.news.what, NoticeKind::Blocked(_));
+                is_blocked && standing.news.about.digest == notice.about.digest
             }),
             _ => true,
         };

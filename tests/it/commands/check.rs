@@ -146,14 +146,14 @@ fn settings_choose_the_rules_and_the_roots() {
         rules.collect::<Vec<_>>()
     };
     assert_eq!(rules(""), ["argument-always-default", "missing-await"]);
-    assert_eq!(rules("check_select = ['missing-await']"), ["missing-await"]);
-    assert_eq!(rules("check_ignore = ['missing-await']"), ["argument-always-default"]);
-    assert_eq!(rules("[plugins.'plugins/a.py']\ncheck_ignore = ['missing-await']"), ["argument-always-default"]);
+    assert_eq!(rules("check.select = ['missing-await']"), ["missing-await"]);
+    assert_eq!(rules("[check]\nignore = ['missing-await']"), ["argument-always-default"]);
+    assert_eq!(rules("[plugins.'plugins/a.py'.check]\nignore = ['missing-await']"), ["argument-always-default"]);
     assert_eq!(rules("root = '.'").len(), 4);
-    project.put("watch.toml", "check_ignore = ['mising-await']");
+    project.put("watch.toml", "[check]\nignore = ['mising-await']");
     let ran = project.run(&["check"]);
     check(&ran, 2);
-    assert!(ran.stderr.contains("`check_ignore` must be a list of rules"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`watch.toml:2:1`: `ignore` in `[check]` must be a list of rules"), "{}", ran.stderr);
     // Nothing is sent anywhere: neither a key nor consent is needed.
     project.put("watch.toml", "url = 'https://elsewhere.example'\napi_key_file = 'missing'");
     check(&project.run(&["check", "--quiet"]), 1);
