@@ -14,7 +14,7 @@ use crate::engine::Code;
 use crate::engine::files::Loaded;
 use crate::error::Error;
 use crate::notice::Level;
-use crate::output::{CheckOutput, Screen};
+use crate::output::{CheckOutput, Repository, Screen};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Diagnostic, Parsed, Plugin, Severity, Syntax};
 
@@ -62,9 +62,9 @@ pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest)
     print_warnings(&config, screen);
     let version = given.unwrap_or_else(|| version_of_server(&config));
     let mut checked = read(&config, &words, &world.cwd, version)?;
-    let output = CheckOutput::new(request.format, version);
+    let output = CheckOutput::new(request.format, version, repository(&world.cwd));
     if let Some(writes) = request.fix {
-        let mended = mend(&checked, &config, version, output, writes)?;
+        let mended = mend(&checked, &config, version, &output, writes)?;
         if writes && mended > 0 {
             checked = read(&config, &words, &world.cwd, version)?;
         }
@@ -92,6 +92,12 @@ fn version(text: &str) -> Result<ServerVersion, Error> {
             .hinted(format!("the oldest known version is {}", ServerVersion::oldest())));
     }
     Ok(version)
+}
+
+/// The git repository around a folder.
+fn repository(cwd: &Path) -> Option<Repository> {
+    let top = cwd.ancestors().find(|folder| folder.join(".git").exists())?;
+    Some(Repository { cwd: cwd.to_owned(), top: top.to_owned() })
 }
 
 /// The version that the server had when a watch last heard of it.
@@ -227,7 +233,7 @@ fn mend(
     files: &[Checked],
     config: &Config,
     version: ServerVersion,
-    output: CheckOutput,
+    output: &CheckOutput,
     writes: bool,
 ) -> Result<usize, Error> {
     let (mut mends, mut mended) = (0, 0);

@@ -32,7 +32,7 @@ use crate::printable;
 
 use messages::{message, print_hint};
 
-pub use check::CheckOutput;
+pub use check::{CheckOutput, Repository};
 pub use console::Console;
 pub use diagnostics::DiagnosticLine;
 #[cfg(unix)]
