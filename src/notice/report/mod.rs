@@ -537,7 +537,7 @@ mod tests {
             pulled info: pulled function shout to the new file plugins/shout.py {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             unchanged info: the server already holds this text of `plugins/shout.py` {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             rolled_back info: `plugins/shout.py` is not deployed again until it changes | `owui-watch pull shout` writes the server's text to it {"id":"shout","kind":"function","path":"plugins/shout.py"}
-            history info: 1.1 3bfc2695 {"added":3,"at":"1970-01-01T00:00:00Z","commit_message":"a fix","copy":"copy.py","current":true,"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","removed":1,"server_version_id":"v1","version":"1.1","what":"on_the_server"}
+            history info: 1.1 3bfc2695 {"added":3,"at":"1970-01-01T00:00:00Z","commit_message":"a fix","copy":"copy","current":true,"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","removed":1,"server_version_id":"v1","version":"1.1","what":"on_the_server"}
             no_history info: function shout has no history yet {"id":"shout","kind":"function"}
             trusted info: allowed from now on: read a key {"folder":"folder"}
             nothing_to_trust info: these settings need no trust, or have it already {}
