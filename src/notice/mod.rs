@@ -30,11 +30,11 @@ use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
-pub use format::{duration, format_place};
+pub use format::{count, duration, format_place};
 pub use level::Level;
 pub use report::{
-    PluginState, PluginStatus, Provenance, Report, ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task,
-    TrialResult, Use,
+    Area, Examination, Finding, PluginState, PluginStatus, Provenance, Report, ServiceEvent, ServiceStatus,
+    StatusCounts, SwitchFailure, Task, TrialResult, Use, Verdict,
 };
 pub use summary::PassSummary;
 pub use traceback::{Frame, Raised};
