@@ -6,6 +6,7 @@
     reason = "a test sets its own scene: files, environment, slow writers, deadlines"
 )]
 
+mod action;
 mod cli;
 mod client;
 mod command_lines;
@@ -22,6 +23,7 @@ mod log_command;
 mod once;
 #[cfg(unix)]
 mod output;
+mod packaging;
 mod process_under_fire;
 mod promises;
 mod readme;

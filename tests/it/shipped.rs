@@ -14,6 +14,8 @@ use tempfile::TempDir;
 const REFERENCE: &str = include_str!("../../watch.toml");
 const UNIT: &str = include_str!("../../systemd/owui-watch.service");
 const WORKFLOW: &str = include_str!("../../.github/workflows/ci.yml");
+const RELEASE: &str = include_str!("../../.github/workflows/release.yml");
+const ACTION: &str = include_str!("../../action.yml");
 const CI: &str = include_str!("../../.ci/run");
 const README: &str = include_str!("../../README.md");
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
@@ -157,8 +159,9 @@ fn the_changelog_begins_with_unreleased_changes() {
 /// Whoever can move a tag of an action could run code on the build server. A version in words says what the digest is.
 #[test]
 fn every_action_is_pinned_by_its_digest() {
-    let uses: Vec<_> = WORKFLOW.lines().chain(README.lines()).filter_map(|line| line.split_once("uses: ")).collect();
-    assert!(uses.len() > 5, "{uses:?}");
+    let lines = [WORKFLOW, RELEASE, ACTION, README].into_iter().flat_map(str::lines);
+    let uses: Vec<_> = lines.filter_map(|line| line.split_once("uses: ")).collect();
+    assert!(uses.len() > 15, "{uses:?}");
     for (_, action) in uses {
         let (name, version) = action.split_once(" # v").unwrap_or_else(|| panic!("no version: {action}"));
         let (_, digest) = name.split_once('@').unwrap();
