@@ -170,14 +170,19 @@ pub enum Command {
         project: ProjectFlags,
     },
 
-    /// List a plugin's deployed and replaced texts
+    /// List the deployed and replaced texts of plugins
     ///
-    /// Newest first; `*` marks the text on the server now. `server`: a text that was not deployed from here (Open WebUI
-    /// 0.12 and later keeps versions). `local`: a file's text that a pull replaced.
+    /// Newest first, each with the lines that changed since the one before it; `*` marks the text on the server now.
+    /// Saves of one version in one go are one row. `server`: a text that was not deployed from here (Open WebUI 0.12 and
+    /// later keeps versions). `local`: a file's text that a pull replaced.
     History {
-        /// Its id or path; `function:ID` or `tool:ID` if both have this id
-        #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        plugin: String,
+        /// Their ids or paths; `function:ID` or `tool:ID` if both have this id
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugins: Vec<String>,
+
+        /// Give each save a row of its own
+        #[arg(long)]
+        all: bool,
 
         /// Which files, and which server.
         #[command(flatten)]
@@ -211,9 +216,14 @@ pub enum Command {
     ///
     /// The exit code is 0 without differences, and 1 with.
     Diff {
-        /// Its id or path; `function:ID` or `tool:ID` if both have this id [default: all plugins under the roots]
+        /// Their ids or paths; `function:ID` or `tool:ID` if both have this id. After one plugin also one of its texts, as
+        /// `history` prints them: the file is compared with that one [default: all plugins under the roots]
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
-        plugin: Option<String>,
+        plugins: Vec<String>,
+
+        /// Only count the lines
+        #[arg(long)]
+        stat: bool,
 
         /// Which files, and which server.
         #[command(flatten)]
@@ -240,6 +250,24 @@ pub enum Command {
         /// Which files, and which server.
         #[command(flatten)]
         project: ProjectFlags,
+    },
+
+    /// Delete plugins from the server that have no file here, after asking
+    ///
+    /// For example the old plugin of a file that was renamed. The state folder keeps a copy of the text; valves and
+    /// switches are lost.
+    Delete {
+        /// Their ids; `function:ID` or `tool:ID` if both have this id
+        #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
+        plugins: Vec<String>,
+
+        /// Which files, and which server.
+        #[command(flatten)]
+        project: ProjectFlags,
+
+        /// Delete them without asking
+        #[arg(long)]
+        yes: bool,
     },
 
     /// Run a plugin once on the server, as a user would, and show the answer
@@ -488,7 +516,8 @@ impl Command {
             | Command::History { .. }
             | Command::Rollback { .. }
             | Command::Diff { .. }
-            | Command::Pull { .. } => true,
+            | Command::Pull { .. }
+            | Command::Delete { .. } => true,
             Command::Deploy { .. }
             | Command::Try { .. }
             | Command::Check { .. }
@@ -514,6 +543,9 @@ impl Command {
             Command::Try { project, .. } => ("try", SharedFlags::of(project)),
             Command::Pull { project, all, yes, .. } => {
                 ("pull", SharedFlags { yes: all.then_some(*yes), ..SharedFlags::of(project) })
+            }
+            Command::Delete { project, yes, .. } => {
+                ("delete", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
             }
             Command::Check { root, yes, .. } => {
                 ("check", SharedFlags { root: Some(root), yes: Some(*yes), ..SharedFlags::default() })

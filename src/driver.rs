@@ -237,9 +237,6 @@ impl Driver {
 
     /// Hands events to the engine and performs its effects. Answers the exit code if the program ends.
     pub fn take(&mut self, events: Vec<Event>, world: &mut impl World) -> Option<Code> {
-        if events.is_empty() {
-            return None;
-        }
         // Another process may have rolled a plugin back: the engine must know before it decides.
         let rolled_back = world.rollbacks().map(Event::RolledBack);
         rolled_back.into_iter().chain(events).find_map(|event| self.take_one(event, world))

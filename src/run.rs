@@ -108,8 +108,12 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
         Some(Command::Global { is, functions, .. }) => {
             switch(args, world, functions, Switch::Global, *is == OnOff::On).await?
         }
-        Some(Command::History { plugin, .. }) => commands::history(&context(args, world).await?, plugin).await?,
-        Some(Command::Diff { plugin, .. }) => commands::diff(&context(args, world).await?, plugin.as_slice()).await?,
+        Some(Command::History { plugins, all, .. }) => {
+            commands::history(&context(args, world).await?, plugins, *all).await?
+        }
+        Some(Command::Diff { plugins, stat, .. }) => {
+            commands::diff(&context(args, world).await?, plugins, *stat).await?
+        }
         Some(Command::Try { plugin, message, model, tool, args: arguments, within, .. }) => {
             let wish = Wish {
                 message: message.clone(),
@@ -123,6 +127,7 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
             commands::try_out(&context(args, world).await?, plugin, wish).await?
         }
         Some(Command::Pull { plugins, all, .. }) => commands::pull(&context(args, world).await?, plugins, *all).await?,
+        Some(Command::Delete { plugins, .. }) => commands::delete(&context(args, world).await?, plugins).await?,
         Some(Command::Rollback { plugin, version, .. }) => {
             return roll_back(&context(args, world).await?, plugin, version.as_deref()).await;
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ask::agreed;
-use super::history::Text;
+use super::history::{Text, chosen, described, gather, text_of};
 use super::server::{Server, text};
 use super::target::{Files, Local, Target, claimed_id, no_folder};
 use super::{CommandContext, failed, now, trouble};
@@ -14,10 +14,10 @@ use crate::engine::Code;
 use crate::engine::deploy::{Backup, Row};
 use crate::engine::ledger::Rollback;
 use crate::error::Error;
-use crate::notice::{Level, Notice, Report, Subject, Task};
-use crate::output::{Screen, unified};
+use crate::notice::{Between, Level, Notice, Report, Subject, Task};
+use crate::output::{Screen, changed_lines, unified};
 use crate::plugin::id::PluginId;
-use crate::plugin::{Key, Kind, normal};
+use crate::plugin::{Digest, Key, Kind, normal};
 
 /// With more plugins than this, read the server's whole tables.
 const FEW: usize = 3;
@@ -136,9 +136,23 @@ impl Compared {
     }
 }
 
-/// Shows where files and server differ.
-pub async fn diff(context: &CommandContext, typed: &[String]) -> Result<Code, Error> {
-    let mut compared = Compared::read(context, Server::connect(context).await?, typed).await?;
+/// Shows where files and server differ; for a plugin and one of its earlier texts, where these two do. `stat`: only how
+/// many lines.
+///
+/// # Errors
+///
+/// A word names no plugin and no text, or the server cannot be reached or denies access.
+pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Result<Code, Error> {
+    let server = Server::connect(context).await?;
+    if let [name, wanted] = typed {
+        let files = Files::read(&context.config)?;
+        let is_plugin = files.select(&context.spelled(wanted), context, Some(server)).await.is_ok();
+        if !is_plugin {
+            let target = files.select_one(&context.spelled(name), context, Some(server)).await?;
+            return diff_with_earlier(context, server, &target, wanted, stat).await;
+        }
+    }
+    let mut compared = Compared::read(context, server, typed).await?;
     let screen = compared.screen;
     let (mut same, mut differ) = (0, false);
     for target in std::mem::take(&mut compared.targets) {
@@ -160,8 +174,7 @@ pub async fn diff(context: &CommandContext, typed: &[String]) -> Result<Code, Er
                 // Undo the server's rewriting of imports: it is not a difference.
                 let theirs = normal::respelled(&stored.source, &local.text);
                 let (from, to) = (format!("a/{path}\t(server)"), format!("b/{path}"));
-                let diff = unified((&from, &theirs), (&to, &local.text));
-                screen.difference(&Notice::report(target.subject(), Report::Difference { diff, restores: None }));
+                show(screen, target.subject(), Between::ServerAndFile, (&from, &theirs), (&to, &local.text), stat);
             }
             (Some(_), None) => {
                 differ = true;
@@ -179,6 +192,46 @@ pub async fn diff(context: &CommandContext, typed: &[String]) -> Result<Code, Er
         screen.aside(&Notice::report(Subject::default(), Report::NoDifference { plugins: same }));
     }
     Ok(if differ || compared.failed { Code::NotDeployed } else { Code::Fine })
+}
+
+/// Shows where an earlier text and the file differ; without a file, the earlier text and the server's.
+async fn diff_with_earlier(
+    context: &CommandContext,
+    server: Server<'_>,
+    target: &Target,
+    wanted: &str,
+    stat: bool,
+) -> Result<Code, Error> {
+    let entries = gather(context, server, target).await?;
+    let entry = chosen(&entries, Some(wanted), None, &target.key)?;
+    let earlier = text_of(entry, &target.key, server).await?;
+    let (name, now) = if let Some(local) = &target.local {
+        (slashed(&local.path), Arc::clone(&local.text))
+    } else {
+        let current = entries.iter().find(|entry| entry.current).and_then(|entry| entry.text.as_ref());
+        let current = current.ok_or_else(|| {
+            Error::failed(format!("{} is neither here nor on the server: nothing to compare with", target.key))
+        })?;
+        (target.key.kind.file_name(&target.key.id), Arc::clone(&current.source))
+    };
+    if Digest::of_text(&now) == earlier.digest {
+        context.screen.aside(&Notice::report(Subject::default(), Report::NoDifference { plugins: 1 }));
+        return Ok(Code::Fine);
+    }
+    let earlier_text = normal::respelled(&earlier.source, &now);
+    let from = format!("a/{name}\t({})", described(entry));
+    let (to, between) = (format!("b/{name}"), Between::EarlierAndNow(described(entry)));
+    show(context.screen, target.subject(), between, (&from, &earlier_text), (&to, &now), stat);
+    Ok(Code::NotDeployed)
+}
+
+fn show(screen: Screen, about: Subject, between: Between, from: (&str, &str), to: (&str, &str), stat: bool) {
+    if stat {
+        screen.say(&Notice::report(about, Report::ChangedLines(changed_lines(from.1, to.1))));
+    } else {
+        let diff = unified(from, to);
+        screen.difference(&Notice::report(about, Report::Difference { diff, between }));
+    }
 }
 
 /// Reports plugins that only the server has. They count as no difference: most belong to others.

@@ -1,5 +1,5 @@
-//! The commands other than the watch. `status`, `history`, `diff`, `rollback`, `pull`, `on`, `off` and `global` read the
-//! disk and the server once, do one thing, and exit. They may run beside a daemon: both replace shared files atomically,
+//! The commands other than the watch. `status`, `history`, `diff`, `rollback`, `pull`, `delete`, `on`, `off` and `global` read
+//! the disk and the server once, do one thing, and exit. They may run beside a daemon: both replace shared files atomically,
 //! and on the server a rollback is a deploy like any other. `try` runs a plugin on the server.
 //! `service` runs the watch under systemd; `trust` records the user's consent.
 //! `words` resolves the plugins and folders that a command line names.
@@ -8,6 +8,7 @@
 mod ask;
 mod check;
 mod compare;
+mod delete;
 mod deploy;
 mod history;
 mod rollback;
@@ -34,6 +35,7 @@ use crate::output::{Format, Screen};
 
 pub use check::{CheckRequest, check};
 pub use compare::{diff, pull};
+pub use delete::delete;
 pub use deploy::{DeployRequest, RequestProgress};
 pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};

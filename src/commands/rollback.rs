@@ -1,14 +1,12 @@
 //! Restores an earlier text on the server: a deploy with a text that is not the file's.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
-use jiff::tz::TimeZone;
 
 use super::ask::agreed;
-use super::history::{Entry, Text, clock, gather, name, short};
+use super::history::{Entry, Text, chosen, described, gather, text_of};
 use super::server::Server;
 use super::target::{Files, Target};
 use super::{CommandContext, now, trouble};
@@ -23,12 +21,9 @@ use crate::engine::ledger::UpdateIntent;
 use crate::engine::repair::Recovery;
 use crate::engine::{Code, ledger, repair};
 use crate::error::Error;
-use crate::notice::{Level, Notice, NoticeKind, Provenance, Report, Subject, Task};
+use crate::notice::{Between, Level, Notice, NoticeKind, Report, Subject, Task};
 use crate::output::{Console, Format, Screen, unified};
 use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
-
-/// How many candidates an ambiguous-version error names.
-const MOST_NAMED: usize = 3;
 
 /// The user's answer after seeing the difference.
 pub enum Agreed {
@@ -62,15 +57,8 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
     let target = files.select_one(&context.spelled(name), context, Some(server)).await?;
     let entries = gather(context, server, &target).await?;
     let now = entries.iter().find(|entry| entry.current).and_then(|entry| entry.text.clone());
-    let entry = chosen(&entries, wanted, now.as_ref().map(|now| now.digest), &target)?;
-    let text = match (&entry.text, &entry.version) {
-        (Some(text), _) => text.clone(),
-        (None, Some(version)) => {
-            let text = server.version(&target.key, &version.id).await?;
-            Text::new(&text.ok_or_else(|| Error::failed("the server does not return the text of this version"))?)
-        }
-        (None, None) => return Err(Error::failed("no copy of this text is left")),
-    };
+    let entry = chosen(&entries, wanted, now.as_ref().map(|now| now.digest), &target.key)?;
+    let text = text_of(entry, &target.key, server).await?;
     let screen = context.screen;
     if now.as_ref().is_some_and(|now| now.digest == text.digest) {
         let about = Subject { digest: Some(text.digest), ..Subject::from(&target.key) };
@@ -82,7 +70,8 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
     if !(context.yes && screen.least > Level::Info && screen.format == Format::Lines) {
         show(screen, &target, now.as_ref(), entry, &text);
     }
-    if !context.yes && !agreed("put it back?", Task::RollBack)? {
+    let question = format!("put {} of {} back on {}?", described(entry), target.key, context.config.url);
+    if !context.yes && !agreed(&question, Task::RollBack)? {
         screen.aside(&Notice::report(Subject::default(), Report::Declined { task: Task::RollBack, folder: None }));
         return Ok(Agreed::Over(Code::NotDeployed));
     }
@@ -152,62 +141,10 @@ fn show(screen: Screen, target: &Target, now: Option<&Text>, entry: &Entry, text
     let before = now.map(|now| plugin::normal::normal(&now.source).into_owned()).unwrap_or_default();
     let diff = unified((&from, &before), (&to, &plugin::normal::normal(&text.source)));
     let about = Subject { version: text.version.clone(), digest: Some(text.digest), ..Subject::from(&target.key) };
-    screen.difference(&Notice::report(about, Report::Difference { diff, restores: Some(described(entry)) }));
-}
-
-/// A text with its version, digest, version id and time.
-fn described(entry: &Entry) -> String {
-    let names = [
-        entry.text.as_ref().and_then(|text| text.version.clone()),
-        entry.digest().map(|digest| digest.short()),
-        entry.version.as_ref().map(|version| short(&version.id).to_owned()),
-        entry.at.map(|at| clock(at, &TimeZone::system())),
-    ];
-    names.into_iter().flatten().collect::<Vec<_>>().join(", ")
-}
-
-/// Finds the text that the user wants.
-fn chosen<'e>(
-    entries: &'e [Entry],
-    wanted: Option<&str>,
-    now: Option<Digest>,
-    target: &Target,
-) -> Result<&'e Entry, Error> {
-    let key = &target.key;
-    let id = &key.id;
-    let Some(wanted) = wanted else {
-        let before = |entry: &&Entry| entry.what != Provenance::Local && entry.text.is_some() && entry.digest() != now;
-        return entries.iter().find(before).ok_or_else(|| {
-            Error::new(format!("no other text of {key} is known"))
-                .hinted("texts deployed from now on are kept and can be restored")
-        });
-    };
-    let has_version = |entry: &Entry| entry.text.as_ref().and_then(|text| text.version.as_deref()) == Some(wanted);
-    let begins = |entry: &Entry| {
-        let lower = wanted.to_lowercase();
-        entry.digest().is_some_and(|digest| digest.to_string().starts_with(&lower))
-            || entry.version.as_ref().is_some_and(|version| version.id.to_lowercase().starts_with(&lower))
-    };
-    let mut fits: Vec<_> = entries.iter().filter(|entry| has_version(entry)).collect();
-    if fits.is_empty() {
-        fits = entries.iter().filter(|entry| begins(entry)).collect();
-    }
-    // The same text may be listed more than once.
-    let mut seen = BTreeSet::new();
-    fits.retain(|entry| entry.digest().is_none_or(|digest| seen.insert(digest)));
-    match fits.as_slice() {
-        [entry] => Ok(entry),
-        [] => Err(Error::new(format!("no version `{wanted}` of {key} is known"))
-            .hinted(format!("`owui-watch history {id}` lists the known texts"))),
-        several => {
-            let mut few: Vec<_> = several.iter().take(MOST_NAMED).map(|entry| name(entry)).collect();
-            let last = few.pop().unwrap_or_default();
-            let such_as = if several.len() > MOST_NAMED { ", such as" } else { ":" };
-            let (n, few) = (several.len(), few.join(", "));
-            Err(Error::new(format!("`{wanted}` may be one of {n} texts{such_as} {few} and {last}"))
-                .hinted(format!("name one by its digest, as `owui-watch history {id}` lists them with their times")))
-        }
-    }
+    screen.difference(&Notice::report(
+        about,
+        Report::Difference { diff, between: Between::ServerAndRestored(described(entry)) },
+    ));
 }
 
 impl Rollback {

@@ -83,6 +83,21 @@ impl<'a> Server<'a> {
         }
     }
 
+    /// Deletes a row.
+    pub(super) async fn delete(&self, key: &Key) -> Result<(), Error> {
+        match self.client.call(Call::Delete(key.clone())).await {
+            Reply::Deleted | Reply::Absent => {}
+            // It may have arrived: the row tells.
+            reply @ Reply::Lost { .. } => {
+                if self.row(key).await?.is_some() {
+                    return Err(self.refusal(reply));
+                }
+            }
+            reply => return Err(self.refusal(reply)),
+        }
+        Ok(())
+    }
+
     /// The functions that models use; `None` if this account may not see all models, or they cannot be read.
     pub(super) async fn attached(&self) -> Result<Option<Attached>, Error> {
         match self.client.call(Call::Attached).await {

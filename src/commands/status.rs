@@ -127,7 +127,7 @@ fn print(screen: Screen, lines: &[Line]) {
     screen.say(&Notice::report(Subject::default(), Report::StatusCounts(counts)));
 }
 
-fn cells((about, status): &Line) -> Cells {
+fn cells((about, status): &Line) -> Cells<6> {
     let kind = about.key.as_ref().map_or("", |key| key.kind.word());
     let cells = [
         status.sign().to_owned(),

@@ -7,20 +7,20 @@ const LEAST_WORDS: usize = 10;
 const VERSION: usize = 3;
 const LEAST_VERSION: usize = 5;
 
-/// A row: a mark, and five columns.
-pub(super) type Cells = [String; 6];
+/// A row: a mark, a column, another one, the version, and more; the last one has the words.
+pub(super) type Cells<const N: usize> = [String; N];
 
 /// The rows of the table, cut to `columns`. Empty columns take no room; first the last column is cut, then long
 /// versions.
-pub(super) fn aligned(table: &[Cells], columns: Option<usize>) -> Vec<String> {
-    let mut widths = [0; 6];
+pub(super) fn aligned<const N: usize>(table: &[Cells<N>], columns: Option<usize>) -> Vec<String> {
+    let mut widths = [0; N];
     for cells in table {
         for (widest, cell) in widths.iter_mut().zip(cells) {
             *widest = width(cell).max(*widest);
         }
     }
     let room = |width: &usize| if *width > 0 { width + GAP.len() } else { 0 };
-    let [words_before @ .., words] = &mut widths;
+    let Some((words, words_before)) = widths.split_last_mut() else { return Vec::new() };
     let fixed: usize = words_before.iter().map(room).sum();
     if let Some(columns) = columns {
         // The mark is followed by one space, not a full gap.
@@ -35,7 +35,7 @@ pub(super) fn aligned(table: &[Cells], columns: Option<usize>) -> Vec<String> {
 
 const GAP: &str = "  ";
 
-fn row(cells: &Cells, widths: &[usize; 6]) -> String {
+fn row<const N: usize>(cells: &Cells<N>, widths: &[usize; N]) -> String {
     let mut line = String::new();
     for (n, (cell, columns)) in cells.iter().zip(widths).enumerate().filter(|(_, (_, columns))| **columns > 0) {
         let cell = console::truncate_str(cell, *columns, "…");

@@ -126,6 +126,12 @@ impl Attached {
         };
         row.is_active == Some(true) && row.is_global == Some(false) && !attached.contains(&row.id)
     }
+
+    /// Whether a model uses this filter or action.
+    #[must_use]
+    pub fn uses(&self, id: &PluginId) -> bool {
+        self.filters.contains(id.as_str()) || self.actions.contains(id.as_str())
+    }
 }
 
 /// A version of a row, as the server's history lists it.

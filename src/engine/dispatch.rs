@@ -434,9 +434,16 @@ impl Engine {
             self.site.lanes.iter_mut().filter_map(|(key, lane)| Some((key.clone(), lane.rollback.take()?))).collect();
         for (key, rollback) in rollbacks {
             self.site.lanes.of(&key).rollback = Some(rollback);
-            let known = before.remove(&key) == Some(rollback);
-            if let Some(flight) = self.site.lanes.in_flight_mut(&key).filter(|_| !known) {
+            if before.remove(&key) == Some(rollback) {
+                continue;
+            }
+            if let Some(flight) = self.site.lanes.in_flight_mut(&key) {
                 flight.rolled_back = true;
+            } else if let Owner::One(plugin) = self.tree.present_owner(&key)
+                && rollback.done
+                && rollback.replaced(plugin.digest)
+            {
+                self.tell(Notice::of(&plugin, NoticeKind::RolledBack));
             }
         }
     }

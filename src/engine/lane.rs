@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crashes::Crash;
-use super::deploy::{self, CallFailure, Deploy, Reply, Step};
+use super::deploy::{self, CallFailure, Deploy, OnServer, Reply, Step};
 use super::ledger::{Rollback, UpdateIntent};
 use super::plan::{Remote, Why};
 use super::queue::Queue;
@@ -44,6 +44,8 @@ pub(super) struct Lane {
     pub(super) unread: Option<Remote>,
     /// The user asked for a deploy of it, which has not started yet.
     pub(super) requested: bool,
+    /// Its switches when the server was last asked whether a model uses it.
+    pub(super) asked_use: Option<OnServer>,
 }
 
 impl Lane {
@@ -86,9 +88,9 @@ impl Lane {
 
     /// The state for the next engine of the same server.
     fn hand_over(self) -> Self {
-        let Self { removal, session, unanswered, crash, retry, sent, requested, .. } = self;
+        let Self { removal, session, unanswered, crash, retry, sent, requested, asked_use, .. } = self;
         let retry = retry.filter(|retry| retry.cause == Cause::Crash);
-        Self { session, removal, unanswered, crash, retry, sent, requested, ..Self::default() }
+        Self { session, removal, unanswered, crash, retry, sent, requested, asked_use, ..Self::default() }
     }
 
     /// Adds that state to what was saved.
@@ -99,10 +101,11 @@ impl Lane {
 
     fn is_empty(&self) -> bool {
         let Self { job, in_flight, intent, rollback, session, removal, .. } = self;
-        let Self { unanswered, crash, retry, sent, duplicate, unread, requested, .. } = self;
+        let Self { unanswered, crash, retry, sent, duplicate, unread, requested, asked_use, .. } = self;
         let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none() && !requested;
         let is_trusted = unanswered.is_none() && crash.is_none() && duplicate.is_none() && unread.is_none();
-        is_idle && is_trusted && rollback.is_none() && session.is_none() && removal.is_none() && sent.is_none()
+        let is_new = rollback.is_none() && session.is_none() && sent.is_none() && asked_use.is_none();
+        is_idle && is_trusted && is_new && removal.is_none()
     }
 }
 

@@ -43,6 +43,7 @@ mod site;
 pub mod switch;
 mod tree;
 mod trial;
+mod unused;
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
@@ -449,6 +450,7 @@ impl Engine {
             return self.converse(key, reply, now);
         }
         let Some(reply) = self.on_asked_ahead(ticket, reply, now) else { return };
+        let Some(reply) = self.on_used(ticket, reply) else { return };
         if let Some((key, version)) = self.site.prunes.remove(&ticket) {
             match reply {
                 Reply::Deleted => self.tell(Notice { about: self.about(&key), what: NoticeKind::Pruned }),
@@ -603,6 +605,7 @@ impl Engine {
         let idle = self.site.lanes.n_in_flight() == 0
             && self.site.lanes.n_waiting() == 0
             && self.site.prunes.is_empty()
+            && self.site.question.is_none()
             && self.tree.pending.is_empty()
             && !self.tree.scanning
             && self.site.is_open();

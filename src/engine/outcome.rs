@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use super::deploy::{Aftermath, Backup, Call, CallFailure, Deploy, Failure, Outcome};
+use super::deploy::{Aftermath, Backup, Call, CallFailure, Deploy, Failure, OnServer, Outcome};
 use super::files::Owner;
 use super::lane::{Conversation, Ended, Session};
 use super::ledger::{Deployed, LastAttempt, Refusal, Rollback};
@@ -164,18 +164,39 @@ impl Engine {
         };
         self.note_result(&plugin.key, result);
         let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
-        let active = match &outcome {
-            Outcome::Created { active, .. } => Some(*active),
-            Outcome::Updated { .. } => Some(on_server.and_then(|row| row.active)),
+        let switches = match &outcome {
+            Outcome::Created { active, .. } => {
+                // The sandbox makes new ones global by itself, after its answer.
+                let global = on_server.and_then(|row| row.global).map(|is| is || self.policy.new_is_global);
+                Some(OnServer { active: *active, global })
+            }
+            Outcome::Updated { .. } => Some(on_server.unwrap_or_default()),
             _ => None,
         };
         for what in NoticeKind::of_outcome(outcome, plugin, on_server, in_pass, self.policy.new_is_global, took) {
             self.tell(Notice::of(plugin, what));
         }
-        if let Some(active) = active {
-            self.try_deployed(plugin, active);
+        if result == PassResult::Created
+            && let Some(from) = self.renamed_from(plugin)
+        {
+            self.tell(Notice::of(plugin, NoticeKind::IdChanged { from }));
+        }
+        if let Some(switches) = switches {
+            self.ask_whether_used(plugin, switches);
+            self.try_deployed(plugin, switches.active);
         }
         self.prune(&plugin.key, version, now);
+    }
+
+    /// The plugin that a new one replaces here: the server holds the same text for it, and no file claims it any more.
+    fn renamed_from(&self, plugin: &Plugin) -> Option<Key> {
+        let is_it = |key: &Key, held: Digest| {
+            held == plugin.digest
+                && *key != plugin.key
+                && key.kind == plugin.key.kind
+                && self.tree.files.owner(key) == Owner::None
+        };
+        self.site.ledger.all_held().find(|(key, held)| is_it(key, *held)).map(|(key, _)| key.clone())
     }
 
     /// Handles a deploy without a verdict on the text. `is_known`: the user was told after the previous try.

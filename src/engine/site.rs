@@ -16,6 +16,7 @@ use super::prefetch::Ahead;
 use super::removal::PendingRemoval;
 use super::retry::backoff;
 use super::trial::Trials;
+use super::unused::Question;
 use super::{Code, Effect, Engine, Now, TESTED, Ticket};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Digest, Key, Kind, Plugin};
@@ -43,6 +44,8 @@ pub(super) struct Site {
     pub(super) pass: Option<Pass>,
     /// Versions being pruned.
     pub(super) prunes: BTreeMap<Ticket, (Key, String)>,
+    /// Asked which functions models use.
+    pub(super) question: Option<Question>,
     /// The conversations that wait for an answer.
     pub(super) tickets: BTreeMap<Ticket, Key>,
     pub(super) trials: Trials,
@@ -148,6 +151,7 @@ impl Site {
             ahead: None,
             pass: None,
             prunes: BTreeMap::new(),
+            question: None,
             tickets: BTreeMap::new(),
             trials: Trials::default(),
         }

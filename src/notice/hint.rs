@@ -44,12 +44,6 @@ impl Notice {
                 "`owui-watch on ID` switches it on\n\
                  set `activate_new = true` in watch.toml to have new functions switched on"
             }
-            NoticeKind::Created { active: Some(true), global: false, .. }
-                if matches!(self.about.entry, Some(Entry::Filter | Entry::Action)) =>
-            {
-                "`owui-watch global on ID` runs it in every chat\n\
-                 or attach it to a model under Workspace > Models"
-            }
             NoticeKind::Updated { active: Some(false), .. }
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
             | NoticeKind::LeftOff => "`owui-watch on ID` switches it on",
@@ -95,6 +89,18 @@ impl Notice {
             }
             NoticeKind::Spared { why: KeepReason::Folder | KeepReason::Emptied | KeepReason::Many } => {
                 "if you no longer need it, delete it or switch it off on the server"
+            }
+            NoticeKind::IdChanged { from } => {
+                let table = self.about.table("");
+                return Some(format!(
+                    "`id = \"{}\"` under {table} in watch.toml keeps the old one, with its valves\n\
+                     `owui-watch delete ID` deletes the one that has no file here",
+                    from.id
+                ));
+            }
+            NoticeKind::Unused => {
+                "`owui-watch global on ID` has all models use it\n\
+                 or attach it to a model under Workspace > Models"
             }
             NoticeKind::NotSwitchedOn { later: false, .. } => "`owui-watch on ID` switches it on",
             NoticeKind::WentOff { later: false, .. } => "`owui-watch on ID` switches it on again",
@@ -249,8 +255,6 @@ mod tests {
             trouble: a remedy
             created: `owui-watch on ID` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
-            created: `owui-watch global on ID` runs it in every chat
-            created: or attach it to a model under Workspace > Models
             updated: `owui-watch on ID` switches it on
             updated: `owui-watch on ID` switches it on
             unchanged: `owui-watch on ID` switches it on
@@ -271,6 +275,8 @@ mod tests {
             refused: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
             went_off: `owui-watch on ID` switches it on again
             not_switched_on: `owui-watch on ID` switches it on
+            unused: `owui-watch global on ID` has all models use it
+            unused: or attach it to a model under Workspace > Models
             refused_before: correct the file and save it
             refused_before: correct the file
             refused_before: `owui-watch deploy ID` sends it again as it is
@@ -295,6 +301,8 @@ mod tests {
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
+            id_changed: `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml keeps the old one, with its valves
+            id_changed: `owui-watch delete ID` deletes the one that has no file here
             fails: `owui-watch try shout` runs it again
             fails: `owui-watch try shout` runs it again
             not_tried: `owui-watch on ID` switches it on

@@ -54,6 +54,7 @@ impl Notice {
             NoticeKind::WentOff { .. } => "went_off",
             NoticeKind::NotSwitchedOn { .. } => "not_switched_on",
             NoticeKind::SwitchedOn => "switched_on",
+            NoticeKind::Unused => "unused",
             NoticeKind::Pruned => "pruned",
             NoticeKind::RefusedBefore { .. } => "refused_before",
             NoticeKind::Failed { .. } => "failed",
@@ -465,6 +466,7 @@ mod tests {
             went_off {"cause":"connection refused"}
             not_switched_on {"cause":"connection refused"}
             switched_on {}
+            unused {}
             pruned {}
             refused_before {"on_server":false,"words":"invalid syntax (<string>, line 2)"}
             refused_before {"on_server":true,"words":""}

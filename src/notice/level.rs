@@ -97,6 +97,7 @@ impl Notice {
             | NoticeKind::Trouble { .. }
             | NoticeKind::Crashed { .. }
             | NoticeKind::NotSwitchedOn { .. }
+            | NoticeKind::Unused
             | NoticeKind::RefusedBefore { .. } => Level::Warning,
             NoticeKind::Surprising(diagnostic) if diagnostic.severity() == Severity::Error => Level::Error,
             NoticeKind::Surprising(_) => Level::Warning,

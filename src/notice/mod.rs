@@ -33,8 +33,8 @@ use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 pub use format::{duration, format_place};
 pub use level::Level;
 pub use report::{
-    PluginState, PluginStatus, Provenance, Report, ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task,
-    TrialResult, Use,
+    Between, ChangedLines, HistoryEntry, PluginState, PluginStatus, Provenance, Report, ServiceEvent, ServiceStatus,
+    StatusCounts, SwitchFailure, Task, TrialResult, Use,
 };
 pub use summary::PassSummary;
 pub use traceback::{Frame, Raised};
@@ -374,6 +374,8 @@ pub enum NoticeKind {
     },
     /// A new function was switched on, after an earlier try failed.
     SwitchedOn,
+    /// It is on, but no model uses it.
+    Unused,
     /// An older version of this editing session was deleted from the server's history.
     Pruned,
     /// The server refused the same text before.

@@ -241,6 +241,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::NotSwitchedOn { cause: cause(), later: false },
         NoticeKind::NotSwitchedOn { cause: cause(), later: true },
         NoticeKind::SwitchedOn,
+        NoticeKind::Unused,
         NoticeKind::Pruned,
         NoticeKind::RefusedBefore { words: words(), span: Some(span()), on_server: false },
         NoticeKind::RefusedBefore { words: String::new(), span: None, on_server: true },

@@ -121,6 +121,7 @@ impl Notice {
                 format!("switching it on failed: {cause}{then}")
             }
             NoticeKind::SwitchedOn => "switched on".to_owned(),
+            NoticeKind::Unused => "on, but used by no model".to_owned(),
             NoticeKind::WentOff { cause, later } => {
                 let then = if *later { "; will retry when the server answers" } else { "" };
                 format!("the server switched it off, and switching it on again failed: {cause}{then}")
@@ -498,6 +499,7 @@ mod tests {
             Warning not_switched_on: switching it on failed: connection refused
             Warning not_switched_on: switching it on failed: connection refused; will retry
             Info switched_on: switched on
+            Warning unused: on, but used by no model
             Detail pruned: deleted an older version of this editing session from the server's history
             Warning refused_before: refused before, not sent again: invalid syntax (<string>, line 2)
                 short: refused before, not sent again / invalid syntax (<string>, line 2)

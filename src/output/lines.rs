@@ -13,7 +13,7 @@ use crate::plugin::Entry;
 use crate::printable;
 
 /// The commands in hints that work on a server.
-const ON_SERVER: [&str; 6] = ["deploy", "global", "on", "pull", "rollback", "try"];
+const ON_SERVER: [&str; 7] = ["delete", "deploy", "global", "on", "pull", "rollback", "try"];
 /// Below this many columns a line is not aligned: what happened matters more than where it stands.
 const NARROW: u16 = 72;
 /// The columns of an id grow with the ids that were seen, up to this.

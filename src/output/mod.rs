@@ -38,7 +38,7 @@ pub use diagnostics::DiagnosticLine;
 #[cfg(unix)]
 pub use keyboard::{Key, Keyboard};
 pub use messages::Steps;
-pub use screen::{Screen, unified};
+pub use screen::{Screen, changed_lines, unified};
 pub use terminal::Terminal;
 pub use transcript::Transcript;
 pub use view::Keys;

@@ -5,10 +5,10 @@ use std::io::{IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
-use similar::TextDiff;
+use similar::{ChangeTag, TextDiff};
 
 use super::{Format, columns, json_line, message, print_hint};
-use crate::notice::{Level, Notice};
+use crate::notice::{ChangedLines, Level, Notice};
 use crate::printable;
 
 const BOLD: Style = Style::new().effects(Effects::BOLD);
@@ -65,6 +65,13 @@ impl Screen {
     pub fn row(self, notice: &Notice, aligned: &str) {
         if self.wants_lines(notice) {
             out(&format!("{aligned}\n"));
+        }
+    }
+
+    /// Prints a heading above a table for people.
+    pub fn heading(self, text: &str) {
+        if self.format == Format::Lines {
+            out(&format!("{BOLD}{}{BOLD:#}\n", printable::line(text)));
         }
     }
 
@@ -135,6 +142,20 @@ pub fn unified(from: (&str, &str), to: (&str, &str)) -> String {
     // A line break in a name would start a line of the difference.
     let [from_name, to_name] = [from.0, to.0].map(|name| printable::source(name).replace('\n', " "));
     TextDiff::from_lines(from.1, to.1).unified_diff().header(&from_name, &to_name).to_string()
+}
+
+/// How many lines a change adds and removes.
+#[must_use]
+pub fn changed_lines(from: &str, to: &str) -> ChangedLines {
+    let mut lines = ChangedLines::default();
+    for change in TextDiff::from_lines(from, to).iter_all_changes() {
+        match change.tag() {
+            ChangeTag::Insert => lines.added += 1,
+            ChangeTag::Delete => lines.removed += 1,
+            ChangeTag::Equal => {}
+        }
+    }
+    lines
 }
 
 pub(super) fn coloured(diff: &str) -> String {

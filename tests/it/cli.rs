@@ -45,10 +45,11 @@ fn help() {
           on        Switch functions on
           off       Switch functions off
           global    Make filters and actions global, for all models, or no longer
-          history   List a plugin's deployed and replaced texts
+          history   List the deployed and replaced texts of plugins
           rollback  Restore an earlier text of a plugin on the server, after showing the difference
           diff      Show the differences between the server's texts and the files
           pull      Write the server's texts to the files
+          delete    Delete plugins from the server that have no file here, after asking
           try       Run a plugin once on the server, as a user would, and show the answer
           check     Find mistakes in plugins, without a server
           service   Run the watch as a systemd user service: install, uninstall, status
@@ -223,9 +224,9 @@ fn a_command_takes_the_shared_options_on_either_side() {
         assert_eq!(args.config, Some(PathBuf::from("c.toml")), "{line}");
         assert!(args.json && args.yes && args.verbose == 1, "{line}");
     }
-    for (line, named) in [("diff", false), ("diff shout", true)] {
-        let Some(Command::Diff { plugin, .. }) = read(line).unwrap().command else { panic!("{line}") };
-        assert_eq!(plugin.is_some(), named, "{line}");
+    for (line, named) in [("diff", &[][..]), ("diff shout", &["shout"]), ("diff a b", &["a", "b"])] {
+        let Some(Command::Diff { plugins, .. }) = read(line).unwrap().command else { panic!("{line}") };
+        assert_eq!(plugins, named, "{line}");
     }
     for (line, named) in
         [("pull", &[][..]), ("pull plugins/shout.py", &["plugins/shout.py"]), ("pull a b", &["a", "b"])]
@@ -237,7 +238,7 @@ fn a_command_takes_the_shared_options_on_either_side() {
         let args = read(line).unwrap();
         assert!(args.yes && matches!(args.command, Some(Command::Pull { all: true, .. })), "{line}");
     }
-    for line in ["history", "rollback", "history a b", "rollback a b c", "diff a b", "pull --all a", "pull a --yes"] {
+    for line in ["history", "delete", "rollback", "rollback a b c", "pull --all a", "pull a --yes"] {
         assert!(read(line).is_err(), "{line}");
     }
     assert!(Args::read(["owui-watch", "pull", ""]).is_err(), "an unset variable is not everything");

@@ -30,6 +30,7 @@ const MAP: &str = include_str!("../../src/lib.rs");
 const NOTICE: &str = include_str!("../../src/notice/json.rs");
 const PLAN: &str = include_str!("../../src/engine/plan.rs");
 const REPORT: &str = include_str!("../../src/notice/report/mod.rs");
+const HISTORY: &str = include_str!("../../src/notice/report/history.rs");
 const STATUS: &str = include_str!("../../src/notice/report/status.rs");
 const TRIAL: &str = include_str!("../../src/notice/report/trial.rs");
 const UNTRIED: &str = include_str!("../../src/notice/trial.rs");
@@ -140,6 +141,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Crashed { words: text(), next: took },
         NoticeKind::NotSwitchedOn { cause: text(), later: false },
         NoticeKind::SwitchedOn,
+        NoticeKind::Unused,
         NoticeKind::Pruned,
         NoticeKind::Untested { version: text() },
         NoticeKind::RemoteEdit { theirs: Some(text()) },
@@ -245,7 +247,7 @@ fn every_event_of_a_service_is_listed() {
 #[test]
 fn every_event_of_a_command_is_listed() {
     let listed: BTreeSet<_> = table("event of a command").iter().flat_map(|row| ticked(&row[0])).collect();
-    let reports = [REPORT, STATUS].concat();
+    let reports = [REPORT, HISTORY, STATUS].concat();
     let tasks = ["Task::Compare => \"", "Task::Pull => \"", "Task::Try => \"", "Task::Trust => \""];
     let told = &words_of_calls(&reports, &[&["Said::info(\""], &tasks[..]].concat())
         | &words_of_calls(TRIAL, &["Said::info(\""]);
@@ -260,7 +262,7 @@ fn every_word_of_json_is_listed() {
         (NOTICE, "impl Failure {"),
         (NOTICE, "impl KeepReason {"),
         (NOTICE, "impl OldVersion {"),
-        (REPORT, "impl Provenance {"),
+        (HISTORY, "impl Provenance {"),
         (STATUS, "impl PluginStatus {"),
         (UNTRIED, "impl Untried {"),
         (DIAGNOSTIC, "impl Rule {"),

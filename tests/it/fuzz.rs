@@ -199,7 +199,7 @@ proptest! {
         }
         let outside: Vec<_> = fs::read_dir(&around).unwrap().map(|entry| entry.unwrap().path()).collect();
         prop_assert!(outside.iter().all(|path| *path == state), "{:?}", outside);
-        let known = BTreeSet::from([".gitignore", "identity", "logs", "rollbacks", "deployed"].map(|name| state.join(name)));
+        let known = BTreeSet::from([".gitignore", "identity", "logs", "rollbacks", "requests", "deployed"].map(|name| state.join(name)));
         let inside: BTreeSet<_> =
             fs::read_dir(&state).into_iter().flatten().map(|entry| entry.unwrap().path()).collect();
         prop_assert!(inside.is_subset(&known), "{:?}", inside);

@@ -1,5 +1,6 @@
 //! The earlier texts of a plugin: our copies of deployed and replaced texts, and the server's versions.
 
+mod choose;
 mod merge;
 mod table;
 
@@ -12,17 +13,19 @@ use jiff::tz::TimeZone;
 use super::server::{Server, text};
 use super::table::{Cells, aligned};
 use super::target::{Files, Target};
-use super::{CommandContext, trouble};
+use super::{CommandContext, now, trouble};
 use crate::disk::{Copy, Origin};
 use crate::engine::Code;
 use crate::engine::deploy::Version;
 use crate::error::Error;
-use crate::notice::{Notice, Provenance, Report, Subject};
-use crate::output::Screen;
+use crate::notice::{HistoryEntry, Notice, Provenance, Report, Subject};
+use crate::output::{Format, Screen};
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
 use merge::merged;
-use table::cells;
+use table::{Row, cells, rows};
+
+pub(super) use choose::{chosen, described, text_of};
 
 /// How many of the server's versions to read with their texts.
 const MOST_TEXTS: usize = 20;
@@ -78,8 +81,12 @@ impl Entry {
     }
 }
 
-/// Prints the history of a plugin.
-pub async fn history(context: &CommandContext, name: &str) -> Result<Code, Error> {
+/// Prints the history of each plugin. `all`: each text has a row of its own.
+///
+/// # Errors
+///
+/// A word names no plugin, or the server cannot be reached or denies access; what is known here is printed all the same.
+pub async fn history(context: &CommandContext, words: &[String], all: bool) -> Result<Code, Error> {
     context.warn_of_unused_state();
     let files = Files::read(&context.config)?;
     // Our own copies can be listed without the server.
@@ -87,33 +94,48 @@ pub async fn history(context: &CommandContext, name: &str) -> Result<Code, Error
         Ok(server) => (Some(server), None),
         Err(refusal) => (None, Some(refusal)),
     };
-    let target = match files.select_one(&context.spelled(name), context, server).await {
-        Ok(target) => target,
-        // Only the server knows whether there is such a plugin.
-        Err(refusal) => return Err(away.unwrap_or(refusal)),
-    };
-    let entries = match server {
-        Some(server) => match gather(context, server, &target).await {
-            Ok(entries) => entries,
-            Err(refusal) => {
-                away = Some(refusal);
-                merged(context.folder.copies(&target.key), Vec::new(), None)
+    let mut targets = Vec::new();
+    for word in words {
+        let found = match files.select(&context.spelled(word), context, server).await {
+            Ok(found) => found,
+            // Only the server knows whether there is such a plugin.
+            Err(refusal) => return Err(away.unwrap_or(refusal)),
+        };
+        for target in found {
+            if !targets.contains(&target) {
+                targets.push(target);
             }
-        },
-        None => merged(context.folder.copies(&target.key), Vec::new(), None),
-    };
-    let zone = TimeZone::system();
-    let table: Vec<_> = entries.iter().map(|entry| cells(entry, &zone)).collect();
-    for ((entry, cells), row) in entries.iter().zip(&table).zip(aligned(&table, Screen::columns())) {
-        context.screen.row(&notice(entry, cells, &target.key), &row);
+        }
     }
-    if let Some(refusal) = away {
-        return Err(refusal);
+    let headed = targets.len() > 1 && context.screen.format == Format::Lines;
+    for target in &targets {
+        let local = || merged(context.folder.copies(&target.key), Vec::new(), None);
+        let entries = match server {
+            Some(server) => gather(context, server, target).await.unwrap_or_else(|refusal| {
+                away = Some(refusal);
+                local()
+            }),
+            None => local(),
+        };
+        if headed {
+            context.screen.heading(&target.key.to_string());
+        }
+        print(context.screen, &entries, all, &target.key);
+    }
+    away.map_or(Ok(Code::Fine), Err)
+}
+
+fn print(screen: Screen, entries: &[Entry], all: bool, key: &Key) {
+    let (zone, now) = (TimeZone::system(), now());
+    // Programs read each text.
+    let rows = rows(entries, all || screen.format == Format::Json);
+    let table: Vec<_> = rows.iter().map(|row| cells(row, now, &zone)).collect();
+    for ((row, cells), line) in rows.iter().zip(&table).zip(aligned(&table, Screen::columns())) {
+        screen.row(&notice(row, cells, key), &line);
     }
     if entries.is_empty() {
-        context.screen.aside(&Notice::report(Subject::from(&target.key), Report::NoHistory));
+        screen.aside(&Notice::report(Subject::from(key), Report::NoHistory));
     }
-    Ok(Code::Fine)
 }
 
 /// The current text on the server, and all earlier texts that the server or we know.
@@ -173,17 +195,18 @@ pub(super) fn short(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
 }
 
-fn notice(entry: &Entry, cells: &Cells, key: &Key) -> Notice {
+fn notice(Row { entry, lines, .. }: &Row<'_>, cells: &Cells<7>, key: &Key) -> Notice {
     let row = cells.iter().filter(|cell| !cell.is_empty()).map(String::as_str).collect::<Vec<_>>().join(" ");
     let version = entry.text.as_ref().and_then(|text| text.version.clone());
     let about = Subject { version, digest: entry.digest(), ..Subject::from(key) };
-    let history = Report::History {
+    let history = HistoryEntry {
         row,
         what: entry.what,
         at: entry.at,
         current: entry.current,
         backup: entry.copy.clone(),
         version: entry.version.clone(),
+        lines: *lines,
     };
-    Notice::report(about, history)
+    Notice::report(about, Report::History(Box::new(history)))
 }

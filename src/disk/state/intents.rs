@@ -31,9 +31,12 @@ const LARGEST: u64 = 64 * 1024;
 const ONE_TICK: Duration = Duration::from_millis(100);
 
 impl Folder {
-    /// Saves a rollback, durably.
+    /// Saves a rollback, durably, and tells the watch.
     pub fn save_rollback(&self, key: &Key, rollback: &Rollback) -> anyhow::Result<()> {
-        self.save_signed(&self.rollbacks_folder(), key, rollback)
+        self.save_signed(&self.rollbacks_folder(), key, rollback)?;
+        // Otherwise the watch sees it before its next decision.
+        self.ring().inspect_err(|error| tracing::debug!(%error, "the watch was not told of the rollback")).ok();
+        Ok(())
     }
 
     /// The current rollbacks. A file that cannot be used is skipped and logged.

@@ -24,7 +24,7 @@ pub(super) const REQUESTS: &str = "requests";
 /// The folder of the answers.
 pub(super) const ANSWERS: &str = "answers";
 
-/// Written after each request: the watch is woken by this file.
+/// Written after each request and each rollback: the watch is woken by this file.
 const BELL: &str = "bell";
 
 /// A request names plugins and their files.
@@ -105,8 +105,13 @@ impl Folder {
     pub fn save_request(&self, request: &Request) -> anyhow::Result<RequestId> {
         let id = RequestId(format!("{:032x}", fastrand::u128(..)));
         self.post(&self.request(&id), request)?;
-        self.write(&self.requests_folder().join(BELL), b"", Lasting::Written)?;
+        self.ring()?;
         Ok(id)
+    }
+
+    /// Wakes the watch: something was left for it.
+    pub(super) fn ring(&self) -> anyhow::Result<()> {
+        self.write(&self.requests_folder().join(BELL), b"", Lasting::Written)
     }
 
     /// Whether the watch has not taken the request yet.

@@ -347,11 +347,13 @@ pub struct Deploy {
     on_server: Option<OnServer>,
 }
 
-/// A plugin that the server has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The switches of a plugin that the server has; unknown ones are `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OnServer {
     /// The on/off switch, for a function.
     pub active: Option<bool>,
+    /// Whether all models use it, for a function.
+    pub global: Option<bool>,
 }
 
 /// The question that the next reply answers.
@@ -499,7 +501,7 @@ impl Deploy {
     /// Takes the reply to the last call.
     pub fn reply(&mut self, reply: Reply) -> Step {
         match &reply {
-            Reply::Row(row) => self.on_server = Some(OnServer { active: row.is_active }),
+            Reply::Row(row) => self.on_server = Some(OnServer { active: row.is_active, global: row.is_global }),
             // A refused call changes nothing.
             Reply::Refused { .. } | Reply::Crashed { .. } => {}
             _ => self.on_server = None,

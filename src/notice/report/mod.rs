@@ -1,5 +1,6 @@
 //! The reports of the commands. Most are rare, so each has its words, fields and English in one place.
 
+mod history;
 mod service;
 mod status;
 mod trial;
@@ -7,14 +8,13 @@ mod trial;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use jiff::Timestamp;
 use serde_json::{Value, json};
 
 use super::format::count;
 use super::{Level, Subject};
-use crate::engine::deploy::Version;
 use crate::engine::switch::Switch;
 use crate::plugin::{Key, Kind};
+pub use history::{ChangedLines, HistoryEntry, Provenance};
 pub use service::{ServiceEvent, ServiceStatus};
 pub use status::{PluginState, PluginStatus, StatusCounts, Use};
 pub use trial::TrialResult;
@@ -60,9 +60,11 @@ pub enum Report {
     Difference {
         /// As `diff -u` shows it.
         diff: String,
-        /// The text that a rollback would restore; `None` for a file compared with the server.
-        restores: Option<String>,
+        /// What is compared.
+        between: Between,
     },
+    /// Two texts differ, by so many lines.
+    ChangedLines(ChangedLines),
     /// The server does not have the plugin.
     NotOnServer {
         /// How much that matters.
@@ -103,20 +105,7 @@ pub enum Report {
     /// After a rollback the file is not deployed until it changes.
     RolledBack,
     /// A text that the plugin had.
-    History {
-        /// The entry in words.
-        row: String,
-        /// Where the text comes from.
-        what: Provenance,
-        /// When it was deployed, replaced, or made on the server.
-        at: Option<Timestamp>,
-        /// Whether the server holds it now.
-        current: bool,
-        /// Our copy.
-        backup: Option<PathBuf>,
-        /// The server's version of it.
-        version: Option<Version>,
-    },
+    History(Box<HistoryEntry>),
     /// The plugin has no history.
     NoHistory,
     /// The user allowed what the settings ask for.
@@ -174,6 +163,17 @@ pub enum Report {
     },
 }
 
+/// The two texts of a difference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Between {
+    /// The server's text, and the file's.
+    ServerAndFile,
+    /// The server's text, and this one, which a rollback would restore.
+    ServerAndRestored(String),
+    /// This earlier text, and the file's; the server's if there is no file.
+    EarlierAndNow(String),
+}
+
 /// Why a switch is not as the user wants it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SwitchFailure {
@@ -196,23 +196,12 @@ pub enum Task {
     Pull,
     /// Restoring an earlier text.
     RollBack,
+    /// Deleting a plugin from the server.
+    Delete,
     /// Trying a plugin.
     Try,
     /// Trusting a folder.
     Trust,
-}
-
-/// Where a text of the history comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Provenance {
-    /// We deployed it.
-    Deployed,
-    /// Someone else put it on the server.
-    Server,
-    /// Someone else put it on the server, and we replaced it.
-    Replaced,
-    /// It was in the file, and a pull replaced it.
-    Local,
 }
 
 /// The words, fields and English of a report.
@@ -271,7 +260,7 @@ impl Report {
                     Task::Compare => "not_compared",
                     Task::Pull => "not_pulled",
                     Task::Try => "not_tried",
-                    Task::Run | Task::RollBack | Task::Trust => "error",
+                    Task::Run | Task::RollBack | Task::Delete | Task::Trust => "error",
                 };
                 Said { hint: hint.clone(), ..Said::info(word, message).at(Level::Error) }
             }
@@ -279,13 +268,19 @@ impl Report {
                 Said::info("left_alone", task.nothing_done()).with("folder", json!(folder.as_deref().map(shown)))
             }
             Report::Same { level } => Said::info("same", format!("{name} is as the server holds it")).at(*level),
-            Report::Difference { diff, restores } => {
-                let message = match restores {
-                    Some(text) => format!("rolling back to {text} would change the server's text"),
-                    None => format!("{name} differs from the server"),
+            Report::Difference { diff, between } => {
+                let message = match between {
+                    Between::ServerAndFile => format!("{name} differs from the server"),
+                    Between::ServerAndRestored(text) => {
+                        format!("rolling back to {text} would change the server's text")
+                    }
+                    Between::EarlierAndNow(text) => format!("{name} differs from {text}"),
                 };
                 Said::info("difference", message).with("diff", json!(diff))
             }
+            Report::ChangedLines(lines) => Said::info("difference", format!("{name} {lines}"))
+                .with("added", json!(lines.added))
+                .with("removed", json!(lines.removed)),
             Report::NotOnServer { level } => {
                 Said::info("not_on_server", format!("{name} is not on the server")).at(*level)
             }
@@ -324,17 +319,7 @@ impl Report {
             Report::AlreadyOnServer => Said::info("unchanged", format!("the server already holds this text of {name}")),
             Report::RolledBack => Said::info("rolled_back", format!("{name} is not deployed again until it changes"))
                 .hinted(format!("`owui-watch pull {id}` writes the server's text to it")),
-            Report::History { row, what, at, current, backup, version } => {
-                let version = version.as_ref();
-                Said::info("history", row)
-                    .with("what", json!(what.word()))
-                    .with("at", json!(at.map(|at| at.to_string())))
-                    .with("current", json!(current))
-                    .with("copy", json!(backup.as_deref().map(shown)))
-                    .with("server_version_id", json!(version.map(|version| &version.id)))
-                    .with("commit_message", json!(version.and_then(|version| version.message.as_ref())))
-                    .with("author", json!(version.and_then(|version| version.author.as_ref())))
-            }
+            Report::History(entry) => entry.said(),
             Report::NoHistory => Said::info("no_history", format!("{name} has no history yet")),
             Report::Trusted { folder, allowed } => {
                 Said::info("trusted", format!("allowed from now on: {allowed}")).with("folder", json!(shown(folder)))
@@ -367,31 +352,9 @@ impl Task {
             Task::Run | Task::Compare => "nothing was done",
             Task::Pull => "nothing was written",
             Task::RollBack => "nothing was put back",
+            Task::Delete => "nothing was deleted",
             Task::Try => "nothing was tried",
             Task::Trust => "nothing is allowed",
-        }
-    }
-}
-
-impl Provenance {
-    /// The stable word for it: `what` in `--json`.
-    fn word(self) -> &'static str {
-        match self {
-            Provenance::Deployed => "deployed",
-            Provenance::Server => "on_the_server",
-            Provenance::Replaced => "replaced",
-            Provenance::Local => "local_file",
-        }
-    }
-
-    /// As the table of the history shows it.
-    #[must_use]
-    pub fn label(self) -> &'static str {
-        match self {
-            Provenance::Deployed => "deployed",
-            Provenance::Server => "server",
-            Provenance::Replaced => "replaced",
-            Provenance::Local => "local",
         }
     }
 }
@@ -459,17 +422,6 @@ mod tests {
             took: Duration::from_millis(34),
             result,
         };
-        let at = Timestamp::UNIX_EPOCH;
-        let version =
-            Version { id: "v1".to_owned(), at, parent: None, message: Some("a fix".to_owned()), author: None };
-        let history = Report::History {
-            row: "1.1 3bfc2695".to_owned(),
-            what: Provenance::Server,
-            at: Some(at),
-            current: true,
-            backup: Some(PathBuf::from("copy.py")),
-            version: Some(version),
-        };
         let status = ServiceStatus {
             state: "active".to_owned(),
             sub_state: "running".to_owned(),
@@ -486,12 +438,21 @@ mod tests {
             (here.clone(), failed(Task::Pull)),
             (general.clone(), declined(Task::Pull, None)),
             (general.clone(), declined(Task::RollBack, None)),
+            (alone.clone(), declined(Task::Delete, None)),
             (general.clone(), declined(Task::Trust, Some(PathBuf::from("folder")))),
             (general.clone(), Report::FoundProject { folder: "/home/me/bot".into() }),
             (general.clone(), Report::OnSandbox { server: "http://127.0.0.1:8470".to_owned() }),
             (here.clone(), Report::Same { level: Level::Info }),
-            (here.clone(), Report::Difference { diff: diff.clone(), restores: None }),
-            (alone.clone(), Report::Difference { diff: diff.clone(), restores: Some("1.0".to_owned()) }),
+            (here.clone(), Report::Difference { diff: diff.clone(), between: Between::ServerAndFile }),
+            (
+                alone.clone(),
+                Report::Difference { diff: diff.clone(), between: Between::ServerAndRestored("1.0".to_owned()) },
+            ),
+            (
+                here.clone(),
+                Report::Difference { diff: diff.clone(), between: Between::EarlierAndNow("1.0".to_owned()) },
+            ),
+            (here.clone(), Report::ChangedLines(ChangedLines { added: 3, removed: 1 })),
             (here.clone(), Report::NotOnServer { level: Level::Error }),
             (alone.clone(), Report::NoFile { listed: false }),
             (alone.clone(), Report::NoFile { listed: true }),
@@ -506,7 +467,7 @@ mod tests {
             (stored.clone(), pulled(None)),
             (stored.clone(), Report::AlreadyOnServer),
             (here.clone(), Report::RolledBack),
-            (stored, history),
+            (stored, Report::History(Box::new(HistoryEntry::sample()))),
             (alone, Report::NoHistory),
             (general.clone(), Report::Trusted { folder: "folder".into(), allowed: "read a key".to_owned() }),
             (general.clone(), Report::NothingToTrust),
@@ -553,12 +514,15 @@ mod tests {
             not_pulled error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
             left_alone info: nothing was written {}
             left_alone info: nothing was put back {}
+            left_alone info: nothing was deleted {"id":"shout","kind":"function"}
             left_alone info: nothing is allowed {"folder":"folder"}
             project info: the project is `/home/me/bot` {"folder":"/home/me/bot"}
             on_sandbox info: on the sandbox at http://127.0.0.1:8470 {"server":"http://127.0.0.1:8470"}
             same info: `plugins/shout.py` is as the server holds it {"id":"shout","kind":"function","path":"plugins/shout.py"}
             difference info: `plugins/shout.py` differs from the server {"diff":"-a\n+b\n","id":"shout","kind":"function","path":"plugins/shout.py"}
             difference info: rolling back to 1.0 would change the server's text {"diff":"-a\n+b\n","id":"shout","kind":"function"}
+            difference info: `plugins/shout.py` differs from 1.0 {"diff":"-a\n+b\n","id":"shout","kind":"function","path":"plugins/shout.py"}
+            difference info: `plugins/shout.py` +3 −1 {"added":3,"id":"shout","kind":"function","path":"plugins/shout.py","removed":1}
             not_on_server error: `plugins/shout.py` is not on the server {"id":"shout","kind":"function","path":"plugins/shout.py"}
             no_file info: function shout has no file here | `owui-watch pull shout` writes one {"id":"shout","kind":"function"}
             no_file detail: function shout has no file here {"id":"shout","kind":"function"}
@@ -573,7 +537,7 @@ mod tests {
             pulled info: pulled function shout to the new file plugins/shout.py {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             unchanged info: the server already holds this text of `plugins/shout.py` {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             rolled_back info: `plugins/shout.py` is not deployed again until it changes | `owui-watch pull shout` writes the server's text to it {"id":"shout","kind":"function","path":"plugins/shout.py"}
-            history info: 1.1 3bfc2695 {"at":"1970-01-01T00:00:00Z","commit_message":"a fix","copy":"copy.py","current":true,"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","server_version_id":"v1","version":"1.1","what":"on_the_server"}
+            history info: 1.1 3bfc2695 {"added":3,"at":"1970-01-01T00:00:00Z","commit_message":"a fix","copy":"copy.py","current":true,"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","removed":1,"server_version_id":"v1","version":"1.1","what":"on_the_server"}
             no_history info: function shout has no history yet {"id":"shout","kind":"function"}
             trusted info: allowed from now on: read a key {"folder":"folder"}
             nothing_to_trust info: these settings need no trust, or have it already {}

@@ -40,6 +40,47 @@ fn diff_shows_what_a_deploy_would_change() {
 }
 
 #[test]
+fn diff_compares_the_file_with_an_earlier_text() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put(A, filter("3"));
+    for earlier in ["1", &short(&filter("1"))[..8]] {
+        let ran = project.run(&["diff", "a", earlier]);
+        check(&ran, 1);
+        assert!(ran.stdout.starts_with("--- a/plugins/a.py\t(1, "), "{}", ran.stdout);
+        assert!(ran.stdout.contains("\n-version: 1\n+version: 3\n"), "{}", ran.stdout);
+    }
+    project.put(A, filter("1"));
+    let ran = project.run(&["diff", "a", "1"]);
+    check(&ran, 0);
+    assert_eq!(ran.stderr, "no difference (1 plugin)\n");
+    let ran = project.run(&["diff", "a", "b"]);
+    check(&ran, 2);
+    assert!(ran.stderr.starts_with("error: no version `b` of function a is known\n"), "{}", ran.stderr);
+    // Without a file, with the server's text.
+    fs::remove_file(project.path(A)).unwrap();
+    let ran = project.run(&["diff", "a", "1"]);
+    check(&ran, 1);
+    assert!(ran.stdout.contains("\n-version: 1\n+version: 2\n"), "{}", ran.stdout);
+}
+
+#[test]
+fn diff_counts_lines_with_stat() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put(A, filter("3") + "# one\n# two\n");
+    for arguments in [&["diff", "--stat"][..], &["diff", "--stat", "a", "2"]] {
+        let ran = project.run(arguments);
+        check(&ran, 1);
+        assert_eq!(ran.stdout, "`plugins/a.py` +3 −1\n");
+    }
+    let told = notices(&project, &["diff", "--stat"], 1);
+    let difference = of(&told, "difference");
+    assert_eq!((&difference["added"], &difference["removed"]), (&json!(3), &json!(1)));
+    assert_eq!(difference["diff"], Value::Null);
+}
+
+#[test]
 fn diff_ignores_line_ends_and_the_servers_rewriting() {
     let server = FakeServer::start();
     let project = Project::on(&server);

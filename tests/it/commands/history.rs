@@ -17,9 +17,9 @@ fn history_lists_what_was_deployed_and_replaced() {
     let ran = project.run(&["history", "a"]);
     check(&ran, 0);
     expect![[r#"
-        * 2026-01-03 03:04:05  deployed  2           ceacdf17
-          2026-01-03 03:04:05  replaced  0.1-theirs  ecfe95f7
-          2026-01-02 03:04:05  deployed  1           338558fb
+        * 2026-01-03  deployed  2           ceacdf17  +1 −1
+          2026-01-03  replaced  0.1-theirs  ecfe95f7  +1 −1
+          2026-01-02  deployed  1           338558fb
     "#]]
     .assert_eq(&ran.stdout);
     assert_eq!(ran.stderr, "");
@@ -63,7 +63,7 @@ fn history_merges_our_copies_and_the_servers_versions() {
     assert_eq!(current, [false, false, true]);
     let ran = project.run(&["history", A]);
     check(&ran, 0);
-    assert!(ran.stdout.contains(&format!("  {}  (Admin)\n", &short(&filter("2"))[..8])), "{}", ran.stdout);
+    assert!(ran.stdout.contains(&format!("  {}  +1 −1  (Admin)\n", &short(&filter("2"))[..8])), "{}", ran.stdout);
 }
 
 #[test]
@@ -128,7 +128,10 @@ fn a_plugin_is_named_by_path_or_id_or_kind() {
     refused(&["rollback", "plugins/gone.py"], "there is no plugin `plugins/gone.py`");
     project.put("plugins/more/one.py", filter("1"));
     project.put("plugins/more/two.py", filter("1"));
-    refused(&["history", "plugins/more"], "`plugins/more` is not one plugin\nhint: ");
+    let ran = project.run(&["history", "plugins/more"]);
+    check(&ran, 0);
+    assert_eq!(ran.stdout, "function one\nfunction two\n");
+    refused(&["rollback", "plugins/more"], "`plugins/more` is not one plugin\nhint: ");
     refused(&["rollback", "."], "`.` is not one plugin\nhint: ");
     project.put("plugins/other/one.py", filter("1"));
     refused(&["diff", "one"], "`plugins/more/one.py` and `plugins/other/one.py` claim the id `one`\nhint: ");

@@ -1,6 +1,7 @@
 //! The built binary's `status`, `on`, `off`, `global`, `history`, `rollback`, `diff` and `pull`, against the fake server.
 
 mod check;
+mod delete;
 mod deploy;
 mod diff;
 mod history;

@@ -271,6 +271,8 @@ fn after_a_rollback_the_daemon_waits_for_a_change() {
     let project = deployed_twice(&server);
     let mut watch = project.watch();
     check(&project.run(&["rollback", "a", "--yes"]), 0);
+    watch.wait("rolled_back", Some("a"));
+    watch.forget();
     // Saved unchanged.
     project.write(A, &filter("2"));
     watch.wait("rolled_back", Some("a"));

@@ -159,3 +159,24 @@ fn adopt_never_ignores_duplicates() {
         "#]],
     );
 }
+
+/// As after `git mv a.py b.py`.
+#[test]
+fn a_renamed_plugin_is_told_its_old_id() {
+    check(
+        "0ms given created a=nameless
+         5000ms delete a
+         5001ms write b nameless
+         5002ms #1 created b",
+        &expect![[r#"
+            5000ms delete a
+                  held path=plugins/a.py
+            5001ms write b nameless
+                  b sending why=new
+                  #1 get b
+            5002ms #1 created b
+                  b failed ms=1 reason=not_ours
+                  save
+        "#]],
+    );
+}

@@ -3,8 +3,9 @@
 //! A script's lines are `<time> <event> …`:
 //!
 //! - `write a v1` puts a filter with this version at `a.py`, and its writer is done; `write a as b v1` gives it an id. Other
-//!   texts: `empty`, `broken`, `harmful` (two errors and a warning), `other` (no plugin), `unsettled` (changes while it is
-//!   read), `half` (complete only if an event says so), `unreadable`, and `folder` (an unreadable folder).
+//!   texts: `empty`, `nameless` (its file names it), `broken`, `harmful` (two errors and a warning), `other` (no plugin),
+//!   `unsettled` (changes while it is read), `half` (complete only if an event says so), `unreadable`, and `folder` (an
+//!   unreadable folder).
 //! - `delete a` removes the file. `edit a v1` and `remove a` change the disk without an event, as before a rescan.
 //! - `saving a` begins a save; with `changing a` its writer is known to be at work.
 //! - `root gone`, `root back`: the watched folder.
@@ -38,6 +39,7 @@ mod requests;
 mod rollbacks;
 mod saves;
 mod trials;
+mod unused;
 mod versions;
 
 use std::collections::BTreeMap;
@@ -48,7 +50,7 @@ use std::time::Duration;
 
 use expect_test::Expect;
 use owui_watch::driver::{Driver, LedgerWritten, World, Write};
-use owui_watch::engine::deploy::{Call, DeployPolicy, OnRemoteEdit, Reply, Row};
+use owui_watch::engine::deploy::{Attached, Call, DeployPolicy, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::{FilePresence, Loaded};
 use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
 use owui_watch::engine::{Event, Now, Policy, Scan, Ticket};
@@ -451,6 +453,8 @@ fn source(id: &str, version: &str) -> String {
         "broken" => "class Filter(:".to_owned(),
         "harmful" => "from . import x\nfrom mainland import y\nexit()\nclass Filter: pass".to_owned(),
         "other" => "print()".to_owned(),
+        // Its id is the name of its file.
+        "nameless" => "class Filter:\n    pass\n".to_owned(),
         "stub" => {
             let head = "# owui-watch put this here for a moment, to learn why the server refuses the plugin.";
             format!("{head}\nclass Filter:\n    pass\n")
@@ -518,6 +522,11 @@ fn read_reply(words: &[&str]) -> Reply {
         ["row", id, version, "as", name] => {
             Reply::Row(Box::new(Row { version_id: Some((*name).to_owned()), ..row(id, version) }))
         }
+        ["row", id, version, "not-global"] => Reply::Row(Box::new(Row { is_global: Some(false), ..row(id, version) })),
+        ["attached", filters @ ..] => Reply::Attached(Attached {
+            filters: filters.iter().map(|id| (*id).to_owned()).collect(),
+            ..Attached::default()
+        }),
         ["deleted"] => Reply::Deleted,
         // As the server answers: without the text, and switched off.
         ["created", id] => Reply::Row(Box::new(Row { content: None, is_active: Some(false), ..row(id, "") })),

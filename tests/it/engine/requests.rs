@@ -105,6 +105,7 @@ fn an_unchanged_and_a_rolled_back_text_are_sent_on_request() {
                   save
             20ms rolled-back a v2 v1
             30ms deploy a
+                  a rolled_back
                   a sending why=forced
                   #3 get a
             31ms #3 row a v1

@@ -16,6 +16,7 @@ fn a_rollback_ends_when_the_files_text_is_back() {
             10ms rolled-back a v2 v1
             11ms write a v2
                   a rolled_back
+                  a rolled_back
             20ms rescan: a=v2
                   end the rollback of a
                   a unchanged
@@ -40,6 +41,7 @@ fn a_changed_file_ends_a_rollback() {
         &expect![[r#"
             10ms rolled-back a v2 v1
             11ms write a v2
+                  a rolled_back
                   a rolled_back
             20ms rescan: a=v1
                   a rolled_back
@@ -109,6 +111,7 @@ fn a_deploy_that_ends_before_a_rollback_keeps_it() {
                   save
             7000ms rolled-back a v2 v0
             8000ms write a v2
+                  a rolled_back
                   a rolled_back
         "#]],
     );

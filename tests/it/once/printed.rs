@@ -37,6 +37,7 @@ fn output_for_people() {
         ✓ filter created
         ✗ filter refused
         ✓ filter updated
+        ! filter updated
         ✓ tool clock
         ✗ tool surprise
         !
@@ -59,6 +60,8 @@ fn output_for_people() {
         5 | import no_such_thing
           | ^^^^^^^^^^^^^^^^^^^^
         note
+        hint
+        hint
         hint
         plugins/surprise.py:1:1: error
           |

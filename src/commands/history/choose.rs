@@ -1,0 +1,88 @@
+//! Finds one text in the history of a plugin, by what the user typed.
+
+use std::collections::BTreeSet;
+
+use jiff::tz::TimeZone;
+
+use super::super::server::Server;
+use super::{Entry, Text, clock, name, short};
+use crate::error::Error;
+use crate::notice::Provenance;
+use crate::plugin::{Digest, Key};
+
+/// How many candidates an ambiguous-version error names.
+const MOST_NAMED: usize = 3;
+
+/// Finds the text that the user wants: by default the newest one other than the server's.
+///
+/// # Errors
+///
+/// There is none, or several fit.
+pub(in super::super) fn chosen<'e>(
+    entries: &'e [Entry],
+    wanted: Option<&str>,
+    now: Option<Digest>,
+    key: &Key,
+) -> Result<&'e Entry, Error> {
+    let id = &key.id;
+    let Some(wanted) = wanted else {
+        let before = |entry: &&Entry| entry.what != Provenance::Local && entry.text.is_some() && entry.digest() != now;
+        return entries.iter().find(before).ok_or_else(|| {
+            Error::new(format!("no other text of {key} is known"))
+                .hinted("texts deployed from now on are kept and can be restored")
+        });
+    };
+    let has_version = |entry: &Entry| entry.text.as_ref().and_then(|text| text.version.as_deref()) == Some(wanted);
+    let begins = |entry: &Entry| {
+        let lower = wanted.to_lowercase();
+        entry.digest().is_some_and(|digest| digest.to_string().starts_with(&lower))
+            || entry.version.as_ref().is_some_and(|version| version.id.to_lowercase().starts_with(&lower))
+    };
+    let mut fits: Vec<_> = entries.iter().filter(|entry| has_version(entry)).collect();
+    if fits.is_empty() {
+        fits = entries.iter().filter(|entry| begins(entry)).collect();
+    }
+    // The same text may be listed more than once.
+    let mut seen = BTreeSet::new();
+    fits.retain(|entry| entry.digest().is_none_or(|digest| seen.insert(digest)));
+    match fits.as_slice() {
+        [entry] => Ok(entry),
+        [] => Err(Error::new(format!("no version `{wanted}` of {key} is known"))
+            .hinted(format!("`owui-watch history {id}` lists the known texts"))),
+        several => {
+            let mut few: Vec<_> = several.iter().take(MOST_NAMED).map(|entry| name(entry)).collect();
+            let last = few.pop().unwrap_or_default();
+            let such_as = if several.len() > MOST_NAMED { ", such as" } else { ":" };
+            let (n, few) = (several.len(), few.join(", "));
+            Err(Error::new(format!("`{wanted}` may be one of {n} texts{such_as} {few} and {last}"))
+                .hinted(format!("name one by its digest, as `owui-watch history {id}` lists them with their times")))
+        }
+    }
+}
+
+/// The text of an entry; the server is asked if there is no copy of it.
+///
+/// # Errors
+///
+/// There is no copy, and the server does not return it.
+pub(in super::super) async fn text_of(entry: &Entry, key: &Key, server: Server<'_>) -> Result<Text, Error> {
+    match (&entry.text, &entry.version) {
+        (Some(text), _) => Ok(text.clone()),
+        (None, Some(version)) => {
+            let text = server.version(key, &version.id).await?;
+            Ok(Text::new(&text.ok_or_else(|| Error::failed("the server does not return the text of this version"))?))
+        }
+        (None, None) => Err(Error::failed("no copy of this text is left")),
+    }
+}
+
+/// A text with its version, digest, version id and time.
+pub(in super::super) fn described(entry: &Entry) -> String {
+    let names = [
+        entry.text.as_ref().and_then(|text| text.version.clone()),
+        entry.digest().map(|digest| digest.short()),
+        entry.version.as_ref().map(|version| short(&version.id).to_owned()),
+        entry.at.map(|at| clock(at, &TimeZone::system())),
+    ];
+    names.into_iter().flatten().collect::<Vec<_>>().join(", ")
+}
