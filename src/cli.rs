@@ -458,6 +458,10 @@ pub enum ServiceAction {
         #[arg(long)]
         hardened: bool,
 
+        /// Try each plugin after its deploy, as its `try` table in watch.toml says
+        #[arg(long = "try")]
+        tries: bool,
+
         /// Replace the unit even if someone edited it
         #[arg(long)]
         yes: bool,
@@ -550,8 +554,8 @@ impl Command {
             Command::Check { root, yes, .. } => {
                 ("check", SharedFlags { root: Some(root), yes: Some(*yes), ..SharedFlags::default() })
             }
-            Command::Service { action: ServiceAction::Install { project, yes, .. } } => {
-                ("service", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
+            Command::Service { action: ServiceAction::Install { project, yes, tries, .. } } => {
+                ("service", SharedFlags { yes: Some(*yes), tries: Some(*tries), ..SharedFlags::of(project) })
             }
             Command::Service { action: ServiceAction::Uninstall { yes } } => {
                 ("service", SharedFlags { yes: Some(*yes), ..SharedFlags::default() })
@@ -627,6 +631,7 @@ impl Args {
         if let Some(other) = args.beside_a_command(&shared) {
             let reason = match (name, other) {
                 (_, "--yes") => "asks nothing",
+                ("service", "--try") => "takes it after `install` alone",
                 (_, "--no-live") => "shows no live view",
                 ("try", "--try") => "tries a plugin as it is",
                 (_, "--try") => "tries nothing",

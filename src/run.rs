@@ -71,10 +71,12 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
     }
     let code = match &args.command {
         None => {
-            let read = || config::read(args, world);
+            let mut world = world.clone();
+            let settings = agreed(args, &mut world)?;
+            let read = || config::read(args, &world);
             // Nobody but the daemon has notices.
             let (_, notices) = mpsc::channel(1);
-            return watch(args, agreed(args, world)?, world, &read, signals()?, notices, None).await;
+            return watch(args, settings, &world, &read, signals()?, notices, None).await;
         }
         Some(Command::Sandbox { openwebui, port, data, keep, install_requirements, quiet_calls, log, .. }) => {
             let (send, notices) = mpsc::channel(NOTICES);
@@ -85,7 +87,7 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
                 (options.keep, options.requirements, options.dev) = (*keep, *install_requirements, true);
                 options.pane = Some(Pane { calls: !quiet_calls, log: *log, notices: send.clone() });
             };
-            return play(args, agreed(args, world)?, world, &wish, notices).await;
+            return play(args, agreed(args, &mut world.clone())?, world, &wish, notices).await;
         }
         Some(Command::Check { plugins, format, strict, fix, yes, server_version, explain, .. }) => {
             let request = CheckRequest {
@@ -135,14 +137,18 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
     Ok(End::Done(code))
 }
 
-/// Reads the settings. Asks for the user's consent where that is missing and somebody can answer.
-fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> {
+/// Reads the settings. Asks for the user's consent where that is missing and somebody can answer. What the user declines is
+/// left out, if the program can do without it.
+fn agreed(args: &Args, world: &mut World) -> Result<(Config, Sources), ConfigError> {
     loop {
         let Reading { config, sources } = config::read(args, world);
         match config {
             Ok(config) => return Ok((config, sources)),
             Err(error) => match error.request().filter(|_| !args.json) {
                 Some(request) if commands::confirm(request) => request.allow(world)?,
+                Some(request) if request.is_optional() && commands::somebody_answers() => {
+                    world.declined.push(request.clone());
+                }
                 _ if !commands::somebody_answers() => return Err(error.unattended()),
                 Some(_) | None => return Err(error),
             },
@@ -153,7 +159,7 @@ fn agreed(args: &Args, world: &World) -> Result<(Config, Sources), ConfigError> 
 /// Like [`agreed`], for a command. If the server is a running sandbox, the settings are those of its watch. Without a
 /// configured server, it is the sandbox of this project, if one runs.
 fn addressed(args: &Args, world: &World) -> Result<Addressed, ConfigError> {
-    let (config, _) = agreed(args, world)?;
+    let (config, _) = agreed(args, &mut world.clone())?;
     let is_named = names_server(&config);
     let find = |cache: PathBuf| {
         let project = project(&config, world)?;
@@ -265,7 +271,7 @@ async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, E
     let read = || config::read(&args, world);
     // Nobody but the daemon has notices.
     let (_, notices) = mpsc::channel(1);
-    watch(&args, agreed(&args, world)?, world, &read, signals()?, notices, None).await
+    watch(&args, agreed(&args, &mut world.clone())?, world, &read, signals()?, notices, None).await
 }
 
 async fn switch(args: &Args, world: &World, functions: &[String], switch: Switch, is: bool) -> Result<Code, Error> {
@@ -383,6 +389,7 @@ fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
             plain: is_sandbox,
         }),
         new_is_global: is_sandbox,
+        installs_nothing: matches!(args.command, Some(Command::Sandbox { install_requirements: false, .. })),
         only: scope.only(&config),
     };
     let trial_client = args.tries.then(|| client(&config)).transpose()?;

@@ -56,6 +56,8 @@ pub(super) fn endpoint(asked: Asked) -> (Method, &'static str) {
         Asked::Chat => (Method::POST, "api/chat/completions"),
         Asked::Outlet => (Method::POST, "api/chat/completed"),
         Asked::Action => (Method::POST, "api/chat/actions/{id}"),
+        // Only the sandbox has it.
+        Asked::Seen => (Method::GET, "owui-watch/trial/{id}"),
     }
 }
 

@@ -47,10 +47,13 @@ use list::List;
 use proxy::Proxy;
 use secret::{Secret, mask, words, words_on_the_way};
 
-pub use trial::{ChatAnswer, HIDDEN, Trial, TrialEnd};
+pub use trial::{ChatAnswer, HIDDEN, Trial, TrialEnd, Watched};
 
 /// The longest answer that is read. Four thousand large plugins fit.
 const LARGEST_ANSWER: usize = 64 << 20;
+
+/// Has the sandbox watch what plugins do for a request.
+const TRIAL_HEADER: &str = "x-owui-watch-trial";
 
 /// How many versions the server lists per page.
 const PAGE: usize = 20;
@@ -323,6 +326,9 @@ impl Client {
         if let Some(token) = token {
             builder = builder.header(header::AUTHORIZATION, token.clone());
         }
+        if let Some(trial) = &request.trial {
+            builder = builder.header(TRIAL_HEADER, trial.clone());
+        }
         if let Some(body) = &request.body {
             builder = builder.header(header::CONTENT_TYPE, "application/json").body(body.clone());
         }
@@ -448,6 +454,8 @@ struct Request {
     /// A deadline of its own.
     within: Option<Duration>,
     body: Option<Vec<u8>>,
+    /// The trial that it is part of, as the sandbox reads it.
+    trial: Option<HeaderValue>,
 }
 
 impl Request {
@@ -478,7 +486,7 @@ impl Request {
     fn new(asked: Asked, names: Names<'_>) -> Self {
         let (method, path) = endpoint(asked);
         let about = [names.version, names.id].into_iter().find(|name| !name.is_empty()).map(str::to_owned);
-        Self { asked, method, path: names.fill(path), about, query: None, within: None, body: None }
+        Self { asked, method, path: names.fill(path), about, query: None, within: None, body: None, trial: None }
     }
 }
 

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use reqwest::header::HeaderValue;
 use serde_json::{Map, Value};
 
 use super::broken::Broken;
@@ -29,6 +30,24 @@ pub enum Trial {
     Outlet(Value),
     /// A click on an action's button.
     Action(PluginId, Value),
+    /// What the sandbox has seen in the trial of this name. It forgets it then.
+    Seen(String),
+}
+
+/// A trial in the sandbox, which watches what plugins do for the requests of it, and leaves out the filters of others.
+#[derive(Clone, Debug)]
+pub struct Watched {
+    /// A name that no other trial has.
+    pub name: String,
+    /// The plugin that is tried.
+    pub key: Key,
+}
+
+impl Watched {
+    fn header(&self) -> Option<HeaderValue> {
+        let Self { name, key } = self;
+        HeaderValue::from_bytes(format!("{name} {} {}", key.kind.word(), key.id).as_bytes()).ok()
+    }
 }
 
 /// How a [`Trial`] ended.
@@ -61,8 +80,9 @@ pub struct ChatAnswer {
 
 impl Client {
     /// Sends a request that takes part in trying a plugin. A plugin is never run twice.
-    pub async fn trial(&self, trial: Trial, within: Duration) -> TrialEnd {
-        let request = Request { within: Some(within), ..Request::of_trial(&trial) };
+    pub async fn trial(&self, trial: Trial, within: Duration, watched: Option<&Watched>) -> TrialEnd {
+        let header = watched.and_then(Watched::header);
+        let request = Request { within: Some(within), trial: header, ..Request::of_trial(&trial) };
         let token = match &self.0.key {
             Some(key) => Some(key.clone()),
             None => self.0.session.lock().await.clone(),
@@ -96,6 +116,7 @@ impl Request {
             Trial::Models { .. } => (Asked::ModelList, none, None),
             Trial::Chat(body) => (Asked::Chat, none, Some(body)),
             Trial::Outlet(body) => (Asked::Outlet, none, Some(body)),
+            Trial::Seen(name) => (Asked::Seen, Names { id: name, ..none }, None),
             Trial::Action(id, body) => (Asked::Action, Names { id: id.as_str(), ..none }, Some(body)),
         };
         let refresh = matches!(trial, Trial::Models { refresh: true }).then(|| ("refresh", "true".to_owned()));

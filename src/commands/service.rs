@@ -295,6 +295,7 @@ fn arguments(args: &Args, cwd: &Path) -> Result<Vec<String>, Error> {
     if let Some(url) = &args.url {
         arguments.extend(["--url".to_owned(), url.clone()]);
     }
+    arguments.extend(args.tries.then(|| "--try".to_owned()));
     Ok(arguments)
 }
 

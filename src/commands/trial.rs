@@ -3,9 +3,10 @@
 use super::server::{Server, text};
 use super::target::{Files, Target};
 use super::{CommandContext, failed};
+use crate::disk::{ReportedTrial, Request, Requested};
 use crate::engine::Code;
 use crate::error::Error;
-use crate::notice::{Level, Notice, Report, Task, TrialResult};
+use crate::notice::{Level, Notice, Report, Task, TrialResult, Tried, format_place};
 use crate::plugin::{Digest, normal};
 use crate::trial::{self, Attempt, Obstacle, ObstacleKind, OnTrial, Wish};
 
@@ -23,11 +24,12 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
         context.screen.aside(&Notice::report(target.subject(), Report::NotOnServer { level: Level::Error }));
         return Ok(Code::NotDeployed);
     };
-    if let Some(local) = &target.local
-        && Digest::of_text(&normal::normal(text(&target.key, &stored)?)) != local.digest
-    {
+    let stored = Digest::of_text(&normal::normal(text(&target.key, &stored)?));
+    let is_other = target.local.as_ref().is_some_and(|local| local.digest != stored);
+    if is_other {
         context.screen.aside(&Notice::report(target.subject(), Report::OtherText));
     }
+    let is_plain = wish == Wish::default();
     let table = target.local.as_ref().and_then(|local| context.config.trials.get(&*local.path));
     let wish = match table {
         Some(table) => wish.or_of(table),
@@ -35,14 +37,23 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
     };
     let plugin = OnTrial { client: &context.client, version: server.version, key: &target.key, digest: None };
     match trial::run(plugin, &wish).await {
-        Ok(attempts) => Ok(report(context, &target, attempts)),
+        Ok(attempts) => {
+            // Another message tells nothing about the one that the watch has tried.
+            if is_plain && !is_other {
+                tell_watch(context, &target, trial::summed_up(attempts.clone(), &wish));
+            }
+            Ok(report(context, &target, attempts))
+        }
         Err(Obstacle { kind: ObstacleKind::NoServer(reply), .. }) => Err(server.refusal(*reply)),
         Err(Obstacle { kind, why, hint }) => {
             let name = match &target.local {
                 Some(local) => format!("`{}`", local.path.display()),
                 None => target.key.to_string(),
             };
-            let message = format!("cannot try {name}: {why}");
+            let message = match kind {
+                ObstacleKind::Disturbed => format!("the trial of {name} tells nothing: {why}"),
+                _ => format!("cannot try {name}: {why}"),
+            };
             if kind == ObstacleKind::Wish && !wish.is_of_table {
                 return Err(Error::new(message).hinted_if(hint));
             }
@@ -53,11 +64,26 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
     }
 }
 
+/// Has the running watch show how the plugin stands.
+fn tell_watch(context: &CommandContext, target: &Target, tried: Tried) {
+    let Some(local) = target.local.as_ref().filter(|_| context.folder.holder().is_some()) else { return };
+    let Ok(tried) = serde_json::to_value(tried) else { return };
+    let plugin = Requested::new(&target.key, &local.path);
+    let trial = Some(ReportedTrial { plugin, digest: local.digest.to_string(), tried });
+    // It is for the view alone.
+    let request = Request { trial, ..Request::default() };
+    context.folder.save_request(&request).inspect_err(|error| tracing::debug!("{error:#}")).ok();
+}
+
 fn report(context: &CommandContext, target: &Target, attempts: Vec<Attempt>) -> Code {
     let (mut code, screen) = (Code::Fine, context.screen);
-    for Attempt { called, model, took, result } in attempts {
-        let below = result.below();
-        let has_failed = matches!(result, TrialResult::Fails { .. });
+    for Attempt { called, model, took, result, .. } in attempts {
+        let mut below = result.below();
+        let failure = if let TrialResult::Fails(failure) = &result { Some(failure) } else { None };
+        if let (Some(place), Some(local)) = (failure.and_then(|failure| failure.place.as_ref()), &target.local) {
+            below.push(format!("  {}: {}", format_place(&local.path, place), place.source.trim()));
+        }
+        let has_failed = failure.is_some();
         let notice = Notice::report(target.subject(), Report::Tried { called, model, took, result });
         if has_failed {
             code = Code::NotDeployed;

@@ -13,7 +13,7 @@ use super::layers::Merged;
 use super::paths::{spelled, ticked};
 use super::schema::{Form, KEYS, PluginSettings, Settings};
 use super::secret::{masked, with_host};
-use super::trust::Project;
+use super::trust::{LOG_COMMAND, Project};
 use super::{CaFile, ConfigError, Sources, World};
 use crate::cli::{Args, Command};
 use crate::engine::files::Links;
@@ -57,31 +57,37 @@ impl Merged {
         Ok(root_bounds)
     }
 
-    /// Checks that a project's own files name no command that is run without the user's consent.
+    /// Checks that a project's own files name no command that is run without the user's consent. Answers whether the user
+    /// declined it in this run: then it does not run.
     pub(super) fn check_log_command(
         &self,
         settings: &Settings,
         project: &Project<'_>,
         args: &Args,
-    ) -> Result<(), ConfigError> {
+    ) -> Result<bool, ConfigError> {
         let runs_it = match &args.command {
             None => !args.one_pass(),
             Some(Command::Trust { .. } | Command::Service { .. }) => true,
             Some(_) => false,
         };
         let ours = settings.log_command.as_ref().filter(|_| runs_it && self.from_project.contains("log_command"));
-        let Some(words) = ours else { return Ok(()) };
+        let Some(words) = ours else { return Ok(false) };
         let command = shown_command(words);
+        let grant = format!("{LOG_COMMAND} {command}");
+        if project.is_declined(&grant) {
+            return Ok(true);
+        }
         let question = format!(
             "run `{command}` in this folder during each watch, for the server's log; it can run files of this folder, also \
              after they change"
         );
-        project.check("log_command", format!("log_command {command}"), question, || {
+        let not_agreed = || {
             let place = masked(&self.place_of("log_command"));
             ConfigError::verbatim(format!(
                 "cannot run `{command}`: {place} names that command, and you have not agreed to it"
             ))
-        })
+        };
+        project.check("log_command", grant, question, not_agreed).map(|()| false)
     }
 
     /// The folder for `log_command`. A command of the user's must not find programs and files of a cloned folder.

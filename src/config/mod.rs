@@ -221,7 +221,10 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
 
     let mut settings = Settings::read(&merged.values).map_err(|key| merged.misfit(key))?;
     let root_bounds = merged.stay_inside(&settings, folder, &project)?;
-    merged.check_log_command(&settings, &project, args)?;
+    let log_declined = merged.check_log_command(&settings, &project, args)?;
+    if log_declined {
+        settings.log_command = None;
+    }
     // Only a watch waits for a missing folder. A command reports it itself.
     let waits = match &args.command {
         None => !args.one_pass(),
@@ -247,6 +250,10 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
         dotenv.key_file().into_iter().chain(found.as_ref().and_then(|found| found.file.clone())).collect();
     let (key, key_origin) = found.map(|found| (found.key, found.origin)).unzip();
     let mut warnings = dotenv.lookalikes();
+    warnings.extend(log_declined.then(|| Warning {
+        message: "`log_command` does not run, since you declined it".to_owned(),
+        hint: "`owui-watch trust` asks again".to_owned(),
+    }));
     // The environment also has variables of other programs.
     let is_set = |variable: &str| match variable.strip_prefix(schema::PREFIX) {
         Some(key) => merged.origin(&key.to_lowercase()).is_some(),

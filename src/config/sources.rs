@@ -24,6 +24,8 @@ pub struct World {
     pub home: Option<PathBuf>,
     /// Requests that the user agreed to in this run, not saved yet.
     pub agreed: Vec<Request>,
+    /// Requests that the user declined in this run.
+    pub declined: Vec<Request>,
 }
 
 impl World {
@@ -43,6 +45,7 @@ impl World {
             config_home: Xdg::new().ok().map(|xdg| xdg.config_dir()),
             home,
             agreed: Vec::new(),
+            declined: Vec::new(),
         }
     }
 

@@ -20,6 +20,9 @@ const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to your own folder, which sto
 /// More links than any system follows in one path.
 const MOST_LINKS: usize = 64;
 
+/// How a grant for the command that prints the server's log begins.
+pub(super) const LOG_COMMAND: &str = "log_command";
+
 /// A setting in a project's files that needs the user's consent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
@@ -47,6 +50,12 @@ impl Request {
     #[must_use]
     pub fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Whether the program can do without it.
+    #[must_use]
+    pub fn is_optional(&self) -> bool {
+        self.grant.strip_prefix(LOG_COMMAND).is_some_and(|rest| rest.starts_with(' '))
     }
 
     /// Keeps the user's consent.
@@ -189,6 +198,11 @@ impl<'a> Project<'a> {
         let unattended_hint = masked(&(unattended + &variable.unwrap_or_default()));
         let request = Request { folder: self.folder.clone(), grant, question, unattended_hint };
         Err(error().hinted(attended).asking(request))
+    }
+
+    /// Whether the user declined this in this run.
+    pub(super) fn is_declined(&self, grant: &str) -> bool {
+        self.world.declined.iter().any(|request| request.folder == self.folder && request.grant == grant)
     }
 
     /// The command that asks the user.

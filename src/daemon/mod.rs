@@ -554,8 +554,7 @@ impl<'a> Daemon<'a> {
     }
 
     fn keep_settings(&mut self, why: &str, hint: Option<String>) {
-        let message = format!("the settings stay as they were: {why}");
-        self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
+        self.tell(Notice::general(NoticeKind::SettingsKept { why: why.to_owned(), hint }));
     }
 
     /// Ends this daemon if another owui-watch has taken its lock: two would undo each other's deploys.

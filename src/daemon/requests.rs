@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Daemon;
-use crate::disk::{Answer, Folder, Request, RequestId, State, Told};
+use crate::disk::{Answer, Folder, ReportedTrial, Request, RequestId, State, Told};
 use crate::engine::request::Progress;
 use crate::engine::{Code, Engine, Event};
-use crate::notice::{Level, Notice, NoticeKind, Subject};
+use crate::notice::{Level, Notice, NoticeKind, Subject, Tried};
 use crate::output::Transcript;
 use crate::plugin::Key;
 
@@ -122,10 +122,24 @@ impl Daemon<'_> {
     /// Takes the requests of the command `deploy`. A single pass takes none.
     pub(super) fn take_requests(&mut self) -> Option<Event> {
         self.settings.as_ref()?;
-        let requests = self.outside.state.as_mut()?.take_requests();
+        let mut requests = self.outside.state.as_mut()?.take_requests();
+        for trial in requests.iter_mut().filter_map(|(_, request)| request.trial.take()) {
+            self.on_reported(trial);
+        }
+        requests.retain(|(_, request)| !request.plugins.is_empty());
         let take = |(id, request)| self.outside.requests.take(id, &request);
         let plugins: Vec<_> = requests.into_iter().flat_map(take).collect();
         (!plugins.is_empty()).then_some(Event::Deploy(plugins))
+    }
+
+    /// Takes the result of a trial by the command `try`, if the file still has the text that was tried.
+    fn on_reported(&mut self, trial: ReportedTrial) {
+        let plugin = trial.plugin.key().and_then(|key| self.driver.engine().plugin(&key));
+        let Some(plugin) = plugin.filter(|plugin| plugin.digest.to_string() == trial.digest) else { return };
+        let about = Subject::from(&*plugin);
+        if let Ok(tried) = serde_json::from_value(trial.tried) {
+            self.tell(Notice { about, what: NoticeKind::Tried(Box::new(Tried { is_shown: true, ..tried })) });
+        }
     }
 
     pub(super) fn answer_requests(&mut self, ends: bool) {

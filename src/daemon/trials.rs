@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use tokio::task::{AbortHandle, JoinSet};
 
@@ -10,8 +9,8 @@ use crate::client::Client;
 use crate::config::{Config, TrySettings};
 use crate::engine::deploy::{Call, CallFailure, Reply};
 use crate::engine::{Event, Ticket, TrialOutcome};
-use crate::notice::{Subject, TrialResult, Tried, Untried};
-use crate::trial::{self, Attempt, Obstacle, ObstacleKind, Wish};
+use crate::notice::{Subject, Untried};
+use crate::trial::{self, Obstacle, ObstacleKind, Wish};
 
 /// The trials that run. Dropping it ends them.
 pub(super) struct Trials {
@@ -68,30 +67,15 @@ async fn outcome(client: &Client, about: &Subject, wish: &Wish) -> TrialOutcome 
         reply => Err(Obstacle::no_server(reply)),
     };
     match tried {
-        Ok(attempts) => TrialOutcome::Tried(Box::new(summed_up(attempts, wish))),
+        Ok(attempts) => TrialOutcome::Tried(Box::new(trial::summed_up(attempts, wish))),
         Err(Obstacle { kind, why, hint }) => TrialOutcome::Not(match kind {
             ObstacleKind::Off => Untried::Off,
             ObstacleKind::OtherText => Untried::OtherText,
             ObstacleKind::Impossible | ObstacleKind::Wish => Untried::Impossible { why, hint },
+            ObstacleKind::Disturbed => Untried::Disturbed { by: why },
             ObstacleKind::NoServer(reply) => Untried::NoServer { why: cause(*reply) },
         }),
     }
-}
-
-/// One line for all models of a pipe: the first that failed, else the first that is in doubt, else the first.
-fn summed_up(attempts: Vec<Attempt>, wish: &Wish) -> Tried {
-    let rank = |attempt: &Attempt| match attempt.result {
-        TrialResult::Fails { .. } => 0,
-        TrialResult::Answered { .. } => 1,
-        TrialResult::Works { .. } => 2,
-    };
-    let (models, took) = (attempts.len(), attempts.iter().map(|attempt| attempt.took).sum::<Duration>());
-    let telling = attempts.into_iter().min_by_key(rank);
-    let (model, result) = telling.map_or_else(
-        || (String::new(), TrialResult::Fails { words: "it has no model".to_owned(), answer: None }),
-        |attempt| (attempt.model, attempt.result),
-    );
-    Tried { asked: wish.asked(), model, models, took, result }
 }
 
 fn cause(reply: Reply) -> String {

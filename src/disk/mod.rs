@@ -27,7 +27,9 @@ use ignore_rules::MOST_PATTERNS;
 pub use read::Trust;
 use read::{is_closed, unlisted};
 pub use scan_cache::ScanCache;
-pub use state::{Answer, Copy, Folder, Origin, Other, Request, RequestId, Requested, State, StateError, Told};
+pub use state::{
+    Answer, Copy, Folder, Origin, Other, ReportedTrial, Request, RequestId, Requested, State, StateError, Told,
+};
 
 /// Finds and reads the plugins under the roots.
 pub struct Plugins {

@@ -134,6 +134,7 @@ impl Engine {
                     kind: refusal.kind,
                     span: None,
                     requirements: None,
+                    installs: true,
                     old_version: None,
                     took: Duration::ZERO,
                 };

@@ -220,6 +220,8 @@ pub struct Policy {
     pub trials: Option<TrialPolicy>,
     /// Whether the server makes new filters and actions global.
     pub new_is_global: bool,
+    /// Whether the server installs nothing for plugins: a sandbox does so only when asked to.
+    pub installs_nothing: bool,
     /// The paths and ids to work on; empty for all.
     pub only: Vec<String>,
 }

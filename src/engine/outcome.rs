@@ -173,7 +173,10 @@ impl Engine {
             Outcome::Updated { .. } => Some(on_server.unwrap_or_default()),
             _ => None,
         };
-        for what in NoticeKind::of_outcome(outcome, plugin, on_server, in_pass, self.policy.new_is_global, took) {
+        for mut what in NoticeKind::of_outcome(outcome, plugin, on_server, in_pass, self.policy.new_is_global, took) {
+            if let NoticeKind::Refused { installs, .. } = &mut what {
+                *installs = !self.policy.installs_nothing;
+            }
             self.tell(Notice::of(plugin, what));
         }
         if result == PassResult::Created

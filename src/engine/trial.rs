@@ -75,8 +75,8 @@ impl Trials {
     /// Takes over from an engine with these tables.
     pub(super) fn take_over(&mut self, earlier: Self, before: &TrialPolicy, policy: &TrialPolicy) {
         *self = earlier;
-        let changed = policy.tables.iter().filter(|(path, table)| before.tables.get(*path) != Some(table));
-        self.changed.extend(changed.map(|(path, _)| path.clone()));
+        let is_other = |path: &&PathBuf| before.tables.get(*path) != policy.tables.get(*path);
+        self.changed.extend(policy.tables.keys().chain(before.tables.keys()).filter(is_other).cloned());
     }
 
     /// The state for the next engine, which looks at every text again.
@@ -112,11 +112,25 @@ impl Engine {
         let Some(policy) = &self.policy.trials else { return };
         let is_once = self.policy.once.is_some() && policy.tables.contains_key(&*plugin.path);
         let is_changed = self.site.trials.changed.remove(&*plugin.path);
+        if is_changed && !policy.plain && !policy.tables.contains_key(&*plugin.path) {
+            return self.forget_trial(plugin);
+        }
         let open = self.site.trials.open.get(&plugin.key).filter(|open| open.digest == plugin.digest);
         match open.map(|open| open.state) {
             Some(State::Ended) => self.consider_trial(plugin, active),
             None if is_once || is_changed => self.try_deployed(plugin, active),
             Some(State::Due | State::Running) | None => {}
+        }
+    }
+
+    /// No longer tries a plugin.
+    fn forget_trial(&mut self, plugin: &Plugin) {
+        let trials = &mut self.site.trials;
+        let has_failed = trials.failed.remove(&plugin.key);
+        let is_open = trials.open.remove(&plugin.key).is_some();
+        if has_failed || is_open {
+            let what = NoticeKind::NotTried { why: Untried::NoTable, asked_for: false };
+            self.tell(Notice { about: Subject::from(plugin), what });
         }
     }
 
@@ -203,6 +217,10 @@ impl Engine {
             let ticket = self.ticket();
             if let Some(open) = self.site.trials.open.get_mut(&key) {
                 open.state = State::Running;
+            }
+            // One that was found off last time may be off still, and nothing more is told of it then.
+            if !self.site.trials.told.contains(&key) {
+                self.tell(Notice { about: about.clone(), what: NoticeKind::Trying });
             }
             self.site.trials.running.insert(ticket, key);
             self.effects.push(Effect::Try(ticket, Box::new(about)));

@@ -47,6 +47,13 @@ impl Notice {
             NoticeKind::Updated { active: Some(false), .. }
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
             | NoticeKind::LeftOff => "`owui-watch on ID` switches it on",
+            NoticeKind::Refused { words, installs: false, requirements, .. } if is_package_missing(words) => {
+                if requirements.is_some() {
+                    INSTALLS
+                } else {
+                    return Some(format!("{NAME_IT}\n{INSTALLS}"));
+                }
+            }
             NoticeKind::Refused { words, kind, span, requirements, .. } => {
                 return of_refusal(words, *kind, self.about.entry, span.as_ref(), requirements.as_deref());
             }
@@ -118,9 +125,11 @@ impl Notice {
                 "set another `id` in its frontmatter or under `[plugins.\"path\"]` in watch.toml\n\
                  leave all but one out with `exclude` in watch.toml"
             }
-            NoticeKind::Trouble { hint, .. } => return hint.clone(),
-            NoticeKind::Tried(tried) if tried.has_failed() => {
-                return Some(format!("`owui-watch try {}` runs it again", id()));
+            NoticeKind::Trouble { hint, .. } | NoticeKind::SettingsKept { hint, .. } => return hint.clone(),
+            NoticeKind::Tried(tried) => {
+                let failure = tried.trial_failure()?;
+                let again = || format!("`owui-watch try {}` runs it again", id());
+                return failure.hint.clone().or_else(|| failure.place.is_none().then(again));
             }
             NoticeKind::NotTried { why, .. } => return why.hint(&self.about.table(".try")),
             NoticeKind::Report(report) => return report.said(&self.about).hint,
@@ -141,6 +150,21 @@ impl Notice {
         };
         Some(hint.to_owned())
     }
+}
+
+/// What can be done where a sandbox lacks a package.
+const NAME_IT: &str = "name its package under `requirements` in the frontmatter";
+const INSTALLS: &str = "`owui-watch sandbox --install-requirements` installs it";
+
+/// The remedies if an exception in a sandbox says that a package is missing.
+#[must_use]
+pub fn of_missing_package(words: &str) -> Option<String> {
+    is_package_missing(words).then(|| format!("{NAME_IT}\n{INSTALLS}"))
+}
+
+/// Whether a module of a package is missing, by the words of an exception.
+fn is_package_missing(words: &str) -> bool {
+    refusal::missing_module(words).is_some_and(|module| !module.starts_with(OWN))
 }
 
 /// What can be done about a refusal. `span` is the line that the words are about, `requirements` what the frontmatter
@@ -253,6 +277,7 @@ mod tests {
             root_missing: create the folder
             root_missing: set `root` in watch.toml (or --root) to the folder with the plugins
             trouble: a remedy
+            trouble: a remedy
             created: `owui-watch on ID` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
             updated: `owui-watch on ID` switches it on
@@ -305,6 +330,7 @@ mod tests {
             id_changed: `owui-watch delete ID` deletes the one that has no file here
             fails: `owui-watch try shout` runs it again
             fails: `owui-watch try shout` runs it again
+            fails: a remedy
             not_tried: `owui-watch on ID` switches it on
             not_tried: `[plugins."plugins/shout.py".try]` with a `message` in watch.toml tries it
             not_tried: `[plugins."plugins/shout.py".try]` with `tool` and `args` in watch.toml tries it

@@ -35,7 +35,7 @@ impl Notice {
             NoticeKind::SettingsWait { .. } => "settings_wait",
             NoticeKind::Stopping { .. } => "stopping",
             NoticeKind::Stopped { .. } => "stopped",
-            NoticeKind::Trouble { .. } => "trouble",
+            NoticeKind::Trouble { .. } | NoticeKind::SettingsKept { .. } => "trouble",
             NoticeKind::Sending { .. } => "sending",
             NoticeKind::Slow { .. } => "slow",
             NoticeKind::Created { .. } => "created",
@@ -73,6 +73,7 @@ impl Notice {
             NoticeKind::BeingWritten => "being_written",
             NoticeKind::Disabled => "disabled",
             NoticeKind::SameFile { .. } => "same_file",
+            NoticeKind::Trying => "trying",
             NoticeKind::Tried(tried) if tried.has_failed() => "fails",
             NoticeKind::Tried(tried) if tried.is_open() => "answered",
             NoticeKind::Tried(_) => "works",
@@ -349,6 +350,7 @@ mod tests {
             kind: RefusalKind::Said,
             span: Some(span()),
             requirements: None,
+            installs: true,
             old_version: Some(OldVersion::Running),
             took: ms(34),
         };
@@ -504,8 +506,11 @@ mod tests {
             being_written {}
             disabled {}
             same_file {"original":"plugins/whisper.py"}
+            trying {}
             fails {"model":"shout","words":"'nope'"}
-            fails {"answer":"ho","model":"shout","words":"the answer does not match `^H`"}
+            fails {"answer":"ho","model":"shout","words":"expected `^H`"}
+            fails {"model":"shout","words":"KeyError: 'nope'"}
+            fails {"model":"shout","words":"nothing of it ran"}
             answered {"answer":"5","model":"shout"}
             works {"answer":"HELLO\nyou","model":"shout"}
             works {"diff":"--- a\n+++ b\n-a\n+b\n","model":"shout"}
@@ -516,6 +521,8 @@ mod tests {
             not_tried {"reason":"event"}
             not_tried {"reason":"impossible"}
             not_tried {"reason":"no_server"}
+            not_tried {"reason":"disturbed"}
+            not_tried {"reason":"no_table"}
             called {"hook":"pipe","result":"\"HI\"","times":1}
             called {"hook":"pipe","result":"","times":14}
             raised {"error":"KeyError: 'nope'","hook":"pipe","trace":["plugins/shout.py:3:5","plugins/shout.py:9:5"]}

@@ -95,6 +95,7 @@ impl Notice {
             | NoticeKind::RollbackUndone { .. }
             | NoticeKind::RootMissing { .. }
             | NoticeKind::Trouble { .. }
+            | NoticeKind::SettingsKept { .. }
             | NoticeKind::Crashed { .. }
             | NoticeKind::NotSwitchedOn { .. }
             | NoticeKind::Unused
@@ -113,6 +114,8 @@ impl Notice {
             | NoticeKind::Flawed { .. }
             | NoticeKind::Raised(_)
             | NoticeKind::Conflict { .. } => Level::Error,
+            NoticeKind::Trying => Level::Detail,
+            NoticeKind::Tried(tried) if tried.is_shown => Level::Detail,
             NoticeKind::Tried(tried) if tried.has_failed() => Level::Error,
             NoticeKind::Tried(_) => Level::Info,
             NoticeKind::NotTried { why, asked_for: true } if why.is_failure() => Level::Error,

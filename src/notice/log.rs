@@ -59,6 +59,7 @@ mod tests {
                 kind: RefusalKind::Said,
                 span: Some(span()),
                 requirements: None,
+                installs: true,
                 old_version: None,
                 took: ms(34),
             },

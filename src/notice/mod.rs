@@ -31,10 +31,11 @@ use crate::engine::plan::Why;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use format::{duration, format_place};
+pub use hint::of_missing_package;
 pub use level::Level;
 pub use report::{
     Between, ChangedLines, HistoryEntry, PluginState, PluginStatus, Provenance, Report, ServiceEvent, ServiceStatus,
-    StatusCounts, SwitchFailure, Task, TrialResult, Use,
+    StatusCounts, SwitchFailure, Task, TrialFailure, TrialResult, Use,
 };
 pub use summary::PassSummary;
 pub use traceback::{Frame, Raised};
@@ -257,6 +258,13 @@ pub enum NoticeKind {
         /// How many files have errors.
         with_errors: usize,
     },
+    /// The settings were changed and are invalid: the earlier ones stay in use.
+    SettingsKept {
+        /// What is wrong with the new ones.
+        why: String,
+        /// What to do about it.
+        hint: Option<String>,
+    },
     /// Something other than a plugin needs attention: state, logs, watches.
     Trouble {
         /// What failed, and why.
@@ -342,6 +350,8 @@ pub enum NoticeKind {
         span: Option<Span>,
         /// The packages that its frontmatter requires.
         requirements: Option<String>,
+        /// Whether the server installs them.
+        installs: bool,
         /// What the server still has, where known.
         old_version: Option<OldVersion>,
         /// From the save, or from the beginning of the pass.
@@ -459,6 +469,8 @@ pub enum NoticeKind {
         original: PathBuf,
     },
 
+    /// It is being tried.
+    Trying,
     /// It was tried after its deploy.
     Tried(Box<Tried>),
     /// It was to be tried after its deploy, and was not.
@@ -578,6 +590,7 @@ impl Notice {
             NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => diagnostic.span.as_ref(),
             NoticeKind::Refused { span, .. } | NoticeKind::RefusedBefore { span, .. } => span.as_ref(),
             NoticeKind::Raised(raised) => Some(&raised.frames.first()?.span),
+            NoticeKind::Tried(tried) => tried.trial_failure()?.place.as_ref(),
             NoticeKind::Report(Report::Status(status)) => status.span(),
             _ => None,
         }

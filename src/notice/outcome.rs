@@ -38,7 +38,10 @@ impl NoticeKind {
                 let span = refusal::place(&words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
                 let old_version = OldVersion::after_refusal(kind, &left, on_server);
-                (NoticeKind::Refused { words, kind, span, requirements, old_version, took }, Self::left(left))
+                (
+                    NoticeKind::Refused { words, kind, span, requirements, installs: true, old_version, took },
+                    Self::left(left),
+                )
             }
             Outcome::Failed(failure) => (NoticeKind::Failed { failure, took }, None),
         };

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, TrialResult, Tried, Untried,
-    WaitReason,
+    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, TrialFailure, TrialResult, Tried,
+    Untried, WaitReason,
 };
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Cause, Failure};
@@ -89,6 +89,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         kind: RefusalKind::Said,
         span,
         requirements: requirements.map(str::to_owned),
+        installs: true,
         old_version: None,
         took: ms(34),
     };
@@ -97,6 +98,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         kind: RefusalKind::Said,
         span: Some(span()),
         requirements: None,
+        installs: true,
         old_version: Some(old_version),
         took: ms(34),
     };
@@ -106,8 +108,9 @@ pub(crate) fn samples() -> Vec<Notice> {
     let flawed = |rule, span| NoticeKind::Flawed { diagnostic: diagnostic(rule, span), digest: None, meant: true };
     let tried = |models, result| {
         let (asked, model) = ("hello".to_owned(), "shout".to_owned());
-        NoticeKind::Tried(Box::new(Tried { asked, model, models, took: ms(34), result }))
+        NoticeKind::Tried(Box::new(Tried { asked, model, models, took: ms(34), result, is_shown: false }))
     };
+    let fails = TrialResult::Fails;
     let untried = |why, asked_for| NoticeKind::NotTried { why, asked_for };
     let impossible =
         Untried::Impossible { why: "no model takes part".to_owned(), hint: Some("connect a model".to_owned()) };
@@ -193,6 +196,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::Stopped { waiting: 1, refused: 0, held: 0, with_errors: 0 },
         NoticeKind::Stopped { waiting: 0, refused: 1, held: 0, with_errors: 1 },
         NoticeKind::Stopped { waiting: 2, refused: 1, held: 3, with_errors: 4 },
+        NoticeKind::SettingsKept { why: "`poll` must be a duration".to_owned(), hint: Some("a remedy".to_owned()) },
         NoticeKind::Trouble { message: "something beside the plugins".to_owned(), hint: Some("a remedy".to_owned()) },
     ];
     let about_one = vec![
@@ -285,11 +289,11 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::BeingWritten,
         NoticeKind::Disabled,
         NoticeKind::SameFile { original: PathBuf::from("plugins/whisper.py") },
-        tried(1, TrialResult::Fails { words: "'nope'".to_owned(), answer: None }),
-        tried(
-            2,
-            TrialResult::Fails { words: "the answer does not match `^H`".to_owned(), answer: Some("ho".to_owned()) },
-        ),
+        NoticeKind::Trying,
+        tried(1, fails(TrialFailure::new("'nope'"))),
+        tried(2, fails(TrialFailure { answer: Some("ho".to_owned()), ..TrialFailure::new("expected `^H`") })),
+        tried(1, fails(TrialFailure { place: Some(span()), ..TrialFailure::new("KeyError: 'nope'") })),
+        tried(1, fails(TrialFailure { hint: Some("a remedy".to_owned()), ..TrialFailure::new("nothing of it ran") })),
         tried(1, TrialResult::Answered { answer: "5".to_owned(), why: "who knows".to_owned() }),
         tried(1, TrialResult::Works { answer: Some("HELLO\nyou".to_owned()), diff: None }),
         tried(2, TrialResult::Works { answer: None, diff: Some("--- a\n+++ b\n-a\n+b\n".to_owned()) }),
@@ -301,6 +305,8 @@ pub(crate) fn samples() -> Vec<Notice> {
         untried(impossible.clone(), true),
         untried(impossible, false),
         untried(Untried::NoServer { why: cause() }, true),
+        untried(Untried::Disturbed { by: "function other raised KeyError: 'x' in line 3".to_owned() }, true),
+        untried(Untried::NoTable, false),
         called("\"HI\"", 1),
         called("", 14),
         NoticeKind::Raised(Box::new(raised("pipe"))),

@@ -81,6 +81,7 @@ impl Notice {
                 stopped(*waiting, *refused, *held, *with_errors)
             }
             NoticeKind::Trouble { message, .. } => message.clone(),
+            NoticeKind::SettingsKept { why, .. } => format!("the settings stay as they were: {why}"),
             NoticeKind::Slow { so_far, installs: None } => format!("still in progress after {}", duration(*so_far)),
             NoticeKind::Slow { so_far, installs: Some(packages) } => {
                 format!("still in progress after {}: the server may be installing {packages}", duration(*so_far))
@@ -173,8 +174,12 @@ impl Notice {
             NoticeKind::BeingWritten => "still being written; will be deployed once it is complete".to_owned(),
             NoticeKind::Disabled => "disabled in watch.toml".to_owned(),
             NoticeKind::SameFile { original } => format!("a link to {}, which is deployed", original.display()),
-            NoticeKind::Tried(tried) => match self.detail() {
-                Some(why) => format!("{}: {why}", tried.headline()),
+            NoticeKind::Trying => "trying it".to_owned(),
+            NoticeKind::Tried(tried) => match tried.failure() {
+                Some(why) => {
+                    let line = self.span().map_or_else(String::new, |span| format!(" (line {})", span.line));
+                    format!("{}: {why}{line}", tried.headline())
+                }
                 None => tried.headline(),
             },
             NoticeKind::NotTried { why, .. } => why.sentence(),
@@ -212,7 +217,10 @@ impl Notice {
             NoticeKind::Surprising(diagnostic) => diagnostic.severity().word(),
             NoticeKind::Raised(raised) if raised.hook == "load" => "raised an exception while it was loaded",
             NoticeKind::Raised(raised) => return Some(format!("{} raised an exception", raised.hook).into()),
-            NoticeKind::Tried(tried) if tried.has_failed() => return Some(tried.headline().into()),
+            // Where the traceback was told, one line says it all.
+            NoticeKind::Tried(tried) if tried.has_failed() && self.span().is_none() => {
+                return Some(tried.headline().into());
+            }
             _ => return None,
         }))
     }
@@ -237,7 +245,7 @@ impl Notice {
             }
             NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } => reason(words).to_owned(),
             NoticeKind::Raised(raised) => raised.error.clone(),
-            NoticeKind::Tried(tried) => return tried.failure(),
+            NoticeKind::Tried(tried) if self.span().is_none() => return tried.failure(),
             NoticeKind::Failed { .. } | NoticeKind::Flawed { .. } | NoticeKind::Surprising(_) => {
                 return self.headline().map(|_| self.sentence());
             }
@@ -443,6 +451,7 @@ mod tests {
             Info stopped: stopped; 1 plugin not deployed, the next start will retry
             Info stopped: stopped; 2 plugins not deployed: 1 refused, 1 with errors
             Info stopped: stopped; 10 plugins not deployed: 1 refused, 3 held back, 4 with errors, 2 that the next start will retry
+            Warning trouble: the settings stay as they were: `poll` must be a duration
             Warning trouble: something beside the plugins
             Detail sending: comparing with the server (changed on server)
             Info slow: still in progress after 3.0 s
@@ -560,10 +569,14 @@ mod tests {
             Info being_written: still being written; will be deployed once it is complete
             Detail disabled: disabled in watch.toml
             Detail same_file: a link to plugins/whisper.py, which is deployed
+            Detail trying: trying it
             Error fails: fails on "hello": 'nope'
                 short: fails on "hello" / 'nope'
-            Error fails: fails with `shout` on "hello": the answer does not match `^H`: "ho"
-                short: fails with `shout` on "hello" / the answer does not match `^H`: "ho"
+            Error fails: fails with `shout` on "hello": expected `^H`, got "ho"
+                short: fails with `shout` on "hello" / expected `^H`, got "ho"
+            Error fails: fails on "hello": KeyError: 'nope' (line 2)
+            Error fails: fails on "hello": nothing of it ran
+                short: fails on "hello" / nothing of it ran
             Info answered: answered: "hello" → "5"; who knows
             Info works: works: "hello" → "HELLO you"
             Info works: works with 2 models: "hello" → -a +b
@@ -575,6 +588,8 @@ mod tests {
             Error not_tried: not tried: no model takes part
             Info not_tried: not tried: no model takes part
             Error not_tried: not tried: connection refused
+            Error not_tried: its trial tells nothing: function other raised KeyError: 'x' in line 3
+            Info not_tried: no longer tried
             Info called: pipe → "HI"
             Info called: pipe ×14
             Error raised: pipe raised an exception: KeyError: 'nope'

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-use super::TrialResult;
+use serde::{Deserialize, Serialize};
+
 use super::format::{excerpt, quoted};
+use super::{TrialFailure, TrialResult};
 
 /// How many characters of an answer `--json` has.
 const MOST_CHARACTERS: usize = 4000;
 
 /// How a trial after a deploy ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tried {
     /// What was asked of the plugin.
     pub asked: String,
@@ -21,6 +23,8 @@ pub struct Tried {
     pub took: Duration,
     /// The result. If several models were tried and some failed, it is that of the first failure.
     pub result: TrialResult,
+    /// Whether the command `try` has shown it.
+    pub is_shown: bool,
 }
 
 /// Why a plugin was not tried after its deploy.
@@ -51,13 +55,29 @@ pub enum Untried {
         /// Why.
         why: String,
     },
+    /// Another plugin took part in it, and raised an exception.
+    Disturbed {
+        /// By which plugin, and how.
+        by: String,
+    },
+    /// Its table was removed, and without one it is not tried.
+    NoTable,
 }
 
 impl Tried {
     /// Whether the plugin failed.
     #[must_use]
     pub fn has_failed(&self) -> bool {
-        matches!(self.result, TrialResult::Fails { .. })
+        self.trial_failure().is_some()
+    }
+
+    /// Why the plugin failed, if it did.
+    #[must_use]
+    pub fn trial_failure(&self) -> Option<&TrialFailure> {
+        match &self.result {
+            TrialResult::Fails(failure) => Some(failure),
+            TrialResult::Works { .. } | TrialResult::Answered { .. } => None,
+        }
     }
 
     /// Whether the server does not tell an answer from an exception.
@@ -81,14 +101,14 @@ impl Tried {
                 format!("works{with}: {asked} → {shown}")
             }
             TrialResult::Answered { answer, why } => format!("answered{with}: {asked} → {}; {why}", quoted(answer)),
-            TrialResult::Fails { .. } => format!("fails{with} on {asked}"),
+            TrialResult::Fails(_) => format!("fails{with} on {asked}"),
         }
     }
 
     /// Why it failed.
     pub(super) fn failure(&self) -> Option<String> {
-        let TrialResult::Fails { words, answer } = &self.result else { return None };
-        let answer = answer.as_deref().map_or_else(String::new, |answer| format!(": {}", quoted(answer)));
+        let TrialFailure { words, answer, .. } = self.trial_failure()?;
+        let answer = answer.as_deref().map_or_else(String::new, |answer| format!(", got {}", quoted(answer)));
         Some(format!("{}{answer}", excerpt(words)))
     }
 
@@ -98,7 +118,7 @@ impl Tried {
         let (words, answer, diff) = match &self.result {
             TrialResult::Works { answer, diff } => (None, answer.as_ref(), diff.as_ref()),
             TrialResult::Answered { answer, .. } => (None, Some(answer), None),
-            TrialResult::Fails { words, answer } => (Some(words), answer.as_ref(), None),
+            TrialResult::Fails(failure) => (Some(&failure.words), failure.answer.as_ref(), None),
         };
         let model = Some(self.model.clone()).filter(|model| !model.is_empty());
         vec![("model", model), ("words", words.map(cut)), ("answer", answer.map(cut)), ("diff", diff.map(cut))]
@@ -117,6 +137,8 @@ impl Untried {
             Untried::Event => "event",
             Untried::Impossible { .. } => "impossible",
             Untried::NoServer { .. } => "no_server",
+            Untried::Disturbed { .. } => "disturbed",
+            Untried::NoTable => "no_table",
         }
     }
 
@@ -130,8 +152,12 @@ impl Untried {
     #[must_use]
     pub fn is_failure(&self) -> bool {
         match self {
-            Untried::Impossible { .. } | Untried::NoServer { .. } | Untried::OtherText => true,
-            Untried::Off | Untried::ActsOutside { .. } | Untried::NoFunction | Untried::Event => false,
+            Untried::Impossible { .. } | Untried::NoServer { .. } | Untried::OtherText | Untried::Disturbed { .. } => {
+                true
+            }
+            Untried::Off | Untried::ActsOutside { .. } | Untried::NoFunction | Untried::Event | Untried::NoTable => {
+                false
+            }
         }
     }
 
@@ -143,6 +169,8 @@ impl Untried {
             Untried::NoFunction => "not tried: nothing says which function to call".to_owned(),
             Untried::Event => "not tried: events of the server call it, and no user".to_owned(),
             Untried::Impossible { why, .. } | Untried::NoServer { why } => format!("not tried: {why}"),
+            Untried::Disturbed { by } => format!("its trial tells nothing: {by}"),
+            Untried::NoTable => "no longer tried".to_owned(),
         }
     }
 
@@ -154,7 +182,11 @@ impl Untried {
             Untried::ActsOutside { .. } => table("a `message`"),
             Untried::NoFunction => table("`tool` and `args`"),
             Untried::Impossible { hint, .. } => hint.clone(),
-            Untried::OtherText | Untried::Event | Untried::NoServer { .. } => None,
+            Untried::OtherText
+            | Untried::Event
+            | Untried::NoServer { .. }
+            | Untried::Disturbed { .. }
+            | Untried::NoTable => None,
         }
     }
 }
@@ -179,7 +211,8 @@ mod tests {
     #[test]
     fn what_json_has_of_an_answer_is_bounded() {
         let result = TrialResult::Works { answer: Some("ä".repeat(5000)), diff: None };
-        let tried = Tried { asked: String::new(), model: String::new(), models: 1, took: Duration::ZERO, result };
+        let (asked, model, took) = (String::new(), String::new(), Duration::ZERO);
+        let tried = Tried { asked, model, models: 1, took, result, is_shown: false };
         let fields = tried.fields();
         assert_eq!(fields[2].1.as_ref().unwrap().chars().count(), MOST_CHARACTERS);
         assert_eq!(fields[0].1, None);

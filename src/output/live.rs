@@ -326,6 +326,40 @@ mod tests {
     }
 
     #[test]
+    fn invalid_settings_tell_their_reason_in_40_columns() {
+        let mut scene = Scene::new(40, 30);
+        scene.tell(&start(9));
+        let why = "cannot use `watch.toml:12:8`: `concurrency` must be a number from 1 to 64".to_owned();
+        scene.tell(&[Notice::general(NoticeKind::SettingsKept { why, hint: None })]);
+        scene.check(expect![[r#"
+            ────────
+            ! invalid settings, not used: cannot use
+              `watch.toml:12:8`: `concurrency` must
+              be a number from 1 to 64
+            9 plugins deployed
+            http://localhost:8080
+        "#]]);
+        scene.tell(&[Notice::general(NoticeKind::Reloaded { files: Vec::new(), changed: Vec::new() })]);
+        assert!(!scene.view().contains("settings"), "{}", scene.view());
+    }
+
+    #[test]
+    fn a_trial_is_shown_while_it_takes_time() {
+        let mut scene = Scene::new(80, 24);
+        scene.tell(&start(9));
+        scene.tell(&[of("plugins/p5.py", NoticeKind::Trying)]);
+        // It takes longer than most.
+        scene.time += 200;
+        scene.tell(&[waiting("plugins/p3.py")]);
+        scene.check(expect![[r#"
+            ────────
+            … waiting: p3
+            ↔ trying: p5
+            8 of 9 plugins deployed · 1 waiting · http://localhost:8080
+        "#]]);
+    }
+
+    #[test]
     fn the_view_at_60_columns() {
         let mut scene = Scene::new(60, 30);
         troubled(&mut scene);

@@ -21,6 +21,17 @@ pub(super) fn message(text: &str) -> String {
     })
 }
 
+/// A message behind its label, wrapped; a line keeps its indentation.
+pub(super) fn wrapped_message(label: &str, text: &str, columns: Option<u16>) -> String {
+    let text = message(text);
+    let lines = text.split('\n').enumerate().map(|(n, line)| {
+        let indent = " ".repeat(line.len() - line.trim_start_matches(' ').len());
+        let (label, behind) = if n == 0 { (label, "  ") } else { ("", indent.as_str()) };
+        wrapped_after(label, line, behind, columns)
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// Prints a hint to stderr; each of its lines is a remedy of its own.
 pub(super) fn print_hint(hint: &str) {
     let columns = columns(&console::Term::stderr());
@@ -147,6 +158,14 @@ mod tests {
         // An apostrophe's cousin that is never closed binds nothing.
         let shown = hint_line("a ` b c d e f", Some(12));
         assert_eq!(console::strip_ansi_codes(&shown), "hint: a ` b\n      c d e\n      f");
+    }
+
+    #[test]
+    fn a_message_wraps_at_words_and_keeps_its_indentation() {
+        let text = "one two three four five\n    six seven eight nine ten\nx";
+        let expected = "error: one two\n  three four five\n    six seven\n    eight nine ten\n  x";
+        assert_eq!(wrapped_message("error: ", text, Some(18)), expected);
+        assert_eq!(wrapped_message("error: ", text, None), format!("error: {}", message(text)));
     }
 
     #[test]

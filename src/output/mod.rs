@@ -30,7 +30,7 @@ use tokio::sync::oneshot;
 use crate::notice::{Level, Notice};
 use crate::printable;
 
-use messages::{message, print_hint};
+use messages::{print_hint, wrapped_message};
 
 pub use check::CheckOutput;
 pub use console::Console;

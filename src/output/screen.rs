@@ -7,7 +7,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
 use similar::{ChangeTag, TextDiff};
 
-use super::{Format, columns, json_line, message, print_hint};
+use super::{Format, columns, json_line, print_hint, wrapped_message};
 use crate::notice::{ChangedLines, Level, Notice};
 use crate::printable;
 
@@ -35,8 +35,9 @@ impl Screen {
     /// Prints a result. `below` are lines for people alone: programs find their content in the fields.
     pub fn say_with(self, notice: &Notice, below: &[String]) {
         if self.wants_lines(notice) && notice.level() >= self.least {
-            let lines = [notice.sentence()];
-            out(&lines.iter().chain(below).fold(String::new(), |text, line| text + &message(line) + "\n"));
+            let (lines, columns) = ([notice.sentence()], columns(&console::Term::stdout()));
+            let shown = lines.iter().chain(below).map(|line| wrapped_message("", line, columns) + "\n");
+            out(&shown.collect::<String>());
             print_hint(&notice.hint().unwrap_or_default());
         }
     }
@@ -54,9 +55,10 @@ impl Screen {
                 Level::Warning => format!("{YELLOW}warning{YELLOW:#}: "),
                 Level::Error => format!("{RED}error{RED:#}: "),
             };
-            let lines = [notice.sentence()];
-            let text: Vec<_> = lines.iter().chain(below).map(|line| message(line)).collect();
-            writeln!(anstream::stderr().lock(), "{label}{}", text.join("\n")).ok();
+            let columns = columns(&console::Term::stderr());
+            let mut text = wrapped_message(&label, &notice.sentence(), columns) + "\n";
+            text.extend(below.iter().map(|line| wrapped_message("", line, columns) + "\n"));
+            write!(anstream::stderr().lock(), "{text}").ok();
             print_hint(&notice.hint().unwrap_or_default());
         }
     }

@@ -19,6 +19,8 @@ const BETWEEN: &str = " · ";
 const FEWEST_WORDS: usize = 30;
 /// How many columns may stay empty behind the last word of a text that is too long.
 const RAGGED: usize = 10;
+/// How many lines a sentence has at most: it tells its reason in 40 columns, too.
+const MOST_LINES: usize = 4;
 /// In a narrower terminal there is no view.
 const NARROWEST: u16 = 20;
 
@@ -44,7 +46,7 @@ pub(super) struct Frame {
 /// The lines of the view, in colour; none longer than the terminal is wide, and at most a third of its height.
 pub(super) fn view(glance: &Glance, frame: Frame) -> Vec<String> {
     let most = usize::from(frame.rows / 3);
-    let is_known = glance.server.is_some() || glance.trouble.is_some();
+    let is_known = glance.server.is_some() || glance.trouble.is_some() || glance.settings.is_some();
     if !is_known || frame.columns < NARROWEST || most == 0 {
         return Vec::new();
     }
@@ -58,13 +60,17 @@ pub(super) fn view(glance: &Glance, frame: Frame) -> Vec<String> {
         *last = joined(last, &hint);
     }
     below.truncate(most);
-    let mut above = glance.trouble.as_ref().map_or_else(Vec::new, |trouble| warning(trouble, columns));
+    let warnings = glance.trouble.iter().chain(&glance.settings);
+    let mut above: Vec<_> = warnings.flat_map(|trouble| warning(trouble, columns)).collect();
     let mut middle = Vec::new();
     if !glance.waiting.is_empty() {
         middle.push(signed("…", YELLOW, &listed("waiting", &glance.waiting, columns - 2)));
     }
     if !glance.in_flight.is_empty() {
         middle.push(signed("↑", Style::new(), &listed("on the way", &glance.in_flight, columns - 2)));
+    }
+    if !glance.trying.is_empty() {
+        middle.push(signed("↔", Style::new(), &listed("trying", &glance.trying, columns - 2)));
     }
     // What does not fit is counted in the totals all the same: first the names, then the problems.
     let mut room = most - below.len();
@@ -117,16 +123,18 @@ fn block(problem: &Problem, columns: usize) -> Vec<String> {
     vec![signed("✗", RED, &format!("{BOLD}{place}{BOLD:#}")), format!("  {}", fitted(&words, room))]
 }
 
-/// A sentence on two lines at most.
+/// A sentence on a few lines at most.
 fn warning(text: &str, columns: usize) -> Vec<String> {
     let text = printable::line(text);
-    let whole = wrapped(&format!("! {text}"), "  ", u16::try_from(columns).ok());
-    match whole.lines().collect::<Vec<_>>().as_slice() {
-        [first, second] if width(first) <= columns && width(second) <= columns => {
-            vec![signed("!", YELLOW, first.trim_start_matches("! ")), (*second).to_owned()]
-        }
-        _ => vec![signed("!", YELLOW, &fitted(&text, columns - 2))],
+    let whole = wrapped(&text, "", u16::try_from(columns - 2).ok());
+    let mut lines: Vec<_> = whole.lines().map(str::to_owned).collect();
+    if let Some((last, rest)) = lines.get(MOST_LINES - 1..).and_then(<[_]>::split_first) {
+        let last = rest.iter().fold(last.clone(), |text, line| text + " " + line);
+        lines.truncate(MOST_LINES - 1);
+        lines.push(last);
     }
+    let fitting = lines.iter().map(|line| fitted(line, columns - 2));
+    fitting.enumerate().map(|(n, line)| if n == 0 { signed("!", YELLOW, &line) } else { format!("  {line}") }).collect()
 }
 
 fn totals(glance: &Glance) -> Vec<String> {

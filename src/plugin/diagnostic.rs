@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::id::{self, IdSource, PluginId};
 use super::kind::Entry;
@@ -275,7 +275,7 @@ fn bad_id_hint(candidate: &str, source: IdSource) -> String {
 }
 
 /// A place in a file, with the line to show.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Span {
     /// Line, from 1.
     pub line: usize,

@@ -19,16 +19,21 @@ import threading
 import time
 import types
 
-HOOKS = {"pipe", "inlet", "stream", "outlet", "action", "event"}
+FILTERS = {"inlet", "stream", "outlet"}
+HOOKS = {"pipe", "action", "event"} | FILTERS
 LONGEST = 2000  # characters of a line or a message
 RESULT = 100  # characters of a result
 FRAMES = 8  # of a traceback
 WAITING = 1000  # messages that are not sent yet
 KEPT = 3  # texts of one plugin: what runs now, and what still runs
+TRIALS = 50  # that are not asked for yet
+SEEN = 100  # calls of one trial
 FUTURES = functools.reduce(lambda flags, name: flags | getattr(__future__, name).compiler_flag, __future__.all_feature_names, 0)
 
 # The plugin that is being loaded: its kind and id.
 loading = contextvars.ContextVar("loading", default=None)
+# The trial that a request is part of.
+trial = contextvars.ContextVar("trial", default=None)
 # Whether this thread writes a plugin's log record, which was told already.
 writing = threading.local()
 
@@ -377,16 +382,20 @@ class Call:
 
     def __init__(self, pane, about, hook, function):
         self.pane, self.about, self.hook, self.function = pane, about, hook, function
-        self.began = time.perf_counter()
+        self.began, self.trial = time.perf_counter(), trial.get()
 
     def ms(self):
         return (time.perf_counter() - self.began) * 1000
 
-    def told(self, result):
+    def told(self, result, nothing=False):
         try:
             self.pane.flush(self.about)
             # What models there are is asked all the time.
-            if self.pane.calls and self.hook != "pipes":
+            if self.hook == "pipes":
+                return
+            if self.trial:
+                self.trial.saw(self.about, self.hook, nothing)
+            if self.pane.calls:
                 self.pane.tell("call", self.about, hook=self.hook, ms=self.ms(), result=cut(result, RESULT), times=1)
         except Exception:
             pass
@@ -403,6 +412,8 @@ class Call:
                 code = self.function.__code__
                 where = place(code, code.co_firstlineno, (None,) * 4)
                 told["frames"] = [{"kind": self.about[0], "id": self.about[1], "name": code.co_name, **where}]
+            if self.trial:
+                self.trial.saw(self.about, self.hook, error=told["error"], frames=told["frames"])
             self.pane.tell("raise", self.about, hook=self.hook, ms=self.ms(), **told)
         except Exception:
             pass
@@ -421,7 +432,7 @@ class Call:
             told = brief(result)
         except Exception:
             told = f"<{type(result).__qualname__}>"
-        self.told(told)
+        self.told(told, nothing=result is None)
         return result
 
     def pieces(self, first, count):
@@ -495,8 +506,11 @@ class StandIn:
 
     def __getattribute__(self, name):
         instance = object.__getattribute__(self, "_instance")
-        value = getattr(instance, name)
         about = object.__getattribute__(self, "_about")
+        tried = trial.get() if name in FILTERS and about[0] == "function" else None
+        if tried and tried.about != about:
+            raise AttributeError(name)
+        value = getattr(instance, name)
         is_hook = name in HOOKS or name == "pipes" if about[0] == "function" else not name.startswith("_")
         if is_hook and inspect.isroutine(value):
             return object.__getattribute__(self, "_pane").wrap_method(value, about, name)
@@ -551,6 +565,48 @@ class Tee:
 
     def __getattr__(self, name):
         return getattr(self._stream, name)
+
+
+class Trial:
+    """What plugins do for one trial. The filters of others have no hooks meanwhile: the server leaves them out."""
+
+    def __init__(self, about):
+        self.about, self.calls = about, []
+
+    def saw(self, about, hook, nothing=False, error=None, frames=()):
+        own = next((frame for frame in frames if (frame["kind"], frame["id"]) == about), None)
+        call = {"kind": about[0], "id": about[1], "hook": hook, "nothing": nothing, "error": error, "frame": own}
+        if call not in self.calls and len(self.calls) < SEEN:
+            self.calls.append(call)
+
+
+class Trials:
+    """Stands before the server's app. A request belongs to the trial that its header names, with the plugin's kind and id;
+    at the address of a trial it answers, once, what was seen."""
+
+    header, address = b"x-owui-watch-trial", "/owui-watch/trial/"
+
+    def __init__(self, app):
+        self.app, self.trials = app, {}
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        if scope["path"].startswith(self.address):
+            seen = self.trials.pop(scope["path"].removeprefix(self.address), None)
+            body = json.dumps(seen and seen.calls).encode()
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"application/json")]})
+            return await send({"type": "http.response.body", "body": body})
+        name, *about = dict(scope["headers"]).get(self.header, b"").decode("utf-8", "replace").split(" ", 2)
+        if not name:
+            return await self.app(scope, receive, send)
+        if name not in self.trials and len(self.trials) >= TRIALS:
+            del self.trials[next(iter(self.trials))]
+        before = trial.set(self.trials.setdefault(name, Trial(tuple(about))))
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            trial.reset(before)
 
 
 def start(port, token, calls, log):

@@ -26,16 +26,19 @@ impl Trying<'_> {
         body["filter_ids"] = json!([self.id()]);
         let sent = body["messages"].clone();
         let (end, mut took) = self.send(Trial::Chat(body)).await?;
-        let (mut diff, mut said) = (String::new(), None);
+        let (mut diff, mut said, mut text) = (String::new(), None, String::new());
         let mut result = self.result(end, |answer| {
-            match &answer.received {
-                Some(received) => diff += &changes(("sent", &sent), ("what the model got after inlet", received)),
-                None => said = Some(answer.text),
+            if let Some(received) = &answer.received {
+                diff += &changes(("sent", &sent), ("what the model got after inlet", received));
+                text += &lines(received);
+            } else {
+                text += &(answer.text.clone() + "\n");
+                said = Some(answer.text);
             }
             TrialResult::Works { answer: None, diff: None }
         });
         let mut called = "inlet";
-        if !matches!(result, TrialResult::Fails { .. }) {
+        if !matches!(result, TrialResult::Fails(_)) {
             let mut body = self.answered(&model);
             body["filter_ids"] = json!([self.id()]);
             let sent = body["messages"].clone();
@@ -45,24 +48,31 @@ impl Trying<'_> {
                 TrialEnd::Json(after) if self.hides_exception(&after) => fails(HIDDEN),
                 TrialEnd::Json(after) => match after.get("messages") {
                     Some(messages) => {
+                        text += &lines(messages);
                         diff += &changes(("answered", &sent), ("the answer after outlet", messages));
                         called = "inlet and outlet";
                         effect(diff, said)
                     }
+                    None if after.is_null() => fails("outlet returned nothing; it must return the body"),
                     None => fails("outlet returned no messages"),
                 },
                 end => self.result(end, |_| fails("an answer of another kind")),
             };
-            if matches!(result, TrialResult::Fails { .. }) {
+            if matches!(result, TrialResult::Fails(_)) {
                 called = "outlet";
             }
         }
-        Ok(Attempt { called: format!("{called}, in a chat with `{model}`"), model, took, result })
+        Ok(Attempt { called: in_chat(called, &model), model, took, result, text: Some(text) })
     }
 
     fn not_attached(why: &str) -> Obstacle {
         impossible(why).hinted("`owui-watch global on ID` runs it in every chat; or attach it to a model in Open WebUI")
     }
+}
+
+/// The hooks that were called, and where.
+pub(super) fn in_chat(hooks: &str, model: &str) -> String {
+    format!("{hooks}, in a chat with `{model}`")
 }
 
 /// What can be seen of the filter. `said` is the answer of a model that does not tell what it was sent.

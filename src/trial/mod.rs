@@ -4,17 +4,20 @@
 
 mod filter;
 mod models;
+mod seen;
 mod wish;
 
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::client::{ChatAnswer, Client, HIDDEN, Trial, TrialEnd};
+use crate::client::{ChatAnswer, Client, HIDDEN, Trial, TrialEnd, Watched};
 use crate::engine::deploy::Reply;
-use crate::notice::TrialResult;
-use crate::plugin::{Digest, Key, normal};
+use crate::notice::{TrialFailure, TrialResult, Tried};
+use crate::plugin::python::public_methods;
+use crate::plugin::{Digest, Entry, Key, normal};
 use models::{Model, choose, of_pipe};
+use seen::Seen;
 pub use wish::Wish;
 
 /// A pipe with more models is tried with a named one only.
@@ -46,6 +49,7 @@ pub struct OnTrial<'a> {
 }
 
 /// One call of the plugin.
+#[derive(Clone)]
 pub struct Attempt {
     /// What was called.
     pub called: String,
@@ -55,6 +59,8 @@ pub struct Attempt {
     pub took: Duration,
     /// How it ended.
     pub result: TrialResult,
+    /// What an expectation is about, if that is not the answer: the messages after a filter's hooks.
+    pub text: Option<String>,
 }
 
 /// Why a plugin was not tried.
@@ -79,6 +85,8 @@ pub enum ObstacleKind {
     Impossible,
     /// The wish does not fit the plugin or the server.
     Wish,
+    /// Another plugin took part, and raised an exception.
+    Disturbed,
     /// The server is away, or denied access.
     NoServer(Box<Reply>),
 }
@@ -112,14 +120,34 @@ pub fn version(text: &str) -> (u32, u32) {
 ///
 /// The plugin cannot be tried on this server, or the server is away.
 pub async fn run(plugin: OnTrial<'_>, wish: &Wish) -> Result<Vec<Attempt>, Obstacle> {
-    let mut trying = Trying { plugin, wish, row: Value::Null, models: Vec::new() };
+    let mut trying = Trying { plugin, wish, row: Value::Null, models: Vec::new(), watched: None };
     trying.row = trying.json_of(Trial::Row(plugin.key.clone())).await?;
     trying.models = trying.read_models(false).await?;
+    if trying.models.iter().any(|model| model.is_sandbox) {
+        trying.watched = Some(Watched { name: format!("{:032x}", fastrand::u128(..)), key: plugin.key.clone() });
+    }
     let mut attempts = trying.attempts().await?;
     for attempt in &mut attempts {
         wish.judge(attempt);
     }
     Ok(attempts)
+}
+
+/// One line for all models of a pipe: the first that failed, else the first that is in doubt, else the first.
+#[must_use]
+pub fn summed_up(attempts: Vec<Attempt>, wish: &Wish) -> Tried {
+    let rank = |attempt: &Attempt| match attempt.result {
+        TrialResult::Fails(_) => 0,
+        TrialResult::Answered { .. } => 1,
+        TrialResult::Works { .. } => 2,
+    };
+    let (models, took) = (attempts.len(), attempts.iter().map(|attempt| attempt.took).sum::<Duration>());
+    let telling = attempts.into_iter().min_by_key(rank);
+    let (model, result) = telling.map_or_else(
+        || (String::new(), TrialResult::Fails(TrialFailure::new("it has no model"))),
+        |attempt| (attempt.model, attempt.result),
+    );
+    Tried { asked: wish.asked(), model, models, took, result, is_shown: false }
 }
 
 /// A plugin under trial.
@@ -129,6 +157,8 @@ struct Trying<'a> {
     /// The server's row of it.
     row: Value,
     models: Vec<Model>,
+    /// In the sandbox, which tells what it sees.
+    watched: Option<Watched>,
 }
 
 impl Trying<'_> {
@@ -149,11 +179,39 @@ impl Trying<'_> {
         }
         match word.as_str() {
             "pipe" => self.pipe().await,
-            "filter" => Ok(vec![self.filter().await?]),
-            "action" => Ok(vec![self.action().await?]),
-            "tool" => Ok(vec![self.tool().await?]),
+            "filter" => Ok(vec![self.judged(self.filter().await?, Entry::Filter).await?]),
+            "action" => Ok(vec![self.judged(self.action().await?, Entry::Action).await?]),
+            "tool" => Ok(vec![self.judged(self.tool().await?, Entry::Tools).await?]),
             "event" => Err(impossible("events of the server call it, and no user")),
             other => Err(impossible(format!("the server calls it `{other}`, which owui-watch does not know"))),
+        }
+    }
+
+    /// The result by what the sandbox has seen; elsewhere, by the text that the server has.
+    async fn judged(&self, attempt: Attempt, entry: Entry) -> Result<Attempt, Obstacle> {
+        let content = self.row.get("content").and_then(Value::as_str).unwrap_or_default();
+        let methods = public_methods(content, entry.class());
+        let has_hook = |methods: &[String]| methods.iter().any(|method| seen::hooks(entry).contains(&&**method));
+        let lacks_hooks = entry != Entry::Tools && methods.as_ref().is_some_and(|methods| !has_hook(methods));
+        if entry == Entry::Filter && methods.is_some_and(|methods| methods.is_empty()) {
+            return Err(impossible("it has no hook: all it does is add a switch to the chat"));
+        }
+        if let Some(seen) = self.seen().await {
+            return seen.judge(attempt, self.plugin.key, entry);
+        }
+        Ok(if lacks_hooks && !matches!(attempt.result, TrialResult::Fails(_)) {
+            Attempt { result: seen::nothing_ran(entry), ..attempt }
+        } else {
+            attempt
+        })
+    }
+
+    /// What the sandbox has seen since this was last asked.
+    async fn seen(&self) -> Option<Seen> {
+        let name = self.watched.as_ref()?.name.clone();
+        match self.plugin.client.trial(Trial::Seen(name), self.wish.within(), None).await {
+            TrialEnd::Json(seen) => Seen::of(&seen),
+            _ => None,
         }
     }
 
@@ -167,7 +225,7 @@ impl Trying<'_> {
 
     /// The answer to a request that the plugin has no part in.
     async fn json_of(&self, trial: Trial) -> Result<Value, Obstacle> {
-        match self.plugin.client.trial(trial, self.wish.within()).await {
+        match self.plugin.client.trial(trial, self.wish.within(), self.watched.as_ref()).await {
             TrialEnd::Json(value) => Ok(value),
             TrialEnd::Failed(words) => Err(impossible(words)),
             TrialEnd::Late => Err(Obstacle::no_server(Reply::Unreachable {
@@ -202,7 +260,7 @@ impl Trying<'_> {
     /// Sends a trial, and takes the time.
     async fn send(&self, trial: Trial) -> Result<(TrialEnd, Duration), Obstacle> {
         let began = Instant::now();
-        match self.plugin.client.trial(trial, self.wish.within()).await {
+        match self.plugin.client.trial(trial, self.wish.within(), self.watched.as_ref()).await {
             TrialEnd::NoServer(reply) => Err(Obstacle::no_server(*reply)),
             end => Ok((end, began.elapsed())),
         }
@@ -216,12 +274,9 @@ impl Trying<'_> {
         }
         if ids.is_empty() {
             let words = "the server lists no model of it: its `pipes` raised or returned none";
-            return Ok(vec![Attempt {
-                called: "its models".to_owned(),
-                model: String::new(),
-                took: Duration::ZERO,
-                result: fails(words),
-            }]);
+            let (called, took) = ("its models".to_owned(), Duration::ZERO);
+            let attempt = Attempt { called, model: String::new(), took, result: fails(words), text: None };
+            return Ok(vec![self.judged(attempt, Entry::Pipe).await?]);
         }
         if let Some(wanted) = &self.wish.model {
             let full = format!("{}.{wanted}", self.id());
@@ -247,7 +302,8 @@ impl Trying<'_> {
                 let why = "before 0.9 the server does not tell a whole answer from one that breaks off".to_owned();
                 TrialResult::Answered { answer: answer.text, why }
             });
-            attempts.push(Attempt { called: format!("model `{model}`"), model, took, result });
+            let attempt = Attempt { called: format!("model `{model}`"), model, took, result, text: None };
+            attempts.push(self.judged(attempt, Entry::Pipe).await?);
         }
         Ok(attempts)
     }
@@ -262,7 +318,7 @@ impl Trying<'_> {
             TrialEnd::Json(answer) => works(shown(&answer)),
             end => self.result(end, |answer| works(answer.text)),
         };
-        Ok(Attempt { called: "the action".to_owned(), model, took, result })
+        Ok(Attempt { called: "the action".to_owned(), model, took, result, text: None })
     }
 
     async fn tool(&self) -> Result<Attempt, Obstacle> {
@@ -302,7 +358,7 @@ impl Trying<'_> {
                 None => works(result),
             }
         });
-        Ok(Attempt { called, model, took, result })
+        Ok(Attempt { called, model, took, result, text: None })
     }
 
     /// Checks that the tool has this function, where the server lists them.
@@ -353,7 +409,7 @@ fn works(answer: String) -> TrialResult {
 }
 
 fn fails(words: &str) -> TrialResult {
-    TrialResult::Fails { words: words.to_owned(), answer: None }
+    TrialResult::Fails(TrialFailure::new(words))
 }
 
 fn impossible(why: impl Into<String>) -> Obstacle {

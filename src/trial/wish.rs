@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Attempt;
 use crate::config::{Pattern, TrySettings};
-use crate::notice::{TrialResult, duration};
+use crate::notice::{TrialFailure, TrialResult, duration};
 
 /// The default message.
 const HELLO: &str = "hello";
@@ -108,14 +108,14 @@ impl Wish {
         let (answer, diff) = match &attempt.result {
             TrialResult::Works { answer, diff } => (answer.clone(), diff.clone()),
             TrialResult::Answered { answer, .. } => (Some(answer.clone()), None),
-            TrialResult::Fails { .. } => return,
+            TrialResult::Fails(_) => return,
         };
-        let text = answer.iter().chain(&diff).map(String::as_str).collect::<Vec<_>>().join("\n");
+        let text = attempt.text.clone().or_else(|| answer.clone()).unwrap_or_default();
         attempt.result = if pattern.matches(&text) {
             TrialResult::Works { answer, diff }
         } else {
-            let words = format!("the answer does not match `{}`", pattern.as_str());
-            TrialResult::Fails { words, answer: Some(text) }
+            let expected = TrialFailure::new(format!("expected `{}`", pattern.as_str()));
+            TrialResult::Fails(TrialFailure { answer: Some(text), ..expected })
         };
     }
 }
@@ -158,23 +158,26 @@ mod tests {
 
     #[test]
     fn an_answer_is_judged_by_the_expectation() {
-        let judged = |result| {
-            let mut attempt = Attempt { called: String::new(), model: String::new(), took: WITHIN, result };
+        let judged_by = |result, text| {
+            let mut attempt = Attempt { called: String::new(), model: String::new(), took: WITHIN, result, text };
             Wish::of_table(&table()).judge(&mut attempt);
             attempt.result
         };
+        let judged = |result| judged_by(result, None);
         let works = |answer: &str| TrialResult::Works { answer: Some(answer.to_owned()), diff: None };
-        let fails = |answer: &str| TrialResult::Fails {
-            words: "the answer does not match `^HI$`".to_owned(),
-            answer: Some(answer.to_owned()),
+        let fails = |answer: &str| {
+            let expected = TrialFailure::new("expected `^HI$`");
+            TrialResult::Fails(TrialFailure { answer: Some(answer.to_owned()), ..expected })
         };
         let answered = |answer: &str| TrialResult::Answered { answer: answer.to_owned(), why: "old".to_owned() };
         assert_eq!(judged(works("HI")), works("HI"));
         assert_eq!(judged(works("HO")), fails("HO"));
         assert_eq!(judged(answered("HI")), works("HI"), "what matches is a result, and no exception");
         assert_eq!(judged(answered("HO")), fails("HO"));
-        assert_eq!(judged(TrialResult::Works { answer: None, diff: Some("+x".to_owned()) }), fails("+x"));
-        let raised = TrialResult::Fails { words: "no".to_owned(), answer: None };
+        let differs = || TrialResult::Works { answer: None, diff: Some("--- HI\n+x".to_owned()) };
+        assert_eq!(judged_by(differs(), Some("HI".to_owned())), differs());
+        assert_eq!(judged_by(differs(), Some("x".to_owned())), fails("x"), "the difference's own lines are no message");
+        let raised = TrialResult::Fails(TrialFailure::new("no"));
         assert_eq!(judged(raised.clone()), raised);
     }
 }

@@ -315,6 +315,9 @@ fn help_of_service_install() {
               --hardened
                   Let it write only to this folder and its state, and see no devices; needs user namespaces
 
+              --try
+                  Try each plugin after its deploy, as its `try` table in watch.toml says
+
               --yes
                   Replace the unit even if someone edited it
 

@@ -17,8 +17,8 @@ use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
 use owui_watch::engine::ledger::RefusalKind;
 use owui_watch::engine::plan::Why;
 use owui_watch::notice::{
-    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, TrialResult, Tried, Untried,
-    WaitReason,
+    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, TrialFailure, TrialResult, Tried,
+    Untried, WaitReason,
 };
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
@@ -105,7 +105,10 @@ fn examples() -> Vec<NoticeKind> {
     let digest = Digest::of(b"x");
     let key = Key { kind: Kind::Tool, id: PluginId::new("x").expect("an id") };
     let frames_key = key.clone();
-    let tried = |result| NoticeKind::Tried(Box::new(Tried { asked: text(), model: text(), models: 1, took, result }));
+    let tried = |result| {
+        NoticeKind::Tried(Box::new(Tried { asked: text(), model: text(), models: 1, took, result, is_shown: false }))
+    };
+    let failure = TrialFailure { words: text(), answer: Some(text()), place: Some(span()), hint: Some(text()) };
     vec![
         NoticeKind::Ready { roots: vec![path()], plugins: 1, server: text() },
         NoticeKind::Connected { server: text(), version: text() },
@@ -127,6 +130,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::SettingsWait { ids: vec![text()] },
         NoticeKind::Stopping { in_flight: 1 },
         NoticeKind::Stopped { waiting: 1, refused: 1, held: 1, with_errors: 1 },
+        NoticeKind::SettingsKept { why: text(), hint: Some(text()) },
         NoticeKind::Trouble { message: text(), hint: Some(text()) },
         NoticeKind::Slow { so_far: Duration::ZERO, installs: Some(text()) },
         NoticeKind::Sending { why: Why::New },
@@ -157,6 +161,7 @@ fn examples() -> Vec<NoticeKind> {
             kind: RefusalKind::Said,
             span: Some(span()),
             requirements: None,
+            installs: true,
             old_version: Some(OldVersion::Running),
             took,
         },
@@ -175,7 +180,8 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::SameFile { original: path() },
         tried(TrialResult::Works { answer: Some(text()), diff: Some(text()) }),
         tried(TrialResult::Answered { answer: text(), why: text() }),
-        tried(TrialResult::Fails { words: text(), answer: Some(text()) }),
+        NoticeKind::Trying,
+        tried(TrialResult::Fails(failure)),
         NoticeKind::NotTried { why: Untried::Off, asked_for: true },
         NoticeKind::Called { hook: text(), result: text(), times: 1, took },
         NoticeKind::Raised(Box::new(Raised {

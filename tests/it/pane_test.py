@@ -514,6 +514,79 @@ class TestWhatIsTold(unittest.TestCase):
         self.assertLess(len(pane_module.cut(brief("x" * 10**6), 160)), 161)
 
 
+class TestTrials(unittest.TestCase):
+    """What is seen of the plugins that the server calls for the requests of a trial."""
+
+    FILTER = """
+class Pipe:
+    def inlet(self, body):
+        return None if body == "nothing" else body
+
+    def stream(self, event):
+        return event
+
+    def outlet(self, body):
+        return {}[body]
+"""
+
+    def setUp(self):
+        self.server = Server().module
+        pane_module.Pane(Recorder(), calls=False).watch(self.server)
+        self.filters = {}
+        for name in ("mine", "größe"):
+            self.filters[name] = asyncio.run(self.server.load_function_module_by_id(name, self.FILTER))[0]
+        self.trials = pane_module.Trials(self.app)
+
+    async def app(self, scope, receive, send):
+        """Calls each filter as the server does, in another task."""
+        await asyncio.create_task(self.call_filters(scope["body"]))
+
+    async def call_filters(self, body):
+        for module in self.filters.values():
+            for hook in ("inlet", "stream", "stream", "outlet"):
+                handler = getattr(module, hook, None)
+                if handler:
+                    outcome(lambda: handler(body))
+
+    def ask(self, header=None, path="/api/chat/completions", body="x"):
+        sent = []
+
+        async def send(message):
+            sent.append(message)
+
+        headers = [(b"accept", b"*/*")] + ([(b"x-owui-watch-trial", header.encode())] if header else [])
+        asyncio.run(self.trials({"type": "http", "path": path, "headers": headers, "body": body}, None, send))
+        return sent
+
+    def seen(self, name):
+        return json.loads(self.ask(path=f"/owui-watch/trial/{name}")[1]["body"])
+
+    def test_the_calls_of_a_trial_are_seen_once(self):
+        self.ask("one function größe")
+        self.ask("two function mine", body="nothing")
+        self.ask()
+        first, second = self.seen("one"), self.seen("two")
+        self.assertEqual([(call["id"], call["hook"], call["error"]) for call in first], [
+            ("größe", "inlet", None), ("größe", "stream", None), ("größe", "outlet", "KeyError: 'x'")
+        ])
+        self.assertEqual((first[2]["frame"]["line"], first[2]["frame"]["column"]), (10, 16))
+        self.assertEqual([(call["id"], call["nothing"]) for call in second], [("mine", True), ("mine", False), ("mine", False)])
+        self.assertIsNone(self.seen("one"))
+
+    def test_trials_that_nobody_asks_for_are_forgotten(self):
+        for n in range(pane_module.TRIALS + 1):
+            self.ask(f"{n} function mine")
+        self.assertEqual(len(self.trials.trials), pane_module.TRIALS)
+        self.assertIsNone(self.seen("0"))
+        self.assertEqual(len(self.seen("1")), 3)
+
+    def test_other_requests_are_as_they_were(self):
+        self.ask()
+        self.assertEqual(self.trials.trials, {})
+        for module in self.filters.values():
+            self.assertEqual(module.inlet("a"), "a")
+
+
 class TestTheWire(unittest.TestCase):
     def test_messages_arrive_and_streams_are_one(self):
         listener = socket.create_server(("127.0.0.1", 0))

@@ -79,7 +79,7 @@ fn a_pass_tries_what_it_deploys() {
 
     // A text that was there before is tried, too.
     let told = once(&project, 0);
-    assert_eq!(words(&told), ["connected", "unchanged", "summary", "works"], "{told:#?}");
+    assert_eq!(words(&told), ["connected", "unchanged", "trying", "summary", "works"], "{told:#?}");
 }
 
 #[test]
@@ -109,13 +109,13 @@ fn an_answer_other_than_expected_is_shown() {
     let project = project(&server, "message = 'Hi'\nexpect = '^HALLO$'");
     says(&server, HELLO);
     let fails = of(&once(&project, 1), "fails").clone();
-    assert_eq!((&fails["words"], &fails["answer"]), (&json!("the answer does not match `^HALLO$`"), &json!("HELLO")));
-    assert_eq!(fails["message"], "fails on \"Hi\": the answer does not match `^HALLO$`: \"HELLO\"");
+    assert_eq!((&fails["words"], &fails["answer"]), (&json!("expected `^HALLO$`"), &json!("HELLO")));
+    assert_eq!(fails["message"], "fails on \"Hi\": expected `^HALLO$`, got \"HELLO\"");
 
     // The command uses the table, unless it is given a message.
     let ran = project.run(&["try", "shout"]);
     check(&ran, 1);
-    assert!(ran.stderr.contains(": the answer does not match `^HALLO$`\n  HELLO\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(": expected `^HALLO$`, got:\n  HELLO\n"), "{}", ran.stderr);
     check(&project.run(&["try", "shout", "Hi"]), 0);
 }
 

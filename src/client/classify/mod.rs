@@ -49,6 +49,7 @@ pub(super) enum Asked {
     Chat,
     Outlet,
     Action,
+    Seen,
 }
 
 /// A list of models. `All` exists since 0.11; the other two make it up before.
@@ -72,7 +73,8 @@ impl Asked {
             | Asked::Models(_)
             | Asked::Versions
             | Asked::Version
-            | Asked::ModelList => false,
+            | Asked::ModelList
+            | Asked::Seen => false,
             Asked::Create(_)
             | Asked::Update(_)
             | Asked::Toggle
@@ -165,7 +167,13 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
                 Reply::Unusable { words: "the server answers about another version".to_owned() }
             }
         }),
-        Asked::Config | Asked::SignIn | Asked::ModelList | Asked::Chat | Asked::Outlet | Asked::Action => None,
+        Asked::Config
+        | Asked::SignIn
+        | Asked::ModelList
+        | Asked::Chat
+        | Asked::Outlet
+        | Asked::Action
+        | Asked::Seen => None,
     };
     reply.unwrap_or_else(|| failure(asked, answer))
 }
@@ -292,7 +300,8 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
         | Asked::Models(_)
         | Asked::Versions
         | Asked::Version
-        | Asked::ModelList => Reply::Foreign { status, words: detail },
+        | Asked::ModelList
+        | Asked::Seen => Reply::Foreign { status, words: detail },
     }
 }
 

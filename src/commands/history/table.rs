@@ -137,33 +137,33 @@ mod tests {
             assert!(rows.iter().all(|row| columns.is_none_or(|columns| width(row) <= columns)), "{rows:#?}");
             format!("{}\n", rows.join("\n"))
         };
-        expect![[r#"
+        expect![[r"
             * 2 min ago  deployed  1.3.0          8a1ef624  +1 −1  commit 5d1c0f2 with uncommitted changes (Ann)
               2 min ago  replaced  1.2.0-beta.11  0529c93d
               2 min ago  server                   6c30bdbd         a fix (Bob)
                          local     1.2            23299f66
-        "#]]
+        "]]
         .assert_eq(&shown(None));
-        expect![[r#"
+        expect![[r"
             * 2 min ago  deployed  1.3.0          8a1ef624  +1 −1  commit 5d1c0f2 with unco…
               2 min ago  replaced  1.2.0-beta.11  0529c93d
               2 min ago  server                   6c30bdbd         a fix (Bob)
                          local     1.2            23299f66
-        "#]]
+        "]]
         .assert_eq(&shown(Some(80)));
-        expect![[r#"
+        expect![[r"
             * 2 min ago  deployed  1.3.0          8a1ef624  +1 −1
               2 min ago  replaced  1.2.0-beta.11  0529c93d
               2 min ago  server                   6c30bdbd
                          local     1.2            23299f66
-        "#]]
+        "]]
         .assert_eq(&shown(Some(60)));
-        expect![[r#"
+        expect![[r"
             * 2 min ago  deployed  1.3.0       8a1ef624  +1 −1
               2 min ago  replaced  1.2.0-bet…  0529c93d
               2 min ago  server                6c30bdbd
                          local     1.2         23299f66
-        "#]]
+        "]]
         .assert_eq(&shown(Some(50)));
         // Without a commit message, everything fits.
         let plain = [entry(Provenance::Deployed, "1.3.0", None)];
@@ -198,7 +198,7 @@ mod tests {
             let table: Vec<_> = rows(&entries, all).iter().map(|row| cells(row, now, &TimeZone::UTC)).collect();
             format!("{}\n", aligned(&table, None).join("\n"))
         };
-        expect![[r#"
+        expect![[r"
               1 min ago  deployed  2  c3a6b581  +2 −1  ×2
               3 min ago  server    2  5544e6a2  +1 −1
             * 5 h ago    deployed  2  f22eb09d  +2 −2  ×2
@@ -206,9 +206,9 @@ mod tests {
               8 h ago    deployed  1  f38ccd8e  +1 −1
               8 h ago    local     1  a89d4689
               8 h ago    deployed  1  52a251a4
-        "#]]
+        "]]
         .assert_eq(&shown(false));
-        expect![[r#"
+        expect![[r"
               1 min ago  deployed  2  c3a6b581  +2 −1
               2 min ago  deployed  2  f59becde  +1 −1
               3 min ago  server    2  5544e6a2  +1 −1
@@ -218,7 +218,7 @@ mod tests {
               8 h ago    deployed  1  f38ccd8e  +1 −1
               8 h ago    local     1  a89d4689
               8 h ago    deployed  1  52a251a4
-        "#]]
+        "]]
         .assert_eq(&shown(true));
     }
 

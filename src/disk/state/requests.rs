@@ -41,6 +41,20 @@ const OUTDATED: Duration = Duration::from_mins(1);
 pub struct Request {
     /// Each with its file.
     pub plugins: Vec<Requested>,
+    /// The result of a trial, for the watch's view. It has no answer.
+    #[serde(default)]
+    pub trial: Option<ReportedTrial>,
+}
+
+/// How a trial of a plugin ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReportedTrial {
+    /// The plugin.
+    pub plugin: Requested,
+    /// The text that was tried.
+    pub digest: String,
+    /// The result, as notices have it.
+    pub tried: serde_json::Value,
 }
 
 /// A plugin to deploy now.
@@ -220,7 +234,7 @@ mod tests {
 
     fn request(id: &str) -> Request {
         let key = Key { kind: Kind::Tool, id: PluginId::new(id).unwrap() };
-        Request { plugins: vec![Requested::new(&key, Path::new("plugins/clock.py"))] }
+        Request { plugins: vec![Requested::new(&key, Path::new("plugins/clock.py"))], trial: None }
     }
 
     #[test]

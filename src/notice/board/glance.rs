@@ -11,10 +11,14 @@ pub struct Glance {
     pub problems: Vec<Problem>,
     /// Why nothing can be deployed, if so.
     pub trouble: Option<String>,
+    /// What is wrong with the settings, if they are invalid.
+    pub settings: Option<String>,
     /// The plugins that wait for the server.
     pub waiting: Vec<String>,
     /// The plugins that are being compared or sent.
     pub in_flight: Vec<String>,
+    /// The plugins that are being tried.
+    pub trying: Vec<String>,
     /// How many plugins stand how; empty until that is known.
     pub totals: Vec<String>,
     /// The server's address.
@@ -42,8 +46,10 @@ impl Board {
         Glance {
             problems: problems.map(|(name, standing)| problem(name, &standing.news)).collect(),
             trouble: self.trouble.clone(),
+            settings: self.settings.as_ref().map(|why| format!("invalid settings, not used: {why}")),
             waiting: named(&[State::Waiting, State::Retrying]),
             in_flight: named(&[State::Sending]),
+            trying: named(&[State::Trying]),
             totals: self.totals(),
             server: self.server.clone(),
         }
@@ -64,7 +70,7 @@ impl Board {
         let n = |states: &[State]| {
             self.plugins.values().filter(is_plugin).filter(|standing| states.contains(&standing.state)).count()
         };
-        let deployed = n(&[State::Deployed, State::Off, State::Failing]);
+        let deployed = n(&[State::Deployed, State::Off, State::Failing, State::Trying]);
         let share = match total {
             0 => return vec!["no plugins".to_owned()],
             _ if deployed == total => count(total, "plugin"),
@@ -91,7 +97,10 @@ impl Standing {
     pub(super) fn is_problem(&self) -> bool {
         match self.state {
             State::Broken | State::Refused | State::Failed | State::Failing => true,
-            State::Held | State::Off | State::Sending => self.news.level() == Level::Error,
+            State::Held | State::Off | State::Sending | State::Trying => {
+                let is_failed_trial = matches!(&self.news.what, NoticeKind::Tried(tried) if tried.has_failed());
+                is_failed_trial || self.news.level() == Level::Error
+            }
             State::Deployed | State::Retrying | State::Waiting | State::Gone => false,
         }
     }
@@ -111,6 +120,10 @@ fn problem(name: &Name, news: &Notice) -> Problem {
         (NoticeKind::Flawed { .. }, Some(_), Some(detail)) => detail,
         (NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. }, _, Some(detail)) => {
             format!("refused: {}", detail.trim_start())
+        }
+        (NoticeKind::Tried(tried), ..) => {
+            let why = tried.failure().map_or_else(String::new, |why| format!(": {why}"));
+            tried.headline() + &why
         }
         (_, Some(headline), Some(detail)) => format!("{headline}: {}", detail.trim_start()),
         _ => news.sentence(),

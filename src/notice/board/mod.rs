@@ -1,7 +1,9 @@
 //! How things stand now, for somebody who looks only now: a fold over all notices so far. The status line for systemd is made
 //! of it.
 
+mod exception;
 mod glance;
+mod state;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -10,22 +12,28 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::format::{count, list};
-use super::{Notice, NoticeKind};
+use super::{Notice, NoticeKind, TrialResult, Untried};
 use crate::plugin::Key;
 
+use exception::Exception;
 pub use glance::{Glance, Problem};
+pub use state::State;
 
 /// The state of each plugin, and of the whole.
 #[derive(Clone, Debug, Default)]
 pub struct Board {
     /// Every plugin and broken file that was told of.
     pub plugins: BTreeMap<Name, Standing>,
+    /// What plugins raised since they were sent.
+    raised: BTreeMap<Name, Exception>,
     /// What each file was called last.
     names: BTreeMap<Arc<Path>, Name>,
     /// The server's address.
     server: Option<String>,
     /// Why nothing can be deployed, if so.
     trouble: Option<String>,
+    /// What is wrong with the settings, if they are invalid. The earlier ones stay in use.
+    settings: Option<String>,
     /// How far a pass has come.
     pass: Option<PassProgress>,
     /// Whether a pass over all plugins was completed: until then, others may exist.
@@ -76,73 +84,6 @@ pub struct Standing {
     order: usize,
 }
 
-/// What a plugin's notices come to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// The server holds the text of the file.
-    Deployed,
-    /// It holds it, but switched off.
-    Off,
-    /// It is being compared or sent.
-    Sending,
-    /// It is sent again soon.
-    Retrying,
-    /// It waits for the server.
-    Waiting,
-    /// It waits for the user to decide.
-    Held,
-    /// The server refuses it.
-    Refused,
-    /// It could not be deployed, for a reason that is not in its text.
-    Failed,
-    /// The server holds the text, and it failed when it was tried.
-    Failing,
-    /// The file has an error.
-    Broken,
-    /// The plugin is gone here.
-    Gone,
-}
-
-impl State {
-    /// What a notice turns the state into; `None` where the state stays.
-    fn after(notice: &Notice) -> Option<Self> {
-        Some(match &notice.what {
-            NoticeKind::Created { active: Some(false), .. }
-            | NoticeKind::Updated { active: Some(false), .. }
-            | NoticeKind::Unchanged { active: Some(false), .. }
-            | NoticeKind::WentOff { .. }
-            | NoticeKind::NotSwitchedOn { .. }
-            | NoticeKind::LeftOff => State::Off,
-            NoticeKind::Created { .. }
-            | NoticeKind::Updated { .. }
-            | NoticeKind::Unchanged { .. }
-            | NoticeKind::SwitchedOn
-            | NoticeKind::RollbackUndone { .. } => State::Deployed,
-            NoticeKind::Tried(tried) if tried.has_failed() => State::Failing,
-            NoticeKind::NotTried { why, asked_for: true } if why.is_failure() => State::Failing,
-            NoticeKind::Tried(_) => State::Deployed,
-            NoticeKind::Sending { .. } => State::Sending,
-            NoticeKind::Crashed { .. } => State::Retrying,
-            NoticeKind::Waiting { .. } => State::Waiting,
-            NoticeKind::WouldCreate
-            | NoticeKind::WouldUpdate { .. }
-            | NoticeKind::RemoteEdit { .. }
-            | NoticeKind::Duplicate { .. }
-            | NoticeKind::RolledBack => State::Held,
-            NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => State::Refused,
-            NoticeKind::Failed { .. } => State::Failed,
-            NoticeKind::Flawed { .. } | NoticeKind::Conflict { .. } => State::Broken,
-            NoticeKind::Removed { .. }
-            | NoticeKind::Disabled
-            | NoticeKind::SameFile { .. }
-            | NoticeKind::Deactivated
-            | NoticeKind::Deleted { .. }
-            | NoticeKind::Spared { .. } => State::Gone,
-            _ => return None,
-        })
-    }
-}
-
 /// What happened last.
 #[derive(Clone, Debug)]
 enum Last {
@@ -153,9 +94,20 @@ enum Last {
 }
 
 impl Standing {
-    /// Whether the text that a notice is about failed when it was tried.
-    fn fails_with(&self, notice: &Notice) -> bool {
-        self.state == State::Failing && self.news.about.digest == notice.about.digest
+    /// Whether the text that a notice is about failed when it was tried, or is being tried.
+    fn is_on_trial(&self, notice: &Notice) -> bool {
+        matches!(self.state, State::Failing | State::Trying) && self.news.about.digest == notice.about.digest
+    }
+
+    /// Takes the place of an exception, if it is why the trial failed.
+    fn locate(&mut self, exception: &Exception) {
+        if let NoticeKind::Tried(tried) = &mut self.news.what
+            && let TrialResult::Fails(failure) = &mut tried.result
+            && failure.place.is_none()
+            && exception.fits(&failure.words)
+        {
+            failure.place = Some(exception.place.clone());
+        }
     }
 }
 
@@ -197,8 +149,13 @@ impl Board {
                 self.trouble = Some(notice.sentence());
                 self.pass = None;
             }
+            NoticeKind::SettingsKept { why, .. } => {
+                happened(notice.sentence());
+                self.settings = Some(why.clone());
+            }
             NoticeKind::Reloaded { changed, .. } => {
                 happened(notice.sentence());
+                self.settings = None;
                 // It is of another server.
                 if changed.contains(&"url") {
                     self.trouble = None;
@@ -211,12 +168,26 @@ impl Board {
             | NoticeKind::Trouble { .. } => {
                 happened(notice.sentence());
             }
+            NoticeKind::Raised(raised) => {
+                if let Some((name, exception)) = Exception::of(&notice.about, raised) {
+                    self.plugins.get_mut(&name).into_iter().for_each(|standing| standing.locate(&exception));
+                    self.raised.insert(name, exception);
+                }
+            }
             _ => {
-                if let Some(state) = State::after(notice) {
+                if let Some(state) = State::after(notice).or_else(|| self.after_trial(notice)) {
                     self.turn(notice, state, clock);
                 }
             }
         }
+    }
+
+    /// The state of a plugin whose trial is over, or is no longer wanted.
+    fn after_trial(&self, notice: &Notice) -> Option<State> {
+        let NoticeKind::NotTried { why, .. } = &notice.what else { return None };
+        let standing = self.plugins.get(&Name::Plugin(notice.about.key.clone()?))?;
+        let is_on_trial = matches!(standing.state, State::Failing | State::Trying);
+        is_on_trial.then_some(if *why == Untried::Off { State::Off } else { State::Deployed })
     }
 
     /// A plugin turns into this state.
@@ -230,11 +201,15 @@ impl Board {
             self.rename(path, &name);
         }
         let is_news = match &notice.what {
-            NoticeKind::Sending { .. } | NoticeKind::SwitchedOn => false,
+            NoticeKind::Sending { .. } => {
+                self.raised.remove(&name);
+                false
+            }
+            NoticeKind::SwitchedOn | NoticeKind::Trying => false,
             // In a pass over everything the sum says it.
             NoticeKind::Unchanged { in_pass, good_again, .. } => {
                 // A text that fails does so until it is tried again.
-                if self.plugins.get(&name).is_some_and(|standing| standing.fails_with(notice)) {
+                if self.plugins.get(&name).is_some_and(|standing| standing.is_on_trial(notice)) {
                     return;
                 }
                 !in_pass || *good_again
@@ -249,7 +224,9 @@ impl Board {
         let order = self.news;
         let standing = || Standing { state, news: notice.clone(), since: clock.to_owned(), order };
         if is_news {
-            self.plugins.insert(name.clone(), standing());
+            let mut standing = standing();
+            self.raised.get(&name).into_iter().for_each(|exception| standing.locate(exception));
+            self.plugins.insert(name.clone(), standing);
             self.last = Some(Last::Plugin(name));
         } else {
             self.plugins.entry(name).or_insert_with(standing).state = state;
@@ -464,6 +441,7 @@ mod tests {
             kind: RefusalKind::Said,
             span: None,
             requirements: None,
+            installs: true,
             old_version: Some(OldVersion::Running),
             took,
         };
@@ -553,6 +531,17 @@ mod tests {
         ] {
             assert_eq!(after(what.clone()), expected, "{what:?}");
         }
+    }
+
+    #[test]
+    fn invalid_settings_are_shown_until_they_are_valid() {
+        let mut board = Board::default();
+        let why = "cannot use `watch.toml:1:1`: `poll` must be a duration".to_owned();
+        board.tell(&Notice::general(NoticeKind::SettingsKept { why: why.clone(), hint: None }), "1:00");
+        board.tell(&shout(NoticeKind::Sending { why: Why::Edited }), "2:00");
+        assert_eq!(board.glance().settings, Some(format!("invalid settings, not used: {why}")));
+        board.tell(&Notice::general(NoticeKind::Reloaded { files: Vec::new(), changed: Vec::new() }), "3:00");
+        assert_eq!(board.glance().settings, None);
     }
 
     #[test]

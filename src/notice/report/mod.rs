@@ -17,7 +17,7 @@ use crate::plugin::{Key, Kind};
 pub use history::{ChangedLines, HistoryEntry, Provenance};
 pub use service::{ServiceEvent, ServiceStatus};
 pub use status::{PluginState, PluginStatus, StatusCounts, Use};
-pub use trial::TrialResult;
+pub use trial::{TrialFailure, TrialResult};
 
 /// How many plugins a line names.
 const MOST_NAMED: usize = 5;
@@ -476,7 +476,7 @@ mod tests {
             (here.clone(), tried(TrialResult::Works { answer: Some("HELLO".to_owned()), diff: None })),
             (here.clone(), tried(TrialResult::Works { answer: None, diff: Some("-a\n+b\n".to_owned()) })),
             (here.clone(), tried(TrialResult::Answered { answer: "5".to_owned(), why: "who knows".to_owned() })),
-            (here, tried(TrialResult::Fails { words: "'nope'".to_owned(), answer: None })),
+            (here, tried(TrialResult::Fails(TrialFailure::new("'nope'")))),
         ];
         let events = [
             ServiceEvent::Written(file.clone()),

@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::Said;
 use crate::notice::{Level, duration};
+use crate::plugin::Span;
 
 /// How a trial of a plugin ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TrialResult {
     /// It worked.
     Works {
@@ -25,12 +27,28 @@ pub enum TrialResult {
         why: String,
     },
     /// It failed.
-    Fails {
-        /// The server's words, or ours.
-        words: String,
-        /// What it answered, if that is not what is expected.
-        answer: Option<String>,
-    },
+    Fails(TrialFailure),
+}
+
+/// Why a plugin failed when it was tried.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialFailure {
+    /// The words of the exception, of the server, or ours.
+    pub words: String,
+    /// What it answered, if that is not what is expected.
+    pub answer: Option<String>,
+    /// Where it raised the exception, in its file. The sandbox knows, and has told the traceback.
+    pub place: Option<Span>,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl TrialFailure {
+    /// A failure of which no more is known.
+    #[must_use]
+    pub fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), ..Self::default() }
+    }
 }
 
 impl TrialResult {
@@ -40,7 +58,7 @@ impl TrialResult {
         match self {
             TrialResult::Works { answer, diff } => answer.iter().chain(diff).map(|text| indented(text)).collect(),
             TrialResult::Answered { answer, .. } => vec![indented(answer)],
-            TrialResult::Fails { answer, .. } => answer.iter().map(|text| indented(text)).collect(),
+            TrialResult::Fails(failure) => failure.answer.iter().map(|text| indented(text)).collect(),
         }
     }
 
@@ -54,11 +72,18 @@ impl TrialResult {
                 Said::info("answered", format!("{name} answered: {called}, {after}; {why}"))
                     .with("answer", json!(answer))
             }
-            TrialResult::Fails { words, answer } => {
-                Said::info("fails", format!("{name} fails: {called}, {after}: {words}"))
+            TrialResult::Fails(TrialFailure { words, answer, place, hint }) => {
+                let got = if answer.is_some() { ", got:" } else { "" };
+                let said = Said::info("fails", format!("{name} fails: {called}, {after}: {words}{got}"))
                     .at(Level::Error)
                     .with("words", json!(words))
                     .with("answer", json!(answer))
+                    .with("line", json!(place.as_ref().map(|place| place.line)))
+                    .with("column", json!(place.as_ref().map(|place| place.column)));
+                match hint {
+                    Some(hint) => said.hinted(hint),
+                    None => said,
+                }
             }
         }
     }

@@ -7,6 +7,7 @@
 mod entry;
 mod functions;
 mod imports;
+mod methods;
 mod outside;
 mod syntax;
 mod walk;
@@ -21,6 +22,7 @@ use crate::plugin::diagnostic::{Diagnostic, Span};
 use crate::plugin::kind::{Entry, Kind};
 use entry::Module;
 pub use functions::Functions;
+pub use methods::public_methods;
 pub use outside::acts_outside;
 use walk::Place;
 

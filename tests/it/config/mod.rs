@@ -39,6 +39,7 @@ impl Project {
             config_home: Some(at("home/.config")),
             home: Some(at("home")),
             agreed: Vec::new(),
+            declined: Vec::new(),
         };
         Self { folder, world }.with_folder("plugins")
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use expect_test::{Expect, expect};
 use owui_watch::engine::ledger::Ledger;
 use owui_watch::engine::{Policy, TrialOutcome, TrialPolicy};
-use owui_watch::notice::{TrialResult, Tried, Untried};
+use owui_watch::notice::{TrialFailure, TrialResult, Tried, Untried};
 
 use super::{check_with, path};
 use crate::support::policy::policy;
@@ -14,11 +14,11 @@ use crate::support::policy::policy;
 pub(super) fn outcome(words: &[&str]) -> TrialOutcome {
     let tried = |result| {
         let (asked, model, took) = ("hello".to_owned(), "m".to_owned(), Duration::ZERO);
-        TrialOutcome::Tried(Box::new(Tried { asked, model, models: 1, took, result }))
+        TrialOutcome::Tried(Box::new(Tried { asked, model, models: 1, took, result, is_shown: false }))
     };
     match words {
         ["works"] => tried(TrialResult::Works { answer: Some("HELLO".to_owned()), diff: None }),
-        ["fails"] => tried(TrialResult::Fails { words: "nope".to_owned(), answer: None }),
+        ["fails"] => tried(TrialResult::Fails(TrialFailure::new("nope"))),
         ["off"] => TrialOutcome::Not(Untried::Off),
         ["unable"] => TrialOutcome::Not(Untried::Impossible { why: "no model".to_owned(), hint: None }),
         ["away"] => TrialOutcome::Not(Untried::NoServer { why: "timeout".to_owned() }),
@@ -62,6 +62,7 @@ fn a_deployed_plugin_is_tried() {
             12ms #2 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  a trying
                   #3 try a v2
                   save
             20ms #3 works
@@ -100,6 +101,7 @@ fn a_newer_save_ends_the_trial() {
             2002ms #3 row a v3
                   archive v3
                   a updated active=true from_version=v2 ms=2
+                  a trying
                   #4 try a v3
                   save
             2010ms #4 works
@@ -122,6 +124,7 @@ fn a_broken_file_ends_the_trial_until_it_is_mended() {
                   end #1
             4000ms write a v2
                   a unchanged good_again=true
+                  a trying
                   #2 try a v2
             4010ms #2 works
                   a works answer=HELLO model=m
@@ -143,6 +146,7 @@ fn a_text_that_fails_is_tried_again_unchanged() {
                   a fails model=m words=nope
             2000ms write a v2
                   a unchanged
+                  a trying
                   #2 try a v2
             2010ms #2 works
                   a works answer=HELLO model=m
@@ -195,11 +199,14 @@ fn trials_wait_for_deploys_and_for_each_other() {
             16ms #6 row c v2
                   archive v2
                   c updated active=true from_version=v1 ms=6
+                  a trying
                   #7 try a v2
+                  b trying
                   #8 try b v2
                   save
             20ms #8 works
                   b works answer=HELLO model=m
+                  c trying
                   #9 try c v2
             21ms #7 works
                   a works answer=HELLO model=m
@@ -271,6 +278,7 @@ fn what_cannot_be_tried_is_told() {
                   a not_tried reason=impossible
             2000ms write a v2
                   a unchanged
+                  a trying
                   #2 try a v2
             2010ms #2 away
                   a not_tried reason=no_server
@@ -291,6 +299,7 @@ fn new_settings_try_again_what_failed() {
                   a fails model=m words=nope
             2000ms rescan: a=v2
                   a unchanged
+                  a trying
                   #2 try a v2
                   summary ms=2 unchanged=1
             2010ms #2 works
@@ -318,6 +327,7 @@ fn without_a_table_a_plain_message_is_enough() {
             12ms #2 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=2
+                  a trying
                   #3 try a v2
                   save
             20ms #3 works
@@ -355,7 +365,9 @@ fn a_single_pass_waits_for_trials_and_fails_with_them() {
             3ms #1 created d
                   archive v1
                   d created ms=1
+                  a trying
                   #2 try a v1
+                  b trying
                   #3 try b v1
                   summary created=1 ms=3 unchanged=2
                   save
@@ -387,7 +399,9 @@ fn a_single_pass_is_fine_if_all_works_or_is_off() {
                   a unchanged
                   archive v1, found
                   b unchanged
+                  a trying
                   #1 try a v1
+                  b trying
                   #2 try b v1
                   summary ms=2 unchanged=2
                   save
@@ -414,6 +428,7 @@ fn a_stopped_pass_does_not_wait_for_trials() {
                   connected server_version=0.12.4
                   archive v1, found
                   a unchanged
+                  a trying
                   #1 try a v1
                   summary ms=2 unchanged=1
                   save

@@ -31,6 +31,7 @@ pub(crate) fn policy() -> Policy {
         adopt_files: BTreeMap::new(),
         trials: None,
         new_is_global: false,
+        installs_nothing: false,
         only: Vec::new(),
     }
 }

@@ -1,0 +1,234 @@
+//! What the sandbox has seen of plugins in a trial: which hooks were called, what returned nothing, and what was raised.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::filter::in_chat;
+use super::{Attempt, Obstacle, ObstacleKind};
+use crate::notice::{TrialFailure, TrialResult, of_missing_package};
+use crate::plugin::{Entry, Key, Span};
+
+/// The calls of plugins in a trial, each kind once.
+#[derive(Debug, Deserialize)]
+pub(super) struct Seen(Vec<SeenCall>);
+
+#[derive(Debug, Deserialize)]
+struct SeenCall {
+    kind: String,
+    id: String,
+    hook: String,
+    /// Whether it returned `None`.
+    nothing: bool,
+    /// What it raised.
+    error: Option<String>,
+    /// Where, in the plugin's own file.
+    frame: Option<Span>,
+}
+
+impl SeenCall {
+    fn is_of(&self, key: &Key) -> bool {
+        self.kind == key.kind.word() && self.id == key.id.as_str()
+    }
+}
+
+impl Seen {
+    /// Reads what the sandbox says. `None` if it knows nothing of the trial.
+    pub(super) fn of(told: &Value) -> Option<Self> {
+        Self::deserialize(told).ok()
+    }
+
+    /// The result of an attempt by what was seen in it.
+    ///
+    /// # Errors
+    ///
+    /// It failed because another plugin raised an exception.
+    pub(super) fn judge(&self, mut attempt: Attempt, key: &Key, entry: Entry) -> Result<Attempt, Obstacle> {
+        let own: Vec<_> = self.0.iter().filter(|call| call.is_of(key)).collect();
+        if entry == Entry::Filter && !own.is_empty() {
+            attempt.called = in_chat(&listed(&own), &attempt.model);
+        }
+        let raised = own.iter().find_map(|call| Some((*call, call.error.as_ref()?)));
+        if let Some((call, error)) = raised {
+            if entry == Entry::Filter {
+                attempt.called = in_chat(&call.hook, &attempt.model);
+            }
+            let (place, hint) = (call.frame.clone(), of_missing_package(error));
+            let failure = TrialFailure { place, hint, ..TrialFailure::new(error) };
+            attempt.result = TrialResult::Fails(failure);
+            return Ok(attempt);
+        }
+        let is_filter = entry == Entry::Filter;
+        let empty = own.iter().find(|call| is_filter && call.nothing).map(|call| call.hook.as_str());
+        attempt.result = match (attempt.result, empty) {
+            (TrialResult::Fails(_), _) if self.culprit(key).is_some() => {
+                let why = self.culprit(key).unwrap_or_default();
+                return Err(Obstacle::new(ObstacleKind::Disturbed, why));
+            }
+            (_, Some(hook)) => TrialResult::Fails(returned_nothing(hook)),
+            (TrialResult::Fails(failure), None) => TrialResult::Fails(failure),
+            _ if own.is_empty() => nothing_ran(entry),
+            (TrialResult::Answered { answer, .. }, None) => TrialResult::Works { answer: Some(answer), diff: None },
+            (works, None) => works,
+        };
+        Ok(attempt)
+    }
+
+    /// The other plugin that raised an exception, and how.
+    fn culprit(&self, key: &Key) -> Option<String> {
+        let call = self.0.iter().find(|call| !call.is_of(key) && call.error.is_some())?;
+        let place = call.frame.as_ref().map_or_else(String::new, |frame| format!(" in line {}", frame.line));
+        Some(format!("{} {} raised {}{place}", call.kind, call.id, call.error.as_deref()?))
+    }
+}
+
+/// The methods that the server calls.
+pub(super) fn hooks(entry: Entry) -> &'static [&'static str] {
+    match entry {
+        Entry::Pipe => &["pipe"],
+        Entry::Filter => &["inlet", "stream", "outlet"],
+        Entry::Action => &["action"],
+        Entry::Event => &["event"],
+        Entry::Tools => &[],
+    }
+}
+
+/// The hooks that were called, in the order of their first calls.
+fn listed(calls: &[&SeenCall]) -> String {
+    let mut hooks: Vec<&str> = Vec::new();
+    for call in calls {
+        if !hooks.contains(&call.hook.as_str()) {
+            hooks.push(&call.hook);
+        }
+    }
+    match hooks.split_last() {
+        Some((last, [])) => (*last).to_owned(),
+        Some((last, rest)) => format!("{} and {last}", rest.join(", ")),
+        None => String::new(),
+    }
+}
+
+/// The failure of a plugin without a hook.
+pub(super) fn nothing_ran(entry: Entry) -> TrialResult {
+    let hooks: Vec<_> = hooks(entry).iter().map(|hook| format!("`{hook}`")).collect();
+    let hint = match hooks.as_slice() {
+        [] => None,
+        [hook] => Some(format!("the server calls `{}` by its method {hook}: check the name", entry.class())),
+        hooks => Some(format!("the server calls {}: check the names of its methods", hooks.join(", "))),
+    };
+    TrialResult::Fails(TrialFailure { hint, ..TrialFailure::new("nothing of it ran") })
+}
+
+fn returned_nothing(hook: &str) -> TrialFailure {
+    let (what, value) = match hook {
+        "inlet" => ("each chat fails", "body"),
+        "stream" => ("no part of the answer arrives", "event"),
+        _ => ("what it did is lost, and the next filter gets None", "body"),
+    };
+    let hint = Some(format!("end it with `return {value}`"));
+    TrialFailure { hint, ..TrialFailure::new(format!("`{hook}` returned nothing: {what}")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::plugin::Kind;
+    use crate::plugin::id::PluginId;
+
+    fn works() -> TrialResult {
+        TrialResult::Works { answer: Some("HI".to_owned()), diff: None }
+    }
+
+    fn call(id: &str, hook: &str, nothing: bool, error: Option<&str>) -> Value {
+        let frame =
+            json!({ "kind": "function", "id": id, "name": hook, "line": 8, "column": 5, "width": 3, "source": "x" });
+        let frame = error.map(|_| frame);
+        json!({ "kind": "function", "id": id, "hook": hook, "nothing": nothing, "error": error, "frame": frame })
+    }
+
+    fn judged(calls: &[Value], entry: Entry, result: TrialResult) -> Result<Attempt, Obstacle> {
+        let key = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
+        let attempt = Attempt {
+            called: "inlet and outlet, in a chat with `m`".to_owned(),
+            model: "m".to_owned(),
+            took: Duration::ZERO,
+            result,
+            text: None,
+        };
+        Seen::of(&json!(calls)).unwrap().judge(attempt, &key, entry)
+    }
+
+    fn failure(calls: &[Value], entry: Entry, result: TrialResult) -> TrialFailure {
+        let TrialResult::Fails(failure) = judged(calls, entry, result).unwrap().result else { panic!() };
+        failure
+    }
+
+    #[test]
+    fn what_was_seen_to_run_works() {
+        let calls = ["inlet", "stream", "stream", "outlet"].map(|hook| call("shout", hook, false, None));
+        let attempt = judged(&calls, Entry::Filter, works()).unwrap();
+        assert_eq!(
+            (attempt.result, attempt.called),
+            (works(), "inlet, stream and outlet, in a chat with `m`".to_owned())
+        );
+        let attempt = judged(&calls[1..2], Entry::Filter, works()).unwrap();
+        assert_eq!(attempt.called, "stream, in a chat with `m`");
+        let answered = TrialResult::Answered { answer: "HI".to_owned(), why: "old".to_owned() };
+        let calls = [call("shout", "pipe", true, None)];
+        assert_eq!(judged(&calls, Entry::Pipe, answered).unwrap().result, works(), "the sandbox knows");
+    }
+
+    #[test]
+    fn what_did_not_run_does_not_work() {
+        for (entry, hint) in [
+            (Entry::Filter, "the server calls `inlet`, `stream`, `outlet`: check the names of its methods"),
+            (Entry::Action, "the server calls `Action` by its method `action`: check the name"),
+        ] {
+            let failure = failure(&[call("other", "inlet", false, None)], entry, works());
+            assert_eq!((failure.words.as_str(), failure.hint.as_deref()), ("nothing of it ran", Some(hint)));
+        }
+    }
+
+    #[test]
+    fn an_exception_has_its_place_whatever_the_server_says() {
+        let calls = [call("shout", "inlet", false, None), call("shout", "outlet", false, Some("KeyError: 'x'"))];
+        for result in [works(), TrialResult::Fails(TrialFailure::new("'x'"))] {
+            let failure = failure(&calls, Entry::Filter, result);
+            assert_eq!((failure.words.as_str(), failure.place.unwrap().line), ("KeyError: 'x'", 8));
+        }
+        assert_eq!(judged(&calls, Entry::Filter, works()).unwrap().called, "outlet, in a chat with `m`");
+    }
+
+    #[test]
+    fn the_failure_of_another_plugin_is_not_its_own() {
+        let calls = [call("shout", "inlet", false, None), call("other", "pipe", false, Some("KeyError: 'x'"))];
+        let obstacle = judged(&calls, Entry::Filter, TrialResult::Fails(TrialFailure::new("'x'"))).err().unwrap();
+        assert_eq!(obstacle.kind, ObstacleKind::Disturbed);
+        assert_eq!(obstacle.why, "function other raised KeyError: 'x' in line 8");
+        assert_eq!(judged(&calls, Entry::Filter, works()).unwrap().result, works(), "it disturbed nothing");
+    }
+
+    #[test]
+    fn a_filter_that_returns_nothing_is_told_so() {
+        for (hook, words) in [
+            ("inlet", "`inlet` returned nothing: each chat fails"),
+            ("stream", "`stream` returned nothing: no part of the answer arrives"),
+            ("outlet", "`outlet` returned nothing: what it did is lost, and the next filter gets None"),
+        ] {
+            let calls = [call("shout", hook, true, None)];
+            assert_eq!(failure(&calls, Entry::Filter, works()).words, words);
+            assert_eq!(failure(&calls, Entry::Filter, TrialResult::Fails(TrialFailure::new("odd"))).words, words);
+        }
+        assert!(judged(&[call("shout", "action", true, None)], Entry::Action, works()).is_ok());
+    }
+
+    #[test]
+    fn a_server_that_saw_nothing_of_the_trial_tells_nothing() {
+        for told in [json!(null), json!({}), json!([7])] {
+            assert!(Seen::of(&told).is_none());
+        }
+    }
+}
