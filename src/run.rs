@@ -384,6 +384,7 @@ fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
         keep_versions: config.keep_versions,
         named: config.files.keys().cloned().collect(),
         adopt_files: if args.yes { BTreeMap::new() } else { config.adopt_files.clone() },
+        checks: config.checks.clone(),
         trials: args.tries.then(|| TrialPolicy {
             tables: config.trials.iter().map(|(path, table)| (path.clone(), format!("{table:?}"))).collect(),
             plain: is_sandbox,

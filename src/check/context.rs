@@ -2,14 +2,13 @@
 
 use std::collections::HashSet;
 
-use ruff_python_ast::{Expr, ModModule, ParameterWithDefault, Stmt, StmtClassDef, StmtFunctionDef};
-use ruff_python_parser::Parsed;
+use ruff_python_ast::{Expr, ParameterWithDefault, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged as _, TextRange};
 
 use super::semantics::{Binding, Node, NodeId, ScopeId, Semantics};
 use super::servers::ServerVersion;
 use crate::plugin::frontmatter::Frontmatter;
-use crate::plugin::{Entry, Plugin};
+use crate::plugin::{Entry, Plugin, Syntax};
 
 pub(super) struct Context<'a> {
     pub(super) text: &'a str,
@@ -148,13 +147,8 @@ pub(super) fn hooks(entry: Entry) -> &'static [HookRow] {
 }
 
 impl<'a> Context<'a> {
-    pub(super) fn new(
-        plugin: &'a Plugin,
-        text: &'a str,
-        parsed: &'a Parsed<ModModule>,
-        version: ServerVersion,
-    ) -> Self {
-        let semantics = Semantics::new(parsed.syntax());
+    pub(super) fn new(plugin: &'a Plugin, text: &'a str, syntax: &'a Syntax, version: ServerVersion) -> Self {
+        let semantics = Semantics::new(syntax.syntax());
         let class = match semantics.of_module(plugin.entry.class()) {
             [Binding::Class(class)] => Some(*class),
             _ => None,

@@ -2,11 +2,12 @@
 
 use std::ops::Range;
 
+use super::same::is_same;
 use super::{Options, check};
 use crate::plugin::{Diagnostic, Fix, Plugin, Rule, python};
 
 /// The text with all mends that do not get in each other's way, and how many there are. `None` if there are none, or if
-/// the result would not be the same plugin without these mistakes.
+/// the result would not be the same plugin without these mistakes: its tree has every node of the old one.
 #[must_use]
 pub fn mended(plugin: &Plugin, text: &str, options: &Options) -> Option<(String, usize)> {
     let found = check(plugin, text, options);
@@ -26,14 +27,18 @@ pub fn mended(plugin: &Plugin, text: &str, options: &Options) -> Option<(String,
     edits.sort_by_key(|(range, _)| (range.start, range.end));
     let mut new = String::with_capacity(text.len());
     let mut at = 0;
-    for (range, with) in edits {
+    for (range, with) in &edits {
         new.push_str(text.get(at..range.start)?);
         new.push_str(with);
         at = range.end;
     }
     new.push_str(text.get(at..)?);
+    let changes: Vec<_> = edits.iter().map(|(range, with)| (range.clone(), with.len())).collect();
+    let (before, mended) = (python::tree(text)?, python::tree(&new)?);
+    if !is_same(before.syntax(), mended.syntax(), &changes) {
+        return None;
+    }
     // What was mended is gone, and nothing else has come.
-    python::tree(&new)?;
     let after = check(plugin, &new, options);
     let left = after.iter().filter(|diagnostic| fix_of(diagnostic).is_some()).count();
     let is_better = !fixes.is_empty() && after.len() < found.len() && left < found.len();

@@ -1,11 +1,13 @@
 //! Checks plugins without a server: a list of rules over the syntax tree, its names, and the tables of what each version
 //! of Open WebUI has. An error says what will happen and when; what is only likely is a warning.
 
+mod choice;
 mod context;
 mod fix;
 mod flow;
 mod ignores;
 mod rules;
+mod same;
 mod semantics;
 mod servers;
 
@@ -15,7 +17,8 @@ use std::sync::Arc;
 
 use ruff_text_size::TextRange;
 
-use crate::plugin::{Diagnostic, Finding, Fix, Plugin, Rule, Severity, Span, python};
+use crate::plugin::{Diagnostic, Finding, Fix, Plugin, Rule, Severity, Span, Syntax, python};
+pub use choice::{Choice, Choices};
 use context::Context;
 pub use fix::mended;
 pub use rules::{CheckRule, RULES};
@@ -54,11 +57,25 @@ pub fn rule(id: &str) -> Option<&'static CheckRule> {
     RULES.iter().find(|rule| rule.id == id)
 }
 
+/// What was found in one plugin.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// What is wrong with it, in the order of the file.
+    pub diagnostics: Vec<Diagnostic>,
+    /// The functions that it offers to models, as far as [`check_together`] needs them.
+    pub tools: Vec<(String, Span)>,
+}
+
 /// Checks one plugin. `text` is the plugin's, which need not be in its own memory.
 #[must_use]
 pub fn check(plugin: &Plugin, text: &str, options: &Options) -> Vec<Diagnostic> {
-    let Some(parsed) = python::tree(text) else { return Vec::new() };
-    let context = Context::new(plugin, text, &parsed, options.version);
+    python::tree(text).map_or_else(Vec::new, |syntax| check_syntax(plugin, text, &syntax, options).diagnostics)
+}
+
+/// Like [`check`], with the syntax tree of the text.
+#[must_use]
+pub fn check_syntax(plugin: &Plugin, text: &str, syntax: &Syntax, options: &Options) -> Found {
+    let context = Context::new(plugin, text, syntax, options.version);
     let mut found = Vec::new();
     for rule in RULES {
         let mut report = Report { rule, found: Vec::new() };
@@ -67,20 +84,21 @@ pub fn check(plugin: &Plugin, text: &str, options: &Options) -> Vec<Diagnostic> 
         }
         found.append(&mut report.found);
     }
-    ignores::apply(text, parsed.tokens(), options, &mut found);
+    ignores::apply(text, syntax.tokens(), options, &mut found);
     found.sort_by_key(|(_, range)| range.start());
     let diagnostic = |(finding, range): (Finding, TextRange)| Diagnostic {
         rule: Rule::Checked(Arc::new(finding)),
         file: Arc::clone(&plugin.path),
         span: Some(Span::new(text, range.into())),
     };
-    found.into_iter().map(diagnostic).collect()
+    let diagnostics = found.into_iter().map(diagnostic).collect();
+    Found { diagnostics, tools: rules::tool_name_twice::tools(&context, options) }
 }
 
 /// Finds what only several plugins together get wrong. The plugins are those of one server.
 #[must_use]
 pub fn check_together<'a>(
-    plugins: impl IntoIterator<Item = (&'a Plugin, &'a str)>,
+    plugins: impl IntoIterator<Item = (&'a Arc<Path>, &'a Found)>,
     options: &Options,
 ) -> BTreeMap<Arc<Path>, Vec<Diagnostic>> {
     rules::tool_name_twice::across(plugins, options)

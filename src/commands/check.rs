@@ -2,21 +2,21 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::words::nearest_plugin;
 use super::{print_warnings, target};
-use crate::check::{self, Options, RULES, ServerVersion};
+use crate::check::{self, RULES, ServerVersion};
 use crate::cli::{Args, CheckFormat};
 use crate::config::{self, Config, World};
-use crate::disk::{Plugins, ScanCache, Trust, file};
+use crate::disk::{Folder, Plugins, ScanCache, Trust, file};
 use crate::engine::Code;
 use crate::engine::files::Loaded;
 use crate::error::Error;
 use crate::notice::Level;
-use crate::output::{CheckOutput, Screen};
-use crate::plugin::{Diagnostic, Parsed, Plugin, Severity};
+use crate::output::{CheckOutput, Repository, Screen};
+use crate::plugin::id::PluginId;
+use crate::plugin::{Diagnostic, Parsed, Plugin, Severity, Syntax};
 
 /// The arguments of `check`.
 pub struct CheckRequest {
@@ -51,10 +51,7 @@ pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest)
     if let Some(rule) = &request.explain {
         return explain(rule);
     }
-    let version = match &request.version {
-        None => ServerVersion::newest(),
-        Some(text) => version(text)?,
-    };
+    let given = request.version.as_deref().map(version).transpose()?;
     let is_configured = args.config.is_some() || !args.root.is_empty() || world.cwd.join("watch.toml").is_file();
     let mut args = args.clone();
     let mut words = request.words.clone();
@@ -63,16 +60,15 @@ pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest)
     }
     let config = config::load(&args, world)?;
     print_warnings(&config, screen);
-    let mut checked = read(&config, &words, &world.cwd)?;
-    let options = Options { version, select: config.check_select.clone(), ignore: config.check_ignore.clone() };
-    let output = CheckOutput::new(request.format, version);
+    let version = given.unwrap_or_else(|| version_of_server(&config));
+    let mut checked = read(&config, &words, &world.cwd, version)?;
+    let output = CheckOutput::new(request.format, version, repository(&world.cwd));
     if let Some(writes) = request.fix {
-        let mended = mend(&checked, &config, &options, output, writes)?;
+        let mended = mend(&checked, &config, version, &output, writes)?;
         if writes && mended > 0 {
-            checked = read(&config, &words, &world.cwd)?;
+            checked = read(&config, &words, &world.cwd, version)?;
         }
     }
-    run(&mut checked, &config, &options);
 
     let diagnostics: Vec<_> = checked.iter().flat_map(|file| &file.diagnostics).collect();
     output.print(&diagnostics);
@@ -96,6 +92,19 @@ fn version(text: &str) -> Result<ServerVersion, Error> {
             .hinted(format!("the oldest known version is {}", ServerVersion::oldest())));
     }
     Ok(version)
+}
+
+/// The git repository around a folder.
+fn repository(cwd: &Path) -> Option<Repository> {
+    let top = cwd.ancestors().find(|folder| folder.join(".git").exists())?;
+    Some(Repository { cwd: cwd.to_owned(), top: top.to_owned() })
+}
+
+/// The version that the server had when a watch last heard of it.
+fn version_of_server(config: &Config) -> ServerVersion {
+    let version = Folder::new(config.state.clone(), &config.url).version();
+    let version = version.and_then(|version| ServerVersion::parse(&version));
+    version.filter(|version| *version >= ServerVersion::oldest()).unwrap_or_else(ServerVersion::newest)
 }
 
 /// Prints the page of a rule, or the list of all.
@@ -148,25 +157,34 @@ fn roots(words: &[String], world: &World) -> Result<(Vec<PathBuf>, Vec<String>),
     Ok((roots, words.to_vec()))
 }
 
-/// Reads the files under the roots that the words name.
-fn read(config: &Config, words: &[String], cwd: &Path) -> Result<Vec<Checked>, Error> {
+/// Reads and checks the files under the roots that the words name, on all cores.
+fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -> Result<Vec<Checked>, Error> {
+    let names: Vec<_> = words.iter().map(|word| spelled(word, config, cwd)).collect();
+    let is_named = |name: &String, path: &Path, id: Option<&PluginId>| {
+        id.is_some_and(|id| id.as_str() == name) || name.is_empty() || path.starts_with(name)
+    };
+    let found = Mutex::new(BTreeMap::new());
+    let on_plugin = |plugin: &Plugin, syntax: &Syntax| {
+        if names.is_empty() || names.iter().any(|name| is_named(name, &plugin.path, Some(&plugin.key.id))) {
+            let options = config.checks.options(&plugin.path, version);
+            let checked = check::check_syntax(plugin, &plugin.text, syntax, &options);
+            found.lock().unwrap_or_else(PoisonError::into_inner).insert(Arc::clone(&plugin.path), checked);
+        }
+    };
     let mut plugins: Plugins = target::plugins(config)?.within(&config.root_bounds);
-    let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| ());
+    let scan = plugins.scan_and(Trust::Closed, &mut ScanCache::default(), &mut |_| (), &on_plugin);
     if let Some(missing) = scan.missing.first() {
         return Err(target::no_folder(missing, ""));
     }
     let mut files: Vec<(Arc<Path>, Loaded)> = scan.files;
     files.sort_by(|a, b| a.0.cmp(&b.0));
-    if !words.is_empty() {
-        let names: Vec<_> = words.iter().map(|word| spelled(word, config, cwd)).collect();
+    if !names.is_empty() {
         let mut used = vec![false; names.len()];
         files.retain(|(path, loaded)| {
+            let id = if let Loaded::Parsed(Parsed::Plugin(plugin)) = loaded { Some(&plugin.key.id) } else { None };
             let mut wanted = false;
-            for (name, used) in names.iter().zip(&mut used) {
-                let is_id = matches!(loaded, Loaded::Parsed(Parsed::Plugin(plugin)) if plugin.key.id.as_str() == name);
-                if is_id || name.is_empty() || path.starts_with(name) {
-                    (*used, wanted) = (true, true);
-                }
+            for (_, used) in names.iter().zip(&mut used).filter(|(name, _)| is_named(name, path, id)) {
+                (*used, wanted) = (true, true);
             }
             wanted
         });
@@ -177,7 +195,16 @@ fn read(config: &Config, words: &[String], cwd: &Path) -> Result<Vec<Checked>, E
             return Err(Error::new(format!("no plugin here is called `{}`", words[n])).hinted_if(hint));
         }
     }
-    Ok(files.into_iter().filter_map(|(path, loaded)| checked(path, loaded)).collect())
+    let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let options = config.checks.options(Path::new(""), version);
+    let mut together = check::check_together(&found, &options);
+    let mut checked: Vec<_> = files.into_iter().filter_map(|(path, loaded)| checked(path, loaded)).collect();
+    for file in &mut checked {
+        file.diagnostics.extend(found.remove(&file.path).unwrap_or_default().diagnostics);
+        file.diagnostics.extend(together.remove(&file.path).unwrap_or_default());
+        file.diagnostics.sort_by_key(|it| it.span.as_ref().map_or((0, 0), |span| (span.line, span.column)));
+    }
+    Ok(checked)
 }
 
 fn spelled(word: &str, config: &Config, cwd: &Path) -> String {
@@ -205,14 +232,14 @@ fn checked(path: Arc<Path>, loaded: Loaded) -> Option<Checked> {
 fn mend(
     files: &[Checked],
     config: &Config,
-    options: &Options,
-    output: CheckOutput,
+    version: ServerVersion,
+    output: &CheckOutput,
     writes: bool,
 ) -> Result<usize, Error> {
     let (mut mends, mut mended) = (0, 0);
     for file in files {
         let Some(plugin) = &file.plugin else { continue };
-        let options = options_of(&file.path, config, options);
+        let options = config.checks.options(&file.path, version);
         let Some((new, count)) = check::mended(plugin, &plugin.text, &options) else { continue };
         output.difference(&file.path, &plugin.text, &new);
         if writes {
@@ -232,42 +259,4 @@ fn mend(
     }
     output.mends(mends, mended, writes);
     Ok(mended)
-}
-
-/// With what the settings leave out for this file alone.
-fn options_of(path: &Path, config: &Config, options: &Options) -> Options {
-    match config.check_files.get(path) {
-        None => options.clone(),
-        Some(ignore) => Options { ignore: [&*options.ignore, ignore].concat(), ..options.clone() },
-    }
-}
-
-/// Checks all files, on all cores.
-fn run(files: &mut [Checked], config: &Config, options: &Options) {
-    let of = |path: &Path| options_of(path, config, options);
-    let next = AtomicUsize::new(0);
-    let work = || {
-        let mut found = Vec::new();
-        while let Some(file) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            if let Some(plugin) = &file.plugin {
-                found.push((Arc::clone(&file.path), check::check(plugin, &plugin.text, &of(&file.path))));
-            }
-        }
-        found
-    };
-    let cores = std::thread::available_parallelism().map_or(1, usize::from).min(files.len().max(1));
-    let mut found: BTreeMap<Arc<Path>, Vec<Diagnostic>> = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..cores).map(|_| scope.spawn(work)).collect();
-        let mut found = work();
-        found.extend(others.into_iter().flat_map(|other| other.join().unwrap_or_default()));
-        found.into_iter().collect()
-    });
-    let together = files.iter().filter_map(|file| file.plugin.as_deref().map(|plugin| (plugin, &*plugin.text)));
-    for (path, more) in check::check_together(together, options) {
-        found.entry(path).or_default().extend(more);
-    }
-    for file in files {
-        file.diagnostics.extend(found.remove(&file.path).unwrap_or_default());
-        file.diagnostics.sort_by_key(|it| it.span.as_ref().map_or((0, 0), |span| (span.line, span.column)));
-    }
 }

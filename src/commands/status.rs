@@ -9,6 +9,7 @@ use super::server::Server;
 use super::table::{Cells, aligned};
 use super::target::{broken, no_folder, plugins, unknown, with_kind};
 use super::{CommandContext, failed};
+use crate::check::ServerVersion;
 use crate::config::Config;
 use crate::disk::{ScanCache, Trust};
 use crate::engine::Code;
@@ -16,7 +17,7 @@ use crate::engine::deploy::{Adopt, Attached, OnRemoteEdit, Row};
 use crate::engine::duplicate::{self, Duplicate, Identity};
 use crate::engine::files::Loaded;
 use crate::engine::ledger::{Record, Rollback};
-use crate::engine::plan::{self, Decision, Remote, Situation};
+use crate::engine::plan::{self, Checked, Decision, Remote, Situation};
 use crate::engine::refusal;
 use crate::error::Error;
 use crate::notice::{Level, Notice, PluginState, PluginStatus, Report, StatusCounts, Subject, Task, Use};
@@ -312,6 +313,12 @@ fn lines(
     is_away: bool,
 ) -> Vec<Line> {
     let (ledger, rollbacks) = (context.folder.peek(), context.folder.rollbacks());
+    let version = context.folder.version().and_then(|version| ServerVersion::parse(&version));
+    let version = version.unwrap_or_else(ServerVersion::newest);
+    let errors = |plugin: &Plugin| {
+        let checks = &context.config.checks;
+        if checks.block(&plugin.path) { checks.errors(plugin, version) } else { Vec::new() }
+    };
     let mut lines = Vec::new();
     let mut told = BTreeSet::new();
     for local in &here.files {
@@ -342,6 +349,7 @@ fn lines(
                         record: ledger.get(&plugin.key),
                         rollback: rollbacks.get(&plugin.key).copied(),
                         row,
+                        errors: errors(plugin),
                         holds: context.config.on_remote_edit == OnRemoteEdit::Hold,
                         duplicate: duplicate_of(&context.config, here, listing, plugin),
                     };
@@ -389,6 +397,8 @@ struct Facts<'a> {
     record: Option<&'a Record>,
     rollback: Option<Rollback>,
     row: Option<&'a Row>,
+    /// The errors that hold it back.
+    errors: Vec<Diagnostic>,
     /// Whether somebody else's text on the server is left alone.
     holds: bool,
     duplicate: Option<Duplicate>,
@@ -396,17 +406,27 @@ struct Facts<'a> {
 
 /// What a pass would do about a plugin, as a state.
 fn state(plugin: &Plugin, facts: Facts<'_>) -> PluginState {
-    let Facts { record, rollback, row, holds, duplicate } = facts;
+    let Facts { record, rollback, row, errors, holds, duplicate } = facts;
     let theirs = row.and_then(digest);
     let remote = theirs.map_or(Remote::NotListed, Remote::Holds);
-    let situation = Situation { rollback, ..Situation::new(record, remote, plugin.digest, plugin.entry) };
+    let checked = if errors.is_empty() { Checked::Fine } else { Checked::HasErrors };
+    let situation = Situation { rollback, checked, ..Situation::new(record, remote, plugin.digest, plugin.entry) };
     match plan::decide(&situation) {
         Decision::Unchanged => PluginState::Same,
         Decision::RolledBack => PluginState::RolledBack,
+        Decision::Blocked => {
+            let (message, span) = errors.first().map(|error| (error.message(), error.span.clone())).unwrap_or_default();
+            PluginState::Blocked { message, span }
+        }
         Decision::RefusedBefore { words, .. } => {
             PluginState::Refused { span: refusal::place(&words, &plugin.text), words }
         }
-        Decision::Deploy(_) | Decision::Wait(_) | Decision::AwaitProbe | Decision::ReadText | Decision::InFlight => {
+        Decision::Deploy(_)
+        | Decision::Wait(_)
+        | Decision::AwaitProbe
+        | Decision::ReadText
+        | Decision::Check
+        | Decision::InFlight => {
             let Some((row, theirs)) = row.zip(theirs) else {
                 return duplicate.map_or(PluginState::NotOnServer, PluginState::Duplicate);
             };

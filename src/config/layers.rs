@@ -11,7 +11,7 @@ use toml::de::{DeTable, DeValue};
 use super::dotenv::DotEnv;
 use super::paths::ticked;
 use super::schema::{
-    DEFAULT_URL, Form, KEYS, KeyRow, PLUGIN_KEYS, PREFIX, TRY_KEYS, TrySettings, described, find, nearest, suggestion,
+    CHECK_KEYS, DEFAULT_URL, Form, KEYS, KeyRow, PLUGIN_KEYS, PREFIX, TrySettings, described, find, nearest, suggestion,
 };
 use super::secret::{KEY_ELSEWHERE, holds_secret, names_secret, refuse_secret};
 use super::sources::filled;
@@ -231,6 +231,9 @@ fn file(path: &Path, wanted: bool, world: &World, sources: &mut Sources) -> Resu
             return Err(ConfigError::at(&place, problem).hinted(suggestion(key, value, KEYS)));
         }
     }
+    if let Some(Value { kind: ValueKind::Table(table), .. }) = values.get("check") {
+        check_table(table, CHECK_KEYS, "`[check]`", &["check"], &positions)?;
+    }
     let base = path.parent().unwrap_or(Path::new(""));
     if let Some(Value { kind: ValueKind::Table(tables), .. }) = values.get_mut("plugins") {
         *tables = plugin_tables(std::mem::take(tables), &positions, base, world)?;
@@ -293,8 +296,9 @@ fn check_table(
         };
         if let (Form::Tables, ValueKind::Table(inner)) = (row.form, &value.kind) {
             let header = format!("{}.{key}]`", header.trim_end_matches("]`"));
-            check_table(inner, TRY_KEYS, &header, &at, positions)?;
-            if let Some(why) = TrySettings::read(inner).ok().and_then(|table| table.contradiction()) {
+            check_table(inner, row.inner, &header, &at, positions)?;
+            let trial = (row.name == "try").then(|| TrySettings::read(inner).ok()).flatten();
+            if let Some(why) = trial.and_then(|table| table.contradiction()) {
                 return refuse(format!("{header} {why}"));
             }
         }

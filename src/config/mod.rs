@@ -26,6 +26,7 @@ use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
+use crate::check::Choices;
 use crate::cli::{Args, Command};
 use crate::engine::deploy::Adopt;
 use crate::paths::without_dots;
@@ -36,7 +37,10 @@ use key::FoundKey;
 use layers::Merged;
 use paths::spelled;
 pub use pattern::Pattern;
-pub use schema::{DEFAULT_URL, Form, KEYS, KeyRow, PLUGIN_KEYS, PluginSettings, Settings, TRY_KEYS, TrySettings};
+pub use schema::{
+    CHECK_KEYS, CheckSettings, DEFAULT_URL, Form, KEYS, KeyRow, PLUGIN_KEYS, PluginSettings, Settings, TRY_KEYS,
+    TrySettings,
+};
 pub use sources::{Sources, World};
 use trust::Project;
 pub use trust::Request;
@@ -68,8 +72,8 @@ pub const CREDENTIAL: &str = "the credential `openwebui_api_key`";
 /// they cannot send a key from outside the project to their own address, and their paths must stay inside the project.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The value of each key. `url` has no trailing slash or `/api`. `roots`, `certificates`, `files`, `adopt_files`
-    /// and `trials` are derived from `root`, `ca_file` and `plugins`.
+    /// The value of each key. `url` has no trailing slash or `/api`. `roots`, `certificates`, `files`, `adopt_files`,
+    /// `trials` and `checks` are derived from `root`, `ca_file`, `plugins` and `check`.
     pub settings: Settings,
     /// The folder of `watch.toml`, as given: empty for the current one.
     pub project: PathBuf,
@@ -94,8 +98,8 @@ pub struct Config {
     pub adopt_files: BTreeMap<PathBuf, Adopt>,
     /// How to try single plugins, by path.
     pub trials: BTreeMap<PathBuf, TrySettings>,
-    /// The rules that `check` leaves out for single files, by path.
-    pub check_files: BTreeMap<PathBuf, Vec<String>>,
+    /// The rules of `check` for all files and for single ones.
+    pub checks: Choices,
     /// The files that hold an API key, except credentials.
     pub key_files: Vec<PathBuf>,
     /// Warnings.
@@ -177,7 +181,7 @@ impl Config {
             "ca_file" => self.certificates != other.certificates,
             "plugins" => {
                 let files = |config: &Self| {
-                    let (files, adopt, checks) = (&config.files, &config.adopt_files, &config.check_files);
+                    let (files, adopt, checks) = (&config.files, &config.adopt_files, &config.checks.files);
                     (files.clone(), adopt.clone(), checks.clone())
                 };
                 files(self) != files(other) || self.trials != other.trials
@@ -264,10 +268,11 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     warnings.extend(key_files.iter().filter_map(|file| key::readable_by_others(file, world)));
     let adopt_files = plugins.iter().filter_map(|(path, table)| Some((path.clone(), table.adopt?))).collect();
     let trials = plugins.iter().filter_map(|(path, table)| Some((path.clone(), table.trial.clone()?))).collect();
-    let ignores = |(path, table): (&PathBuf, &PluginSettings)| Some((path.clone(), table.check_ignore.clone()?));
-    let check_files = plugins.iter().filter_map(ignores).collect();
+    let all = settings.check.choice();
+    let own = |(path, table): (&PathBuf, &PluginSettings)| Some((path.clone(), table.check.as_ref()?.for_file(&all)));
+    let checks = Choices { files: plugins.iter().filter_map(own).collect(), all: all.clone() };
     let of_file = |(path, table): (_, PluginSettings)| {
-        let PluginSettings { id, kind, enabled, adopt: _, check_ignore: _, trial: _ } = table;
+        let PluginSettings { id, kind, enabled, adopt: _, check: _, trial: _ } = table;
         (path, FileSettings { id, kind, enabled })
     };
     Ok(Config {
@@ -282,7 +287,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
         files: plugins.into_iter().map(of_file).collect(),
         adopt_files,
         trials,
-        check_files,
+        checks,
         key_files: key_files.into_iter().collect(),
         warnings,
         settings,

@@ -14,7 +14,7 @@ use ::config::{Map, Value, ValueKind};
 use jiff::SignedDuration;
 
 use super::Pattern;
-use crate::check;
+use crate::check::{self, Choice};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{Adopt, OnRemoteEdit};
 use crate::engine::files::Links;
@@ -37,6 +37,8 @@ pub struct KeyRow {
     pub default: &'static str,
     /// The form of its values.
     pub form: Form,
+    /// The keys of the table that it is, if it is one table.
+    pub inner: &'static [Self],
     /// Other variables that set it, by priority.
     pub also: &'static [&'static str],
     /// The flag that sets it.
@@ -71,8 +73,17 @@ impl Form {
 }
 
 impl KeyRow {
-    const PLAIN: Self =
-        Self { name: "", must_be: "", default: "", form: Form::Plain, also: &[], flag: None, doc: "", fits: |_| false };
+    const PLAIN: Self = Self {
+        name: "",
+        must_be: "",
+        default: "",
+        form: Form::Plain,
+        inner: &[],
+        also: &[],
+        flag: None,
+        doc: "",
+        fits: |_| false,
+    };
 
     /// The row of a key of `watch.toml`.
     #[must_use]
@@ -304,19 +315,13 @@ keys! {
         must_be: r#"a duration such as "30s", from "0s" to "24h""#,
         default: r#""30s""#,
     }
-    /// The rules that `owui-watch check` uses; none means all.
-    check_select: Vec<String> {
-        read: rules,
-        must_be: "a list of rules, as `owui-watch check --explain all` names them",
-        default: "[]",
-        form: Form::List,
-    }
-    /// The rules that it leaves out.
-    check_ignore: Vec<String> {
-        read: rules,
-        must_be: "a list of rules, as `owui-watch check --explain all` names them",
-        default: "[]",
-        form: Form::List,
+    /// The rules of `owui-watch check`, and what follows from them.
+    check: CheckSettings {
+        read: checks,
+        must_be: "a table with `select`, `ignore` or `block`",
+        default: "{ select = [], ignore = [], block = false }",
+        form: Form::Tables,
+        inner: CHECK_KEYS,
     }
     /// Settings of single files.
     plugins: BTreeMap<PathBuf, PluginSettings> {
@@ -324,6 +329,32 @@ keys! {
         must_be: r#"made of tables such as [plugins."plugins/shout.py"]"#,
         default: "{}",
         form: Form::Tables,
+    }
+}
+
+keys! {
+    /// The value of each key of `[check]`, or of one table `[plugins."path".check]`.
+    CheckSettings,
+    /// The keys of `[check]` and of `[plugins."path".check]`. They have no variable.
+    CHECK_KEYS:
+
+    /// The rules to use; none means all.
+    select: Option<Vec<String>> {
+        read: |value| optional(value, rules),
+        must_be: "a list of rules, as `owui-watch check --explain all` names them",
+        default: "[]",
+    }
+    /// The rules to leave out.
+    ignore: Option<Vec<String>> {
+        read: |value| optional(value, rules),
+        must_be: "a list of rules, as `owui-watch check --explain all` names them",
+        default: "[]",
+    }
+    /// Whether an error that is certain to break a plugin holds its deploy back.
+    block: Option<bool> {
+        read: |value| optional(value, switch),
+        must_be: "true or false",
+        default: "false",
     }
 }
 
@@ -353,16 +384,19 @@ keys! {
         read: |value| optional(value, adopt),
         must_be: r#""ask" or "never""#,
     }
-    /// The rules that `owui-watch check` leaves out for this file alone.
-    check_ignore: Option<Vec<String>> {
-        read: |value| optional(value, rules),
-        must_be: "a list of rules, as `owui-watch check --explain all` names them",
+    /// `[check]` for this file alone: its `ignore` is added, the others replace.
+    check: Option<CheckSettings> {
+        read: |value| optional(value, checks),
+        must_be: "a table with `select`, `ignore` or `block`",
+        form: Form::Tables,
+        inner: CHECK_KEYS,
     }
     /// How to try the plugin.
     trial = "try": Option<TrySettings> {
         read: |value| optional(value, trial),
         must_be: "a table with a `message` or a `tool`",
         form: Form::Tables,
+        inner: TRY_KEYS,
     }
 }
 
@@ -401,6 +435,28 @@ keys! {
     within: Option<Duration> {
         read: |value| optional(value, |value| span(value, SECOND..=60 * MINUTE)),
         must_be: r#"a duration such as "30s", from "1s" to "1h""#,
+    }
+}
+
+impl CheckSettings {
+    /// What holds where nothing else is said.
+    pub(super) fn choice(&self) -> Choice {
+        let Self { select, ignore, block } = self.clone();
+        Choice {
+            select: select.unwrap_or_default(),
+            ignore: ignore.unwrap_or_default(),
+            block: block.unwrap_or_default(),
+        }
+    }
+
+    /// What holds for a file with a table of its own.
+    pub(super) fn for_file(&self, all: &Choice) -> Choice {
+        let Self { select, ignore, block } = self.clone();
+        Choice {
+            select: select.unwrap_or_else(|| all.select.clone()),
+            ignore: [&*all.ignore, &*ignore.unwrap_or_default()].concat(),
+            block: block.unwrap_or(all.block),
+        }
     }
 }
 
@@ -517,6 +573,10 @@ fn pattern(value: Value) -> Read<Pattern> {
     Pattern::new(&text(value)?).map_err(|_| Misfit)
 }
 
+fn checks(value: Value) -> Read<CheckSettings> {
+    CheckSettings::read(&value.into_table()?).map_err(|_| Misfit)
+}
+
 fn trial(value: Value) -> Read<TrySettings> {
     TrySettings::read(&value.into_table()?).map_err(|_| Misfit)
 }
@@ -592,7 +652,7 @@ mod tests {
     }
 
     fn rows() -> impl Iterator<Item = &'static KeyRow> {
-        KEYS.iter().chain(PLUGIN_KEYS).chain(TRY_KEYS)
+        KEYS.iter().chain(CHECK_KEYS).chain(PLUGIN_KEYS).chain(TRY_KEYS)
     }
 
     fn fits(key: &KeyRow, value: impl Into<ValueKind>) -> bool {

@@ -54,12 +54,7 @@ impl Checks {
         if self.told.insert(key.clone(), *digest) == Some(*digest) {
             return;
         }
-        let ignored = config.check_files.get(&**path).map_or(&[][..], Vec::as_slice);
-        let options = Options {
-            version: self.version,
-            select: config.check_select.clone(),
-            ignore: [&*config.check_ignore, ignored].concat(),
-        };
+        let options = config.checks.options(path, self.version);
         let settings = config.files.get(&**path).cloned().unwrap_or_default();
         let (about, path, digest, send) = (about.clone(), Arc::clone(path), *digest, self.send.clone());
         tokio::task::spawn_blocking(move || {

@@ -171,6 +171,7 @@ impl Outside {
         for (notice, time) in &told {
             self.audience.take_in(notice, *time);
             failed = failed.or(self.log(notice, *time).map(|error| (error, *time)));
+            self.keep_version(notice);
             if self.watches {
                 self.checks.hear(notice, &self.config);
             }
@@ -183,6 +184,15 @@ impl Outside {
         }
         if !told.is_empty() {
             self.audience.output.tell(told);
+        }
+    }
+
+    /// Keeps the server's version for `check`, which asks no server.
+    fn keep_version(&self, notice: &Notice) {
+        if let (NoticeKind::Connected { version, .. }, Some(state)) = (&notice.what, &self.state)
+            && let Err(error) = state.save_version(version)
+        {
+            tracing::debug!("{error:#}");
         }
     }
 

@@ -25,7 +25,7 @@ use crate::plugin::FileSettings;
 
 use ignore_rules::MOST_PATTERNS;
 pub use read::Trust;
-use read::{is_closed, unlisted};
+use read::{OnPlugin, is_closed, unlisted};
 pub use scan_cache::ScanCache;
 pub use state::{
     Answer, Copy, Folder, Origin, Other, ReportedTrial, Request, RequestId, Requested, State, StateError, Told,
@@ -118,6 +118,17 @@ impl Plugins {
     /// Walks the roots and reads, on all cores, every file that is not in the cache `seen`, and updates the cache.
     /// `on_folder` gets each admitted folder before its final listing, so that a watch set there misses nothing.
     pub fn scan(&mut self, trust: Trust, seen: &mut ScanCache, on_folder: &mut dyn FnMut(&Path)) -> Scan {
+        self.scan_and(trust, seen, on_folder, &|_, _| ())
+    }
+
+    /// Like [`Plugins::scan`]. `on_plugin` sees each plugin that is not in the cache.
+    pub fn scan_and(
+        &mut self,
+        trust: Trust,
+        seen: &mut ScanCache,
+        on_folder: &mut dyn FnMut(&Path),
+        on_plugin: OnPlugin<'_>,
+    ) -> Scan {
         self.admitted.clear();
         self.links.clear();
         self.closed.clear();
@@ -131,7 +142,7 @@ impl Plugins {
         self.missing.clone_from(&missing);
         let mut unreadable = Vec::new();
         let found = self.explore(&present, on_folder, &mut unreadable);
-        let read = self.read_all(&found, trust, seen);
+        let read = self.read_all(&found, trust, seen, on_plugin);
         let (mut files, mut now_seen) = (Vec::with_capacity(found.len()), ScanCache::default());
         now_seen.changed = read.iter().filter(|read| read.is_none()).count() != seen.len();
         for (path, read) in found.into_iter().zip(read) {
@@ -177,7 +188,7 @@ impl Plugins {
         self.admit_all(std::iter::once(path));
         let has_strayed = self.roots.iter().any(|root| is_under(path, root) && self.strays(root).is_some());
         let loaded = if self.admitted.contains(path) && !has_strayed {
-            self.load(path, trust)
+            self.load(path, trust, &|_, _| ())
         } else if let (true, Err(error)) = (self.closed.contains(path), path.read_dir()) {
             unlisted(path, &error)
         } else {

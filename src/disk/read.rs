@@ -13,7 +13,7 @@ use super::Plugins;
 use super::scan_cache::{CacheEntry, ScanCache, Stat};
 use crate::engine::files::{Links, Loaded};
 use crate::paths::{ProjectPath, is_under};
-use crate::plugin::{self, FileSettings, Invalid, Parsed, Rule};
+use crate::plugin::{self, FileSettings, Invalid, Parsed, Plugin, Rule, Syntax};
 use crate::regular_file::{self, Rejection};
 
 /// Larger files are not read. The largest known plugin has 0.4 MiB.
@@ -29,15 +29,22 @@ pub enum Trust {
 }
 
 impl Plugins {
-    pub(super) fn read_all(&self, paths: &[Arc<Path>], trust: Trust, seen: &ScanCache) -> Vec<Look> {
+    pub(super) fn read_all(
+        &self,
+        paths: &[Arc<Path>],
+        trust: Trust,
+        seen: &ScanCache,
+        on_plugin: OnPlugin<'_>,
+    ) -> Vec<Look> {
         // Each thread takes the next file when it is free, since large files often stand together.
         let next = AtomicUsize::new(0);
         let take = || {
             let n = next.fetch_add(1, Ordering::Relaxed);
             paths.get(n).map(|path| (n, path))
         };
-        let read =
-            || -> Vec<_> { std::iter::from_fn(take).map(|(n, path)| (n, self.look(path, trust, seen))).collect() };
+        let read = || -> Vec<_> {
+            std::iter::from_fn(take).map(|(n, path)| (n, self.look(path, trust, seen, on_plugin))).collect()
+        };
         let n_threads = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(paths.len());
         let mut looks: Vec<_> = std::thread::scope(|scope| {
             let others: Vec<_> = (1..n_threads).map(|_| scope.spawn(read)).collect();
@@ -51,11 +58,11 @@ impl Plugins {
     }
 
     /// Reads a file that the walk has just found, unless the cache is current.
-    fn look(&self, path: &Arc<Path>, trust: Trust, seen: &ScanCache) -> Look {
+    fn look(&self, path: &Arc<Path>, trust: Trust, seen: &ScanCache, on_plugin: OnPlugin<'_>) -> Look {
         let settings = self.settings.get(&**path).cloned().unwrap_or_default();
         let stat = if self.links.contains(path) || settings.enabled == Some(false) { None } else { Stat::of(path) };
         let Some(stat) = stat.filter(Stat::is_settled) else {
-            return Some((seen.without_text(self.load(path, trust)), None));
+            return Some((seen.without_text(self.load(path, trust, on_plugin)), None));
         };
         if seen.has(path, stat, &settings) {
             return None;
@@ -64,13 +71,13 @@ impl Plugins {
             return Some((Loaded::Missing, None));
         }
         // It was a regular file, not a link, a moment ago.
-        let loaded = seen.without_text(loaded(path, read_whole(path, trust), &settings));
+        let loaded = seen.without_text(loaded(path, read_whole(path, trust), &settings, on_plugin));
         // If the file changed while it was read, its stat differs now.
         let entry = if Stat::of(path) == Some(stat) { CacheEntry::of(&loaded, stat, settings) } else { None };
         Some((loaded, entry))
     }
 
-    pub(super) fn load(&self, path: &Arc<Path>, trust: Trust) -> Loaded {
+    pub(super) fn load(&self, path: &Arc<Path>, trust: Trust, on_plugin: OnPlugin<'_>) -> Loaded {
         let settings = self.settings.get(&**path).cloned().unwrap_or_default();
         if settings.enabled == Some(false) {
             return Loaded::Parsed(Parsed::Disabled);
@@ -81,7 +88,7 @@ impl Plugins {
         if let Some(loaded) = self.follow_link(path) {
             return loaded;
         }
-        loaded(path, read_whole(path, trust), &settings)
+        loaded(path, read_whole(path, trust), &settings, on_plugin)
     }
 
     /// Whether a parent folder is a link. The walk follows none, but one may have replaced a folder since.
@@ -112,12 +119,15 @@ impl Plugins {
     }
 }
 
+/// Sees each plugin that is read, with its syntax tree, on the thread that read it.
+pub(super) type OnPlugin<'a> = &'a (dyn Fn(&Plugin, &Syntax) + Sync);
+
 /// A scanned file and its new cache entry; `None` if the cached entry is current.
 pub(super) type Look = Option<(Loaded, Option<CacheEntry>)>;
 
-fn loaded(path: &Arc<Path>, read: std::io::Result<Whole>, settings: &FileSettings) -> Loaded {
+fn loaded(path: &Arc<Path>, read: std::io::Result<Whole>, settings: &FileSettings, on_plugin: OnPlugin<'_>) -> Loaded {
     match read {
-        Ok(Whole::Bytes(bytes)) => Loaded::Parsed(plugin::parse(path, &bytes, settings)),
+        Ok(Whole::Bytes(bytes)) => Loaded::Parsed(plugin::parse_and(path, &bytes, settings, on_plugin)),
         Ok(Whole::TooLarge) => invalid(path, Rule::TooLarge(LARGEST_MIB)),
         Ok(Whole::Unsettled) => Loaded::Unsettled,
         Ok(Whole::NoFile) => Loaded::Missing,

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::deploy::{Adopt, Call, Deploy, DeployContext, DeployPolicy, Reply, Step};
 use super::duplicate::{self, Duplicate, Duplicates, Identity};
 use super::files::{File, Owner};
-use super::lane::{Conversation, Ended, InFlight, Job, Lane, Task};
+use super::lane::{Conversation, Ended, InFlight, Job, Lane, Task, Verdict};
 use super::ledger::{LastAttempt, Record, Rollback};
 use super::pass::PassResult;
 use super::plan::{self, Decision, Remote, Situation, Why};
@@ -20,6 +20,7 @@ use super::retry::Cause;
 use super::site::ServerListing;
 use super::tree::{Complaint, Pending};
 use super::{Effect, Engine, Now, SLOW, Ticket, refusal};
+use crate::check::ServerVersion;
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Plugin};
@@ -87,7 +88,7 @@ impl Engine {
         self.tell_switched_off(plugin);
         let lanes = &self.site.lanes;
         let in_flight = lanes.in_flight(key).and_then(|flight| flight.conversation.deploys());
-        let situation = Situation {
+        let mut situation = Situation {
             access: self.site.access(),
             has_text: plugin.has_text(),
             force: self.first_pass && self.policy.deploy.force,
@@ -99,7 +100,14 @@ impl Engine {
             ..self.situation(plugin, remote)
         };
         let in_pass = situation.in_pass();
-        let decision = plan::decide(&situation);
+        let mut decision = plan::decide(&situation);
+        let was_checked = decision != Decision::Check;
+        if !was_checked {
+            let (version, errors) = (self.version(), self.policy.checks.errors(plugin, self.version()));
+            situation.checked = if errors.is_empty() { plan::Checked::Fine } else { plan::Checked::HasErrors };
+            decision = plan::decide(&situation);
+            self.site.lanes.of(key).verdict = Some(Verdict { digest: plugin.digest, version, errors });
+        }
         if let Decision::Deploy(_) | Decision::InFlight = decision
             && let Some(lane) = self.site.lanes.get_mut(key)
         {
@@ -108,7 +116,8 @@ impl Engine {
         match decision {
             Decision::Deploy(why) => self.request(plugin, why, since, in_pass),
             Decision::Wait(reason) => self.tell(Notice::of(plugin, NoticeKind::Waiting { reason, again: false })),
-            Decision::AwaitProbe => {}
+            // The text was just checked.
+            Decision::AwaitProbe | Decision::Check => {}
             Decision::ReadText => {
                 self.site.lanes.of(key).unread = Some(remote);
                 self.reread(Arc::clone(&plugin.path), Pending::new(since, None));
@@ -131,6 +140,11 @@ impl Engine {
                 self.tree.files.drop_text(plugin);
                 self.tell_rolled_back(plugin);
             }
+            Decision::Blocked => {
+                self.cancel(key);
+                self.tell_blocked(plugin, in_pass && was_checked);
+                self.tree.files.drop_text(plugin);
+            }
             Decision::RefusedBefore { words, on_server } => {
                 self.cancel(key);
                 // After an outage this is no news.
@@ -149,7 +163,38 @@ impl Engine {
         let rollback = self.site.rollback(&plugin.key);
         let given_up = self.site.given_up(plugin);
         let record = self.site.ledger.get(&plugin.key);
-        Situation { rollback, given_up, ..Situation::new(record, remote, plugin.digest, plugin.entry) }
+        let checked = self.checked(plugin);
+        Situation { rollback, given_up, checked, ..Situation::new(record, remote, plugin.digest, plugin.entry) }
+    }
+
+    /// The server's version, as far as it is known.
+    fn version(&self) -> ServerVersion {
+        self.site.version.as_deref().and_then(ServerVersion::parse).unwrap_or_else(ServerVersion::newest)
+    }
+
+    /// What `check` said of a text, where its errors hold a deploy back.
+    fn checked(&self, plugin: &Plugin) -> plan::Checked {
+        let known = self.site.lanes.get(&plugin.key).and_then(|lane| lane.verdict.as_ref());
+        let version = self.version();
+        match known.filter(|known| known.digest == plugin.digest && known.version == version) {
+            _ if !self.policy.checks.block(&plugin.path) => plan::Checked::Fine,
+            None => plan::Checked::NotYet,
+            Some(known) if known.errors.is_empty() => plan::Checked::Fine,
+            Some(_) => plan::Checked::HasErrors,
+        }
+    }
+
+    /// Tells the errors that hold a deploy back. `was_told`: an outage may have ended since.
+    fn tell_blocked(&mut self, plugin: &Plugin, was_told: bool) {
+        if was_told && self.site.pass.is_none() {
+            return;
+        }
+        self.tree.complain(plugin, Complaint::Error);
+        self.note_result(&plugin.key, PassResult::Held);
+        let verdict = self.site.lanes.get(&plugin.key).and_then(|lane| lane.verdict.as_ref());
+        for error in verdict.map_or_else(Vec::new, |verdict| verdict.errors.clone()) {
+            self.tell(Notice::of(plugin, NoticeKind::Blocked(error)));
+        }
     }
 
     /// The decision about a save of the plugin, by the ledger alone.

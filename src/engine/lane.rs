@@ -17,7 +17,8 @@ use super::removal::PendingRemoval;
 use super::removal::{self, Mode, Removal};
 use super::repair::{self, Recovery};
 use super::retry::{Cause, Retry};
-use crate::plugin::{Digest, Key, Plugin};
+use crate::check::ServerVersion;
+use crate::plugin::{Diagnostic, Digest, Key, Plugin};
 
 /// One plugin on one server.
 #[derive(Debug, Default)]
@@ -42,6 +43,8 @@ pub(super) struct Lane {
     pub(super) duplicate: Option<Key>,
     /// What the server holds, kept while the file's text is read for the plan.
     pub(super) unread: Option<Remote>,
+    /// What `check` found in it, where that may hold its deploy back.
+    pub(super) verdict: Option<Verdict>,
     /// The user asked for a deploy of it, which has not started yet.
     pub(super) requested: bool,
     /// Its switches when the server was last asked whether a model uses it.
@@ -101,12 +104,22 @@ impl Lane {
 
     fn is_empty(&self) -> bool {
         let Self { job, in_flight, intent, rollback, session, removal, .. } = self;
-        let Self { unanswered, crash, retry, sent, duplicate, unread, requested, asked_use, .. } = self;
+        let Self { unanswered, crash, retry, sent, duplicate, unread, verdict, requested, asked_use, .. } = self;
         let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none() && !requested;
         let is_trusted = unanswered.is_none() && crash.is_none() && duplicate.is_none() && unread.is_none();
+        let is_trusted = is_trusted && verdict.as_ref().is_none_or(|verdict| verdict.errors.is_empty());
         let is_new = rollback.is_none() && session.is_none() && sent.is_none() && asked_use.is_none();
         is_idle && is_trusted && is_new && removal.is_none()
     }
+}
+
+/// What `check` found in a text.
+#[derive(Debug)]
+pub(super) struct Verdict {
+    pub(super) digest: Digest,
+    /// The server's, to which the text was held.
+    pub(super) version: ServerVersion,
+    pub(super) errors: Vec<Diagnostic>,
 }
 
 /// The versions that one editing session made in the server's history of a plugin.

@@ -53,6 +53,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use crate::check::Choices;
 use crate::notice::{Notice, NoticeKind, Subject};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Plugin};
@@ -216,6 +217,8 @@ pub struct Policy {
     pub named: Vec<PathBuf>,
     /// Exceptions to `deploy.adopt` for single files.
     pub adopt_files: BTreeMap<PathBuf, Adopt>,
+    /// The rules of `check`, and for which files their errors hold a deploy back.
+    pub checks: Choices,
     /// Which plugins are tried after a deploy; `None` for no plugin.
     pub trials: Option<TrialPolicy>,
     /// Whether the server makes new filters and actions global.

@@ -165,7 +165,7 @@ impl Engine {
 
     /// How many plugins are still to be deployed.
     pub(super) fn n_undeployed(&self) -> usize {
-        self.planned().filter(|(_, decision)| matches!(decision, Decision::Deploy(_))).count()
+        self.planned().filter(|(_, decision)| matches!(decision, Decision::Deploy(_) | Decision::Check)).count()
     }
 
     /// The decision about each plugin without a conflict. A saved file that is still unread counts as one to deploy.
@@ -189,9 +189,9 @@ impl Engine {
             let is_held = self.tree.complaints.get(&plugin.path) == Some(&Complaint::Held)
                 && !self.tree.pending.contains_key(&plugin.path);
             match decision {
-                Decision::Deploy(_) if is_held => undeployed.held += 1,
-                Decision::Deploy(_) => undeployed.waiting += 1,
-                Decision::RolledBack => undeployed.held += 1,
+                Decision::Deploy(_) | Decision::Check if is_held => undeployed.held += 1,
+                Decision::Deploy(_) | Decision::Check => undeployed.waiting += 1,
+                Decision::RolledBack | Decision::Blocked => undeployed.held += 1,
                 Decision::RefusedBefore { .. } => undeployed.refused += 1,
                 _ => {}
             }

@@ -60,6 +60,21 @@ pub enum Decision {
     },
     /// An earlier text was put back on purpose: send nothing until the file changes.
     RolledBack,
+    /// Check the text, then decide again.
+    Check,
+    /// The text is certain to break the plugin: send nothing until the file changes or the user insists.
+    Blocked,
+}
+
+/// What `check` says of the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Checked {
+    /// It was not asked, and must be before the text is sent.
+    NotYet,
+    /// It holds nothing back.
+    Fine,
+    /// The text has errors, which hold it back.
+    HasErrors,
 }
 
 /// Why a plugin is deployed.
@@ -124,6 +139,8 @@ pub struct Situation<'a> {
     pub access: Access,
     /// The digest of the file's text.
     pub local: Digest,
+    /// What `check` says of that text; [`Checked::Fine`] where errors hold nothing back.
+    pub checked: Checked,
     /// The class that makes the file a plugin.
     pub entry: Entry,
     /// Whether the text is in memory.
@@ -153,6 +170,7 @@ impl<'a> Situation<'a> {
             remote,
             access: Access::Open,
             local,
+            checked: Checked::Fine,
             entry,
             has_text: true,
             force: false,
@@ -183,9 +201,18 @@ pub fn decide(situation: &Situation) -> Decision {
         Some(_) => Decision::Deploy(Why::Edited),
         None => decide_idle(situation),
     };
+    let decision = match (decision, situation.checked) {
+        (decision @ Decision::Deploy(Why::Forced), _) => decision,
+        (decision, _) if situation.requested => decision,
+        (Decision::Deploy(_), Checked::NotYet) => Decision::Check,
+        // The server is believed to hold the text already.
+        (Decision::Deploy(Why::SavedAgain), Checked::HasErrors) => Decision::Unchanged,
+        (Decision::Deploy(_), Checked::HasErrors) => Decision::Blocked,
+        (decision, _) => decision,
+    };
     let needs_text = match decision {
         // The words may be about a line of it.
-        Decision::Deploy(_) | Decision::RefusedBefore { .. } => true,
+        Decision::Deploy(_) | Decision::RefusedBefore { .. } | Decision::Check => true,
         // It may have to be sent again.
         Decision::InFlight => true,
         // A text that is new to the ledger is archived.
@@ -387,6 +414,24 @@ mod tests {
         }
         let access = Access::Probing { denied: false, away: false };
         assert_eq!(decide(&Situation { access, ..plain }), Decision::AwaitProbe);
+
+        // Errors hold back what would be sent, unless the user insists.
+        for (checked, decision) in [(Checked::NotYet, Decision::Check), (Checked::HasErrors, Decision::Blocked)] {
+            let held = match expected {
+                Decision::Deploy(_) => decision.clone(),
+                expected => expected.clone(),
+            };
+            assert_eq!(decide(&Situation { checked, ..plain }), held, "{checked:?}");
+            assert_eq!(decide(&Situation { checked, ..requested }), Decision::Deploy(Why::Forced));
+            assert_eq!(decide(&Situation { checked, in_flight: Some(digest("old")), ..plain }), decision);
+            if !saved {
+                assert_eq!(decide(&Situation { checked, ..forced }), Decision::Deploy(Why::Forced));
+            }
+            for (access, _) in CLOSED {
+                let closed = decide(&Situation { access, ..plain });
+                assert_eq!(decide(&Situation { access, checked, ..plain }), closed, "{access:?}");
+            }
+        }
 
         // Another text in flight is followed by this one; the same text is enough. The rest does not matter then.
         for access in [access, Access::Open, Access::Away] {

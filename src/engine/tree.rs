@@ -310,7 +310,7 @@ impl Engine {
         };
         if let (Loaded::Parsed(Parsed::Plugin(plugin)), Some(saved)) = (loaded, saved) {
             self.reconsider_refusal(plugin, saved);
-            if matches!(self.decide(plugin), Decision::Deploy(_)) {
+            if matches!(self.decide(plugin), Decision::Deploy(_) | Decision::Check) {
                 self.try_soon();
             }
         }

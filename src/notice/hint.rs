@@ -120,6 +120,10 @@ impl Notice {
                 "correct the file\n\
                  `owui-watch deploy ID` sends it again as it is"
             }
+            NoticeKind::Blocked(diagnostic) => {
+                let deploys = format!("`owui-watch deploy {}` deploys it as it is", id());
+                return Some(diagnostic.hint().map_or(deploys.clone(), |hint| format!("{hint}\n{deploys}")));
+            }
             NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => return diagnostic.hint(),
             NoticeKind::Conflict { .. } => {
                 "set another `id` in its frontmatter or under `[plugins.\"path\"]` in watch.toml\n\
@@ -293,6 +297,8 @@ mod tests {
             twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
             twin: if it is another one, write `adopt = "never"` there instead (with --once: or add --yes)
             rolled_back: `owui-watch deploy shout` deploys it as it is; so does a change
+            blocked: write `await Users.get_users(…)`
+            blocked: `owui-watch deploy shout` deploys it as it is
             rollback_undone: `owui-watch rollback shout 2a51d3547c23` restores it
             refused: this version of Open WebUI hides the reason: look for it in the server's log
             refused: often a module is missing: name its package under `requirements` in the frontmatter

@@ -46,6 +46,7 @@ impl Notice {
             NoticeKind::RemoteEdit { .. } => "remote_edit",
             NoticeKind::Duplicate { .. } => "twin",
             NoticeKind::RolledBack => "rolled_back",
+            NoticeKind::Blocked(_) => "blocked",
             NoticeKind::RollbackUndone { .. } => "rollback_undone",
             NoticeKind::Refused { .. } => "refused",
             NoticeKind::Crashed { .. } => "retrying",
@@ -201,7 +202,9 @@ impl Notice {
             NoticeKind::Flawed { diagnostic, digest, .. } => {
                 vec![("reason", json!(diagnostic.rule.word())), ("digest", json!(digest))]
             }
-            NoticeKind::Surprising(diagnostic) => vec![("reason", json!(diagnostic.rule.word()))],
+            NoticeKind::Blocked(diagnostic) | NoticeKind::Surprising(diagnostic) => {
+                vec![("reason", json!(diagnostic.rule.word()))]
+            }
             NoticeKind::Conflict { paths: claimants } => vec![("paths", json!(paths(claimants)))],
             NoticeKind::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
             NoticeKind::Waiting { reason, .. } => vec![("reason", json!(reason.word()))],
@@ -455,6 +458,7 @@ mod tests {
             remote_edit {"server_plugin_version":"1.0"}
             twin {"other_id":"old"}
             rolled_back {}
+            blocked {"reason":"missing-await"}
             rollback_undone {"put_back":"2a51d3547c23a8de50f3e23285a0df356627ef64c300087d3b27173f08ded2a0"}
             refused {"words":"invalid syntax (<string>, line 2)"}
             refused {"old_version":"running","words":"invalid syntax (<string>, line 2)"}

@@ -112,6 +112,7 @@ impl Notice {
             | NoticeKind::WentOff { .. }
             | NoticeKind::Failed { .. }
             | NoticeKind::Flawed { .. }
+            | NoticeKind::Blocked(_)
             | NoticeKind::Raised(_)
             | NoticeKind::Conflict { .. } => Level::Error,
             NoticeKind::Trying => Level::Detail,

@@ -413,6 +413,8 @@ pub enum NoticeKind {
         /// Whether the file seems to be meant as a plugin.
         meant: bool,
     },
+    /// Not deployed: this error is certain to break it, and `check.block` is set. Each has a notice of its own.
+    Blocked(Diagnostic),
     /// It is deployed, but something in it may surprise.
     Surprising(Diagnostic),
     /// Several files claim one id; none is deployed.
@@ -577,7 +579,9 @@ impl Notice {
     #[must_use]
     pub fn file(&self) -> Option<&Path> {
         match &self.what {
-            NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => Some(&diagnostic.file),
+            NoticeKind::Flawed { diagnostic, .. }
+            | NoticeKind::Blocked(diagnostic)
+            | NoticeKind::Surprising(diagnostic) => Some(&diagnostic.file),
             NoticeKind::Raised(raised) => raised.frames.first()?.path.as_deref(),
             _ => self.about.path.as_deref(),
         }
@@ -587,7 +591,9 @@ impl Notice {
     #[must_use]
     pub fn span(&self) -> Option<&Span> {
         match &self.what {
-            NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => diagnostic.span.as_ref(),
+            NoticeKind::Flawed { diagnostic, .. }
+            | NoticeKind::Blocked(diagnostic)
+            | NoticeKind::Surprising(diagnostic) => diagnostic.span.as_ref(),
             NoticeKind::Refused { span, .. } | NoticeKind::RefusedBefore { span, .. } => span.as_ref(),
             NoticeKind::Raised(raised) => Some(&raised.frames.first()?.span),
             NoticeKind::Tried(tried) => tried.trial_failure()?.place.as_ref(),

@@ -14,7 +14,7 @@ use crate::engine::duplicate::{Duplicate, MatchedBy};
 use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
 use crate::plugin::id::PluginId;
-use crate::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
+use crate::plugin::{Diagnostic, Digest, Entry, Finding, Key, Kind, Rule, Severity, Span};
 
 pub(super) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -105,6 +105,13 @@ pub(crate) fn samples() -> Vec<Notice> {
     let unchanged = |in_pass, active, good_again| NoticeKind::Unchanged { in_pass, active, good_again };
     let failed = |failure| NoticeKind::Failed { failure, took: ms(34) };
     let diagnostic = |rule, span| Diagnostic { rule, file: Arc::from(Path::new("plugins/shout.py")), span };
+    let blocking = Finding {
+        rule: "missing-await",
+        severity: Severity::Error,
+        message: "`Users.get_users` is a coroutine since 0.9, and nobody awaits it".to_owned(),
+        hint: Some("write `await Users.get_users(…)`".to_owned()),
+        fix: None,
+    };
     let flawed = |rule, span| NoticeKind::Flawed { diagnostic: diagnostic(rule, span), digest: None, meant: true };
     let tried = |models, result| {
         let (asked, model) = ("hello".to_owned(), "shout".to_owned());
@@ -230,6 +237,7 @@ pub(crate) fn samples() -> Vec<Notice> {
             duplicate: Duplicate { id: PluginId::new("old").unwrap(), matched_by: MatchedBy::OpenwebuiId },
         },
         NoticeKind::RolledBack,
+        NoticeKind::Blocked(diagnostic(Rule::Checked(Arc::new(blocking)), Some(span()))),
         NoticeKind::RollbackUndone { put_back: Digest::of_text("earlier") },
         refused(&words(), Some(span()), None),
         kept(OldVersion::Running),

@@ -131,7 +131,9 @@ impl Notice {
                 "deleted an older version of this editing session from the server's history".to_owned()
             }
             NoticeKind::Failed { failure, .. } => failed(failure),
-            NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => diagnostic.message(),
+            NoticeKind::Flawed { diagnostic, .. }
+            | NoticeKind::Blocked(diagnostic)
+            | NoticeKind::Surprising(diagnostic) => diagnostic.message(),
             NoticeKind::Conflict { paths } => format!("not deployed: {} claim this id", list(paths)),
             NoticeKind::Removed { file_there: false, on_server: false, .. } => "removed here".to_owned(),
             NoticeKind::Removed { file_there: true, .. } if self.about.key.is_none() => "no longer broken".to_owned(),
@@ -214,6 +216,7 @@ impl Notice {
             NoticeKind::Failed { .. } => "not deployed",
             NoticeKind::Flawed { diagnostic, .. } if diagnostic.rule.is_of_folder() => return None,
             NoticeKind::Flawed { .. } => "not sent",
+            NoticeKind::Blocked(_) => "held back, not sent",
             NoticeKind::Surprising(diagnostic) => diagnostic.severity().word(),
             NoticeKind::Raised(raised) if raised.hook == "load" => "raised an exception while it was loaded",
             NoticeKind::Raised(raised) => return Some(format!("{} raised an exception", raised.hook).into()),
@@ -246,7 +249,10 @@ impl Notice {
             NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } => reason(words).to_owned(),
             NoticeKind::Raised(raised) => raised.error.clone(),
             NoticeKind::Tried(tried) if self.span().is_none() => return tried.failure(),
-            NoticeKind::Failed { .. } | NoticeKind::Flawed { .. } | NoticeKind::Surprising(_) => {
+            NoticeKind::Failed { .. }
+            | NoticeKind::Flawed { .. }
+            | NoticeKind::Blocked(_)
+            | NoticeKind::Surprising(_) => {
                 return self.headline().map(|_| self.sentence());
             }
             _ => return None,
@@ -485,6 +491,8 @@ mod tests {
             Error twin: not created: the server has a plugin with the same openwebui_id under the id `old`
                 short: not created / the server has a plugin with the same openwebui_id under the id `old`
             Info rolled_back: rolled back; not deployed until the file changes
+            Error blocked: `Users.get_users` is a coroutine since 0.9, and nobody awaits it
+                short: held back, not sent / `Users.get_users` is a coroutine since 0.9, and nobody awaits it
             Warning rollback_undone: this deploy was already in progress and replaced the text that a rollback had restored
             Error refused: refused by the server: invalid syntax (<string>, line 2)
                 short: refused by the server / invalid syntax (<string>, line 2)

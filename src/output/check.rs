@@ -1,6 +1,6 @@
 //! The diagnostics of `check`, in the form that the user asked for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use annotate_snippets::Level as Label;
 use anstyle::{AnsiColor, Effects, Style};
@@ -12,6 +12,7 @@ use super::messages::hint_line;
 use super::screen::{coloured, out, unified};
 use crate::check::{RULES, ServerVersion};
 use crate::cli::CheckFormat;
+use crate::paths::without_dots;
 use crate::plugin::{Diagnostic, Severity};
 use crate::printable;
 
@@ -21,17 +22,34 @@ const CYAN: Style = AnsiColor::Cyan.on_default();
 const DIM: Style = Style::new().effects(Effects::DIMMED);
 
 /// Prints diagnostics to stdout.
-#[derive(Clone, Copy)]
 pub struct CheckOutput {
     format: CheckFormat,
     version: ServerVersion,
+    repository: Option<Repository>,
+}
+
+/// The repository around the current folder. What GitHub reads has paths from its top.
+pub struct Repository {
+    /// The current folder.
+    pub cwd: PathBuf,
+    /// Its top.
+    pub top: PathBuf,
 }
 
 impl CheckOutput {
     /// For plugins of a server of this version.
     #[must_use]
-    pub fn new(format: CheckFormat, version: ServerVersion) -> Self {
-        Self { format, version }
+    pub fn new(format: CheckFormat, version: ServerVersion, repository: Option<Repository>) -> Self {
+        Self { format, version, repository }
+    }
+
+    /// The path of a file from the top of the repository, if it is in one.
+    fn path_from_top(&self, diagnostic: &Diagnostic) -> String {
+        let inside = self.repository.as_ref().and_then(|Repository { cwd, top }| {
+            let full = without_dots(&cwd.join(&diagnostic.file));
+            Some(full.strip_prefix(top).ok()?.display().to_string())
+        });
+        inside.unwrap_or_else(|| path(diagnostic))
     }
 
     /// Prints the page of a rule.
@@ -40,39 +58,37 @@ impl CheckOutput {
     }
 
     /// Prints all diagnostics.
-    pub fn print(self, diagnostics: &[&Diagnostic]) {
-        let each: fn(&Diagnostic) -> String = match self.format {
-            CheckFormat::Text => text,
-            CheckFormat::Concise => |diagnostic| line(diagnostic) + "\n",
-            CheckFormat::Json => |diagnostic| printable::json(&object(diagnostic).to_string()).into_owned() + "\n",
-            CheckFormat::Github => |diagnostic| annotation(diagnostic) + "\n",
-            CheckFormat::Sarif => {
-                let text = serde_json::to_string_pretty(&sarif(diagnostics)).unwrap_or_default();
-                out(&format!("{}\n", printable::text(&text)));
-                return;
-            }
-        };
+    pub fn print(&self, diagnostics: &[&Diagnostic]) {
+        if self.format == CheckFormat::Sarif {
+            let text = serde_json::to_string_pretty(&self.sarif(diagnostics)).unwrap_or_default();
+            return out(&format!("{}\n", printable::text(&text)));
+        }
         for diagnostic in diagnostics {
-            out(&each(diagnostic));
+            out(&match self.format {
+                CheckFormat::Concise => line(diagnostic) + "\n",
+                CheckFormat::Json => printable::json(&object(diagnostic).to_string()).into_owned() + "\n",
+                CheckFormat::Github => self.annotation(diagnostic) + "\n",
+                CheckFormat::Text | CheckFormat::Sarif => text(diagnostic),
+            });
         }
     }
 
     /// Prints how a file is mended.
-    pub fn difference(self, path: &Path, old: &str, new: &str) {
+    pub fn difference(&self, path: &Path, old: &str, new: &str) {
         let name = path.display().to_string();
         let diff = unified((&name, old), (&name, new));
         out(&coloured(&printable::text(&diff)));
     }
 
     /// Prints how many mends there are.
-    pub fn mends(self, mends: usize, files: usize, written: bool) {
+    pub fn mends(&self, mends: usize, files: usize, written: bool) {
         let [mends, files] = [(mends, "mend"), (files, "file")].map(|(count, noun)| number(count, noun));
         let (how, rest) = if written { ("written", "") } else { ("not written", "; `--yes` writes them") };
         out(&format!("{mends} in {files} {how}{rest}\n\n"));
     }
 
     /// Prints how many there were: `3 errors and 5 warnings in 4 of 27 plugins`.
-    pub fn summary(self, errors: usize, warnings: usize, files: usize, plugins: usize) {
+    pub fn summary(&self, errors: usize, warnings: usize, files: usize, plugins: usize) {
         match self.format {
             CheckFormat::Text | CheckFormat::Concise => {
                 let all = number(plugins, "plugin");
@@ -93,6 +109,91 @@ impl CheckOutput {
             }
             CheckFormat::Github | CheckFormat::Sarif => {}
         }
+    }
+}
+
+impl CheckOutput {
+    /// A workflow command: `::error file=…,line=…::message`.
+    fn annotation(&self, diagnostic: &Diagnostic) -> String {
+        let escaped = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
+        let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
+        let command = match diagnostic.severity() {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "notice",
+        };
+        let region = diagnostic.span.as_ref().map_or_else(String::new, |span| {
+            format!(",line={},col={},endColumn={}", span.line, span.column, span.column + span.width)
+        });
+        let place = format!("file={}{region}", property(&self.path_from_top(diagnostic)));
+        let hint = diagnostic.hint().map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+        let message = diagnostic.message() + &hint;
+        let rule = property(diagnostic.rule.word());
+        printable::line(&format!("::{command} {place},title={rule}::{}", escaped(&message))).into_owned()
+    }
+
+    /// SARIF 2.1.0, with the pages of all rules.
+    fn sarif(&self, diagnostics: &[&Diagnostic]) -> Value {
+        let level = |severity| match severity {
+            Severity::Error => "error",
+            Severity::Warning => "warning",
+            Severity::Info => "note",
+        };
+        let mut rules: Vec<Value> = RULES
+            .iter()
+            .map(|rule| {
+                json!({
+                    "id": rule.id,
+                    "shortDescription": { "text": rule.title },
+                    "fullDescription": { "text": rule.page.trim() },
+                    "help": { "text": rule.explanation() },
+                    "defaultConfiguration": { "level": level(rule.severity) },
+                })
+            })
+            .collect();
+        // What keeps a file from being deployed has no page.
+        for diagnostic in diagnostics {
+            let id = diagnostic.rule.word();
+            if !rules.iter().any(|rule| rule["id"] == id) {
+                let description = json!({ "text": diagnostic.hint().unwrap_or_else(|| diagnostic.message()) });
+                rules.push(json!({ "id": id, "shortDescription": description }));
+            }
+        }
+        let results: Vec<Value> = diagnostics
+            .iter()
+            .map(|diagnostic| {
+                let id = diagnostic.rule.word();
+                let mut physical = json!({ "artifactLocation": { "uri": uri(&self.path_from_top(diagnostic)) } });
+                if let Some(span) = &diagnostic.span {
+                    physical["region"] = json!({
+                        "startLine": span.line,
+                        "startColumn": span.column,
+                        "endColumn": span.column + span.width,
+                    });
+                }
+                let hint = diagnostic.hint().map(|hint| format!(". Hint: {hint}")).unwrap_or_default();
+                json!({
+                    "ruleId": id,
+                    "ruleIndex": rules.iter().position(|rule| rule["id"] == id),
+                    "level": level(diagnostic.severity()),
+                    "message": { "text": format!("{}{hint}", diagnostic.message()) },
+                    "locations": [{ "physicalLocation": physical }],
+                })
+            })
+            .collect();
+        json!({
+            "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
+            "version": "2.1.0",
+            "runs": [{
+                "tool": { "driver": {
+                    "name": env!("CARGO_PKG_NAME"),
+                    "version": env!("CARGO_PKG_VERSION"),
+                    "rules": rules,
+                } },
+                "columnKind": "unicodeCodePoints",
+                "results": results,
+            }],
+        })
     }
 }
 
@@ -164,89 +265,6 @@ fn object(diagnostic: &Diagnostic) -> Value {
         object["hint"] = json!(hint);
     }
     object
-}
-
-/// A workflow command: `::error file=…,line=…::message`.
-fn annotation(diagnostic: &Diagnostic) -> String {
-    let escaped = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
-    let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
-    let command = match diagnostic.severity() {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Info => "notice",
-    };
-    let region = diagnostic.span.as_ref().map_or_else(String::new, |span| {
-        format!(",line={},col={},endColumn={}", span.line, span.column, span.column + span.width)
-    });
-    let place = format!("file={}{region}", property(&path(diagnostic)));
-    let hint = diagnostic.hint().map_or_else(String::new, |hint| format!("\nhint: {hint}"));
-    let message = diagnostic.message() + &hint;
-    let rule = property(diagnostic.rule.word());
-    printable::line(&format!("::{command} {place},title={rule}::{}", escaped(&message))).into_owned()
-}
-
-/// SARIF 2.1.0, with the pages of all rules.
-fn sarif(diagnostics: &[&Diagnostic]) -> Value {
-    let level = |severity| match severity {
-        Severity::Error => "error",
-        Severity::Warning => "warning",
-        Severity::Info => "note",
-    };
-    let mut rules: Vec<Value> = RULES
-        .iter()
-        .map(|rule| {
-            json!({
-                "id": rule.id,
-                "shortDescription": { "text": rule.title },
-                "fullDescription": { "text": rule.page.trim() },
-                "help": { "text": rule.explanation() },
-                "defaultConfiguration": { "level": level(rule.severity) },
-            })
-        })
-        .collect();
-    // What keeps a file from being deployed has no page.
-    for diagnostic in diagnostics {
-        let id = diagnostic.rule.word();
-        if !rules.iter().any(|rule| rule["id"] == id) {
-            let description = json!({ "text": diagnostic.hint().unwrap_or_else(|| diagnostic.message()) });
-            rules.push(json!({ "id": id, "shortDescription": description }));
-        }
-    }
-    let results: Vec<Value> = diagnostics
-        .iter()
-        .map(|diagnostic| {
-            let id = diagnostic.rule.word();
-            let mut physical = json!({ "artifactLocation": { "uri": uri(&path(diagnostic)) } });
-            if let Some(span) = &diagnostic.span {
-                physical["region"] = json!({
-                    "startLine": span.line,
-                    "startColumn": span.column,
-                    "endColumn": span.column + span.width,
-                });
-            }
-            let hint = diagnostic.hint().map(|hint| format!(". Hint: {hint}")).unwrap_or_default();
-            json!({
-                "ruleId": id,
-                "ruleIndex": rules.iter().position(|rule| rule["id"] == id),
-                "level": level(diagnostic.severity()),
-                "message": { "text": format!("{}{hint}", diagnostic.message()) },
-                "locations": [{ "physicalLocation": physical }],
-            })
-        })
-        .collect();
-    json!({
-        "$schema": "https://json.schemastore.org/sarif-2.1.0.json",
-        "version": "2.1.0",
-        "runs": [{
-            "tool": { "driver": {
-                "name": env!("CARGO_PKG_NAME"),
-                "version": env!("CARGO_PKG_VERSION"),
-                "rules": rules,
-            } },
-            "columnKind": "unicodeCodePoints",
-            "results": results,
-        }],
-    })
 }
 
 /// A relative path as a URI.

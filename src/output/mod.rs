@@ -32,7 +32,7 @@ use crate::printable;
 
 use messages::{print_hint, wrapped_message};
 
-pub use check::CheckOutput;
+pub use check::{CheckOutput, Repository};
 pub use console::Console;
 pub use diagnostics::DiagnosticLine;
 #[cfg(unix)]

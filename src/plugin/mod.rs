@@ -19,6 +19,7 @@ pub use digest::Digest;
 use frontmatter::Frontmatter;
 use id::PluginId;
 pub use kind::{Entry, Kind};
+pub use python::Syntax;
 
 /// What names a plugin on the server: its table and its id in it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -146,6 +147,17 @@ pub enum Parsed {
 /// Reads a file that may be a plugin.
 #[must_use]
 pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed {
+    parse_and(path, bytes, settings, |_, _| ())
+}
+
+/// Like [`parse`]. `look` sees a plugin with its syntax tree, which is dropped then.
+#[must_use]
+pub fn parse_and(
+    path: &Arc<Path>,
+    bytes: &[u8],
+    settings: &FileSettings,
+    look: impl FnOnce(&Plugin, &Syntax),
+) -> Parsed {
     if settings.enabled == Some(false) {
         return Parsed::Disabled;
     }
@@ -170,12 +182,14 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
     let normal = normal::normal(&text);
     let (digest, frontmatter) = (Digest::of(normal.as_bytes()), Frontmatter::parse(&normal));
     let declared = settings.declares(&frontmatter);
+    let mut syntax = None;
     let (entry, mut diagnostics) = if text.trim().is_empty() {
         (None, Vec::from_iter((!is_package_marker(path)).then(|| diagnostic(Rule::Empty, None))))
     } else if let Some(at) = text.find('\0') {
         (None, vec![diagnostic(Rule::Nul, Some(Span::new(&text, at..at + 1)))])
     } else {
-        let reading = python::read(path, &text, python::Intent { declared, kind: settings.kind });
+        let (reading, tree) = python::read(path, &text, python::Intent { declared, kind: settings.kind });
+        syntax = tree;
         (reading.entry, reading.diagnostics)
     };
     let mut key = None;
@@ -192,7 +206,11 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
     match (entry, key) {
         (Some(entry), Some(key)) if is_valid => {
             let (path, text) = (Arc::clone(path), text.into());
-            Parsed::Plugin(Arc::new(Plugin { path, key, entry, frontmatter, text, digest, warnings: diagnostics }))
+            let plugin = Plugin { path, key, entry, frontmatter, text, digest, warnings: diagnostics };
+            if let Some(syntax) = &syntax {
+                look(&plugin, syntax);
+            }
+            Parsed::Plugin(Arc::new(plugin))
         }
         (None, _) if diagnostics.is_empty() => Parsed::NotAPlugin,
         _ => {

@@ -168,6 +168,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::RefusedBefore { words: text(), span: None, on_server: true },
         NoticeKind::Failed { failure: Failure::StoredOther, took },
         NoticeKind::Flawed { diagnostic: diagnostic(Rule::Empty), digest: Some(digest), meant: true },
+        NoticeKind::Blocked(diagnostic(Rule::Empty)),
         NoticeKind::Surprising(diagnostic(Rule::OverlookedHeader)),
         NoticeKind::Conflict { paths: vec![Arc::from(path())] },
         NoticeKind::Removed { file_there: false, on_server: true, next: None },

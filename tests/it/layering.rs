@@ -12,7 +12,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("printable", &[]),
     ("paths", &[]),
     ("error", &["engine"]),
-    ("engine", &["notice", "plugin"]),
+    ("engine", &["check", "notice", "plugin"]),
     ("notice", &["engine", "plugin"]),
     ("debounce", &[]),
     ("driver", &["debounce", "engine", "notice", "plugin"]),
@@ -25,7 +25,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("disk", &["engine", "error", "paths", "plugin", "printable", "regular_file"]),
     ("git", &["plugin", "regular_file"]),
     ("client", &["engine", "error", "plugin", "printable"]),
-    ("output", &["check", "cli", "notice", "plugin", "printable"]),
+    ("output", &["check", "cli", "notice", "paths", "plugin", "printable"]),
     (
         "commands",
         &[

@@ -6,6 +6,7 @@
     reason = "a test sets its own scene: files, environment, slow writers, deadlines"
 )]
 
+mod check_on_servers;
 mod cli;
 mod client;
 mod command_lines;

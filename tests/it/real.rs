@@ -224,14 +224,14 @@ class Filter:
 "#;
 
 /// A user of the server that a sandbox runs.
-struct User {
+pub(crate) struct User {
     client: reqwest::Client,
     url: String,
     token: String,
 }
 
 impl User {
-    async fn of(url: &str) -> Self {
+    pub(crate) async fn of(url: &str) -> Self {
         rustls::crypto::ring::default_provider().install_default().ok();
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let mut user = Self { client, url: url.to_owned(), token: String::new() };
@@ -246,7 +246,7 @@ impl User {
         request.send().await.unwrap().text().await.unwrap()
     }
 
-    async fn chat(&self, model: &str, text: &str, stream: bool) -> String {
+    pub(crate) async fn chat(&self, model: &str, text: &str, stream: bool) -> String {
         // The server knows no model before it was asked for the list.
         let list = self.client.get(format!("{}/api/models", self.url)).bearer_auth(&self.token);
         list.send().await.unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use owui_watch::cli::Args;
-use owui_watch::config::{self, Config, Form, KEYS, Origin, PLUGIN_KEYS, TRY_KEYS, World};
+use owui_watch::config::{self, CHECK_KEYS, Config, Form, KEYS, Origin, PLUGIN_KEYS, TRY_KEYS, World};
 use owui_watch::engine::Code;
 use owui_watch::plugin::{FileSettings, Kind};
 use owui_watch::systemd::unit::OLDEST;
@@ -71,10 +71,11 @@ fn comment_above(text: &str, start: &str) -> Option<String> {
 fn watch_toml_documents_every_key_as_its_row_does() {
     let table = &REFERENCE[REFERENCE.find("#[plugins.").expect("a table about a file")..];
     let of_table = PLUGIN_KEYS.iter().chain(TRY_KEYS).map(|key| (table, key));
-    for (text, key) in KEYS.iter().map(|key| (REFERENCE, key)).chain(of_table) {
+    for (text, key) in KEYS.iter().chain(CHECK_KEYS).map(|key| (REFERENCE, key)).chain(of_table) {
         let start = match (key.form, key.name) {
-            (Form::Tables, "try") => "[plugins.\"plugins/filters/shout.py\".try]".to_owned(),
-            (Form::Tables, name) => format!("[{name}."),
+            (Form::Tables, "plugins") => "[plugins.".to_owned(),
+            (Form::Tables, name) if text.len() == REFERENCE.len() => format!("[{name}]"),
+            (Form::Tables, name) => format!("[plugins.\"plugins/filters/shout.py\".{name}]"),
             (_, name) => format!("{name} = "),
         };
         let comment = comment_above(text, &start).unwrap_or_else(|| panic!("`{}` is missing", key.name));
@@ -92,6 +93,7 @@ fn the_examples_in_watch_toml_work() {
     assert!(config.key_origin.is_some_and(|origin| origin.to_string().ends_with("owui-watch/key`")));
     let settings = FileSettings { id: Some("shout".to_owned()), kind: Some(Kind::Function), enabled: Some(true) };
     assert_eq!(config.files.get(Path::new("plugins/filters/shout.py")), Some(&settings));
+    assert_eq!(config.checks.of(Path::new("plugins/filters/shout.py")).ignore, ["blocking-call"]);
     assert!(config.trials[Path::new("plugins/filters/shout.py")].expect.is_some());
     assert_eq!(config.roots, [PathBuf::from("plugins")]);
 }

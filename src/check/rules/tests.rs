@@ -1,11 +1,12 @@
 //! What all rules are held to, and how their own tests run them.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use super::super::{Options, ServerVersion, check, check_together};
+use super::super::{Options, ServerVersion, check, check_syntax, check_together};
 use super::*;
-use crate::plugin::{FileSettings, Parsed, Plugin, parse};
+use crate::plugin::{Diagnostic, FileSettings, Parsed, Plugin, parse, python};
 
 #[track_caller]
 pub(in crate::check) fn plugin(path: &str, text: &str) -> Arc<Plugin> {
@@ -22,15 +23,26 @@ pub(in crate::check) fn found(rule: &str, text: &str, version: &str) -> Vec<Stri
     let options = Options { version, select: vec![rule.to_owned()], ..Options::default() };
     let checked = plugin("a.py", text);
     let mut found = check(&checked, text, &options);
-    for (_, more) in check_together([(&*checked, text)], &options) {
-        found.extend(more);
-    }
+    found.extend(found_together(&[checked], &options).into_values().flatten());
     let say = |diagnostic: &crate::plugin::Diagnostic| {
         let span = diagnostic.span.clone().unwrap();
         let place = format!("{}:{}+{}", span.line, span.column, span.width);
         format!("{} {place} {}", diagnostic.severity().word(), diagnostic.message())
     };
     found.iter().map(say).collect()
+}
+
+/// What only several plugins together get wrong.
+pub(in crate::check) fn found_together(
+    plugins: &[Arc<Plugin>],
+    options: &Options,
+) -> BTreeMap<Arc<Path>, Vec<Diagnostic>> {
+    let of = |plugin: &Arc<Plugin>| {
+        let syntax = python::tree(&plugin.text).unwrap();
+        (Arc::clone(&plugin.path), check_syntax(plugin, &plugin.text, &syntax, options))
+    };
+    let found: Vec<_> = plugins.iter().map(of).collect();
+    check_together(found.iter().map(|(path, found)| (path, found)), options)
 }
 
 /// Checks texts against the lines in which this rule finds something, each with its severity.
@@ -52,9 +64,8 @@ fn every_page_tells_the_truth() {
             let checked = plugin("a.py", text);
             let mut found = check(&checked, text, options);
             let other = plugin("b.py", "class Tools:\n    def search(self): pass\n");
-            for (path, more) in check_together([(&*checked, text), (&*other, &other.text)], options) {
-                found.extend(more.into_iter().filter(|_| *path == *checked.path));
-            }
+            let mut together = found_together(&[Arc::clone(&checked), other], options);
+            found.extend(together.remove(&checked.path).unwrap_or_default());
             found
         };
         let version = if rule.id == "tool-name-twice" { "0.11.4" } else { "0.12.4" };

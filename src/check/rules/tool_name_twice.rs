@@ -4,10 +4,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use ruff_python_ast::StmtFunctionDef;
+
 use super::{CheckRule, Context};
-use crate::check::Options;
 use crate::check::context::name_of;
-use crate::plugin::{Diagnostic, Entry, Finding, Plugin, Rule, Severity, Span, python};
+use crate::check::{Found, Options};
+use crate::plugin::{Diagnostic, Finding, Rule, Severity, Span};
 
 pub(super) const RULE: CheckRule = CheckRule {
     id: "tool-name-twice",
@@ -39,21 +41,34 @@ class Tools:
 /// Since then, both can be called.
 const TOLD_APART: &str = "0.12.4";
 
+/// More functions of one plugin are not compared.
+const MOST: usize = 200;
+
+fn is_in_use(options: &Options) -> bool {
+    !options.version.is_since(TOLD_APART) && options.uses(RULE.id)
+}
+
+/// The functions of a plugin that others may have as well.
+pub(in crate::check) fn tools(context: &Context<'_>, options: &Options) -> Vec<(String, Span)> {
+    if !is_in_use(options) {
+        return Vec::new();
+    }
+    let place = |tool: &StmtFunctionDef| Span::new(context.text, name_of(tool).into());
+    context.tools().into_iter().take(MOST).map(|tool| (tool.name.to_string(), place(tool))).collect()
+}
+
 pub(in crate::check) fn across<'a>(
-    plugins: impl IntoIterator<Item = (&'a Plugin, &'a str)>,
+    plugins: impl IntoIterator<Item = (&'a Arc<Path>, &'a Found)>,
     options: &Options,
 ) -> BTreeMap<Arc<Path>, Vec<Diagnostic>> {
     let mut found: BTreeMap<Arc<Path>, Vec<Diagnostic>> = BTreeMap::new();
-    if options.version.is_since(TOLD_APART) || !options.uses(RULE.id) {
+    if !is_in_use(options) {
         return found;
     }
-    let mut owners: BTreeMap<String, Vec<(Arc<Path>, Span)>> = BTreeMap::new();
-    for (plugin, text) in plugins {
-        let Some(parsed) = (plugin.entry == Entry::Tools).then(|| python::tree(text)).flatten() else { continue };
-        let context = Context::new(plugin, text, &parsed, options.version);
-        for tool in context.tools() {
-            let span = Span::new(text, name_of(tool).into());
-            owners.entry(tool.name.to_string()).or_default().push((Arc::clone(&plugin.path), span));
+    let mut owners: BTreeMap<&str, Vec<(&Arc<Path>, &Span)>> = BTreeMap::new();
+    for (path, of_plugin) in plugins {
+        for (name, span) in &of_plugin.tools {
+            owners.entry(name).or_default().push((path, span));
         }
     }
     for (name, owners) in owners {
@@ -70,7 +85,7 @@ pub(in crate::check) fn across<'a>(
                 fix: None,
             };
             let rule = Rule::Checked(Arc::new(finding));
-            let diagnostic = Diagnostic { rule, file: Arc::clone(path), span: Some(span.clone()) };
+            let diagnostic = Diagnostic { rule, file: Arc::clone(path), span: Some((*span).clone()) };
             found.entry(Arc::clone(path)).or_default().push(diagnostic);
         }
     }
@@ -79,9 +94,8 @@ pub(in crate::check) fn across<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::plugin;
-    use super::*;
-    use crate::check::ServerVersion;
+    use super::super::tests::{found_together, plugin};
+    use crate::check::{Options, ServerVersion};
 
     #[test]
     fn only_tools_of_two_files_collide() {
@@ -90,12 +104,12 @@ mod tests {
         let plugins = [plugin("a.py", tool), plugin("b.py", tool), plugin("c.py", pipe)];
         let run = |version| {
             let options = Options { version: ServerVersion::parse(version).unwrap(), ..Options::default() };
-            across(plugins.iter().map(|plugin| (&**plugin, &*plugin.text)), &options)
+            found_together(&plugins, &options)
         };
         let found = run("0.11.4");
         let paths: Vec<_> = found.keys().map(|path| path.display().to_string()).collect();
         assert_eq!(paths, ["a.py", "b.py"]);
-        assert_eq!(found[Path::new("a.py")].len(), 1);
+        assert!(found.values().all(|found| found.len() == 1));
         assert!(run("0.12.4").is_empty());
     }
 }

@@ -16,7 +16,7 @@ use walk::Walk;
 /// The newest Python that a server runs on, by its minor version.
 pub(super) const PYTHON: u8 = 12;
 /// Deeper nodes are not looked at: a walk must fit on the stack of any thread.
-const DEEPEST: u32 = 300;
+pub(super) const DEEPEST: u32 = 300;
 
 /// The exceptions that an import under `try` is guarded by.
 pub(super) const OF_IMPORTS: &[&str] = &["ImportError", "ModuleNotFoundError", "Exception", "BaseException"];

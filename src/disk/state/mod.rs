@@ -13,6 +13,7 @@ mod lock;
 mod log;
 mod requests;
 mod trust;
+mod version;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};

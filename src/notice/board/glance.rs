@@ -117,7 +117,7 @@ fn problem(name: &Name, news: &Notice) -> Problem {
         (None, _) => name.to_string(),
     };
     let words = match (&news.what, news.headline(), news.detail()) {
-        (NoticeKind::Flawed { .. }, Some(_), Some(detail)) => detail,
+        (NoticeKind::Flawed { .. } | NoticeKind::Blocked(_), Some(_), Some(detail)) => detail,
         (NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. }, _, Some(detail)) => {
             format!("refused: {}", detail.trim_start())
         }

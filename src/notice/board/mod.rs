@@ -218,6 +218,10 @@ impl Board {
             NoticeKind::Flawed { digest, .. } => !self.plugins.get(&name).is_some_and(|standing| {
                 matches!(&standing.news.what, NoticeKind::Flawed { digest: before, .. } if digest.is_some() && before == digest)
             }),
+            NoticeKind::Blocked(_) => !self.plugins.get(&name).is_some_and(|standing| {
+                let is_blocked = matches!(standing.news.what, NoticeKind::Blocked(_));
+                is_blocked && standing.news.about.digest == notice.about.digest
+            }),
             _ => true,
         };
         self.news += 1;

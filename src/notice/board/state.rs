@@ -56,6 +56,7 @@ impl State {
             NoticeKind::WouldCreate
             | NoticeKind::WouldUpdate { .. }
             | NoticeKind::RemoteEdit { .. }
+            | NoticeKind::Blocked(_)
             | NoticeKind::Duplicate { .. }
             | NoticeKind::RolledBack => State::Held,
             NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => State::Refused,

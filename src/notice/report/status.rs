@@ -49,6 +49,13 @@ pub enum PluginState {
     EditedThere,
     /// A rollback put an earlier text back.
     RolledBack,
+    /// An error is certain to break it, and `check.block` is set.
+    Blocked {
+        /// The first error.
+        message: String,
+        /// Its place.
+        span: Option<Span>,
+    },
     /// The server seems to have it under another id.
     Duplicate(Duplicate),
     /// The server holds another text.
@@ -102,7 +109,10 @@ impl PluginStatus {
             PluginState::Broken { .. } => "broken",
             PluginState::Conflict { .. } => "conflict",
             PluginState::Refused { .. } => "refused",
-            PluginState::EditedThere | PluginState::RolledBack | PluginState::Duplicate(_) => "held",
+            PluginState::EditedThere
+            | PluginState::RolledBack
+            | PluginState::Blocked { .. }
+            | PluginState::Duplicate(_) => "held",
             PluginState::Differs { .. } => "differs",
             PluginState::NotOnServer => "not_on_server",
             PluginState::OnlyOnServer => "only_on_server",
@@ -120,6 +130,7 @@ impl PluginStatus {
             | PluginState::Refused { .. }
             | PluginState::EditedThere
             | PluginState::RolledBack
+            | PluginState::Blocked { .. }
             | PluginState::Duplicate(_)
             | PluginState::Differs { .. }
             | PluginState::NotOnServer => true,
@@ -157,7 +168,7 @@ impl PluginStatus {
             _ => format!("{shown}: {words}"),
         };
         match &self.state {
-            PluginState::Broken { message, span } => at(span, message),
+            PluginState::Broken { message, span } | PluginState::Blocked { message, span } => at(span, message),
             PluginState::Refused { words, span } => at(span, words.lines().next().unwrap_or_default()),
             PluginState::Conflict { paths } => format!("{} claim this id", list(paths)),
             PluginState::EditedThere => format!("{shown}: someone else changed it on the server"),
@@ -174,7 +185,9 @@ impl PluginStatus {
 
     pub(in crate::notice) fn span(&self) -> Option<&Span> {
         match &self.state {
-            PluginState::Broken { span, .. } | PluginState::Refused { span, .. } => span.as_ref(),
+            PluginState::Broken { span, .. }
+            | PluginState::Blocked { span, .. }
+            | PluginState::Refused { span, .. } => span.as_ref(),
             _ => None,
         }
     }
@@ -190,7 +203,7 @@ impl PluginStatus {
 
     pub(super) fn said(&self, about: &Subject) -> Said {
         let words = match &self.state {
-            PluginState::Broken { message, .. } => Some(message.clone()),
+            PluginState::Broken { message, .. } | PluginState::Blocked { message, .. } => Some(message.clone()),
             PluginState::Refused { words, .. } => Some(words.clone()),
             PluginState::Unknown { why } => Some(why.clone()),
             _ => None,
@@ -208,6 +221,7 @@ impl PluginStatus {
         let why = match self.state {
             PluginState::EditedThere => Some("edited_on_server"),
             PluginState::RolledBack => Some("rolled_back"),
+            PluginState::Blocked { .. } => Some("blocked"),
             PluginState::Duplicate(_) => Some("twin"),
             _ => None,
         };
@@ -387,6 +401,13 @@ mod tests {
             (PluginState::Refused { words: "words\nand more".to_owned(), span }, on),
             (PluginState::EditedThere, on),
             (PluginState::RolledBack, on),
+            (
+                PluginState::Blocked {
+                    message: "`Users.get_users` is a coroutine since 0.9, and nobody awaits it".to_owned(),
+                    span: Some(Span { line: 3, column: 5, width: 1, source: "    Users.get_users()".to_owned() }),
+                },
+                on,
+            ),
             (PluginState::Duplicate(Duplicate { id, matched_by: MatchedBy::OpenwebuiId }), Use::default()),
             (PluginState::Differs { theirs: Some("1.0".to_owned()) }, off),
             (PluginState::Differs { theirs: None }, on),
@@ -410,6 +431,7 @@ mod tests {
             ✗ refused | refused | p.py:3:5: words | true
             ✗ held | held | p.py: someone else changed it on the server | true
             ✗ held | held | p.py: rolled back; not deployed until the file changes | true
+            ✗ held | held | p.py:3:5: `Users.get_users` is a coroutine since 0.9, and nobody awaits it | true
             ✗ held | held | p.py: the server seems to have it as `old` | true
             ✗ differs | differs (off) | p.py: the server has version 1.0 | true
             ✗ differs | differs | p.py | true

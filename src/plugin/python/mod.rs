@@ -46,25 +46,28 @@ pub struct Reading {
     pub diagnostics: Vec<Diagnostic>,
 }
 
-/// Reads the text of a file as [`normal::clean`](super::normal::clean) made it.
+/// The syntax tree of a text, with its tokens.
+pub type Syntax = Parsed<ModModule>;
+
+/// Reads the text of a file as [`normal::clean`](super::normal::clean) made it. Answers its tree as well, if it has one.
 #[must_use]
-pub fn read(file: &Arc<Path>, text: &str, intent: Intent) -> Reading {
+pub fn read(file: &Arc<Path>, text: &str, intent: Intent) -> (Reading, Option<Syntax>) {
     let diagnostic = |rule, span| Diagnostic { rule, file: Arc::clone(file), span };
     let parsed = match syntax::parsed(text) {
         Ok(parsed) => parsed,
         // What the parser finds after its first error is mostly a consequence of it, so Python names one as well.
-        Err((rule, span)) => return Reading { entry: None, diagnostics: vec![diagnostic(rule, span)] },
+        Err((rule, span)) => return (Reading { entry: None, diagnostics: vec![diagnostic(rule, span)] }, None),
     };
     let mut module = Module::new(text);
     module.block(parsed.suite(), Place::TOP);
     let (entry, found) = module.finish(intent);
     let placed = found.into_iter().map(|(rule, range)| diagnostic(rule, Some(Span::new(text, range.into()))));
-    Reading { entry, diagnostics: placed.collect() }
+    (Reading { entry, diagnostics: placed.collect() }, Some(parsed))
 }
 
 /// The syntax tree and the tokens of a text; `None` if Python would not accept it.
 #[must_use]
-pub fn tree(text: &str) -> Option<Parsed<ModModule>> {
+pub fn tree(text: &str) -> Option<Syntax> {
     syntax::parsed(text).ok()
 }
 
@@ -100,7 +103,7 @@ mod tests {
     pub(super) const DECLARED: Intent = Intent { declared: true, kind: None };
 
     pub(super) fn reading(text: &str, intent: Intent) -> Reading {
-        read(&Arc::from(Path::new("a.py")), text, intent)
+        read(&Arc::from(Path::new("a.py")), text, intent).0
     }
 
     /// The only diagnostic of a text.

@@ -1,12 +1,14 @@
 //! The built binary's `check`, which needs no server and no settings.
 
 use std::fs;
+use std::path::Path;
 
 use expect_test::{Expect, expect};
+use regex::Regex;
 use serde_json::Value;
 
-use crate::support::command::{Project, Ran, check};
-use crate::support::fake_server::FakeServer;
+use crate::support::command::{Project, Ran, check, notices, text};
+use crate::support::fake_server::{FakeServer, Version};
 
 const WRONG: &str = r#"from open_webui.models.users import Users
 
@@ -146,14 +148,14 @@ fn settings_choose_the_rules_and_the_roots() {
         rules.collect::<Vec<_>>()
     };
     assert_eq!(rules(""), ["argument-always-default", "missing-await"]);
-    assert_eq!(rules("check_select = ['missing-await']"), ["missing-await"]);
-    assert_eq!(rules("check_ignore = ['missing-await']"), ["argument-always-default"]);
-    assert_eq!(rules("[plugins.'plugins/a.py']\ncheck_ignore = ['missing-await']"), ["argument-always-default"]);
+    assert_eq!(rules("check.select = ['missing-await']"), ["missing-await"]);
+    assert_eq!(rules("[check]\nignore = ['missing-await']"), ["argument-always-default"]);
+    assert_eq!(rules("[plugins.'plugins/a.py'.check]\nignore = ['missing-await']"), ["argument-always-default"]);
     assert_eq!(rules("root = '.'").len(), 4);
-    project.put("watch.toml", "check_ignore = ['mising-await']");
+    project.put("watch.toml", "[check]\nignore = ['mising-await']");
     let ran = project.run(&["check"]);
     check(&ran, 2);
-    assert!(ran.stderr.contains("`check_ignore` must be a list of rules"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`watch.toml:2:1`: `ignore` in `[check]` must be a list of rules"), "{}", ran.stderr);
     // Nothing is sent anywhere: neither a key nor consent is needed.
     project.put("watch.toml", "url = 'https://elsewhere.example'\napi_key_file = 'missing'");
     check(&project.run(&["check", "--quiet"]), 1);
@@ -207,4 +209,103 @@ fn mends_are_shown_first_and_written_on_demand() {
     assert_eq!(project.read("deep/er/wrong.py"), windows.replace("Users.get_user_by_id", "await Users.get_user_by_id"));
     check(&project.run(&["check", "--yes"]), 2);
     check(&project.run(&["check", "--fix", "--format", "json"]), 2);
+}
+
+/// GitHub and code scanning want paths from the top of the repository.
+#[test]
+fn annotations_have_paths_from_the_top_of_the_repository() {
+    let project = Project::new();
+    project.sh("git", &["init", "-q"]);
+    project.put("sub/plugins/wrong.py", WRONG);
+    project.put("sub/watch.toml", "");
+    let run = |arguments: &[&str]| {
+        let mut command = project.command(arguments);
+        command.current_dir(project.path("sub")).env("GITHUB_ACTIONS", "true").env("CI", "true");
+        String::from_utf8(command.output().unwrap().stdout).unwrap()
+    };
+    let annotations = run(&["check", "--format", "github"]);
+    let lines: Vec<_> = annotations.lines().collect();
+    assert!(lines[0].starts_with("::warning file=sub/plugins/wrong.py,line=5,col=42,"), "{annotations}");
+    assert!(lines[1].starts_with("::error file=sub/plugins/wrong.py,line=6,col=16,"), "{annotations}");
+    let log: Value = serde_json::from_str(&run(&["check", "--format", "sarif"])).unwrap();
+    let place = &log["runs"][0]["results"][0]["locations"][0]["physicalLocation"];
+    assert_eq!(place["artifactLocation"]["uri"], "sub/plugins/wrong.py");
+    // Editors start where the user is.
+    assert!(run(&["check", "--format", "concise"]).starts_with("plugins/wrong.py:5:42: "));
+}
+
+/// The expression of the problem matcher in the documentation.
+fn problem_matcher() -> Regex {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let docs = fs::read_dir(top.join("docs")).unwrap().map(|entry| entry.unwrap().path());
+    let texts = docs.chain([top.join("README.md")]).filter_map(|path| fs::read_to_string(path).ok());
+    let line = texts.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>());
+    let expression =
+        line.filter_map(|line| Some(line.trim().strip_prefix("\"regexp\": ")?.trim_end_matches(',').to_owned()));
+    Regex::new(&serde_json::from_str::<String>(&expression.last().unwrap()).unwrap()).unwrap()
+}
+
+#[test]
+fn the_problem_matcher_finds_each_error_and_warning() {
+    let matcher = problem_matcher();
+    let project = folder();
+    for format in ["concise", "text"] {
+        let ran = project.run(&["check", "--format", format]);
+        let found: Vec<_> = ran
+            .stdout
+            .lines()
+            .filter_map(|line| matcher.captures(line))
+            .map(|found| found.extract::<5>().1.map(str::to_owned))
+            .collect();
+        let [warning, error] = found.as_slice() else { panic!("{format}: {found:?}") };
+        assert_eq!(warning[..4], ["deep/er/wrong.py", "5", "42", "warning"], "{format}");
+        assert_eq!(error[..4], ["deep/er/wrong.py", "6", "16", "error"], "{format}");
+        assert!(error[4].ends_with("`.email` of it fails [missing-await]"), "{format}");
+    }
+}
+
+/// A watch keeps the version of its server, so that `check` needs no network to know it.
+#[test]
+fn check_is_for_the_version_that_the_server_had() {
+    let server = FakeServer::of(Version::V0_6_43);
+    let project = Project::on(&server);
+    project.put("plugins/wrong.py", WRONG);
+    let summary = |project: &Project| project.run(&["check"]).stdout.lines().last().unwrap().to_owned();
+    assert!(summary(&project).ends_with(", for Open WebUI 0.12.4"));
+    check(&project.run(&["--once"]), 0);
+    let before = server.requests().len();
+    assert_eq!(summary(&project), "1 warning in 1 of 1 plugin, for Open WebUI 0.6.43");
+    assert_eq!(server.requests().len(), before);
+    let ran = project.run(&["check", "--server-version", "0.9"]);
+    assert!(ran.stdout.ends_with(", for Open WebUI 0.9\n"), "{}", ran.stdout);
+    let elsewhere = project.with("OPENWEBUI_URL", "http://127.0.0.1:9");
+    assert!(summary(&elsewhere).ends_with(", for Open WebUI 0.12.4"));
+}
+
+/// `check.block` in a run of the program.
+#[test]
+fn errors_hold_a_deploy_back_on_demand() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.write("watch.toml", "[check]\nblock = true\n");
+    project.write("plugins/wrong.py", RIGHT);
+    let mut watch = project.watch();
+    project.write("plugins/wrong.py", WRONG);
+    let blocked = watch.wait("blocked", Some("wrong")).pop().unwrap();
+    assert_eq!((&blocked["reason"], &blocked["line"]), (&"missing-await".into(), &6.into()));
+    assert_eq!(text(&server, "wrong"), RIGHT);
+    let told = notices(&project, &["status"], 1);
+    assert_eq!((&told[0]["state"], &told[0]["reason"]), (&"held".into(), &"blocked".into()));
+    // The user insists, and then mends it.
+    check(&project.run(&["deploy", "wrong"]), 0);
+    watch.wait("updated", Some("wrong"));
+    assert_eq!(text(&server, "wrong"), WRONG);
+    project.write("plugins/wrong.py", &WRONG.replace("= Users", "= await Users"));
+    watch.wait("updated", Some("wrong"));
+    assert!(watch.stop().success());
+    project.write("plugins/wrong.py", WRONG);
+    check(&project.run(&["--once"]), 1);
+    assert_ne!(text(&server, "wrong"), WRONG);
+    check(&project.run(&["--once", "--force"]), 0);
+    assert_eq!(text(&server, "wrong"), WRONG);
 }

@@ -61,7 +61,7 @@ fn keys_missing_in_a_higher_layer_stay() {
 
 #[test]
 #[expect(clippy::too_many_lines, reason = "one table")]
-fn every_key_but_plugins_has_a_variable() {
+fn every_key_that_is_no_table_has_a_variable() {
     let project = Project::new()
         .with_folder("a")
         .with_folder("b")
@@ -84,9 +84,7 @@ fn every_key_but_plugins_has_a_variable() {
         .with_env("OWUI_WATCH_POLL", "1m 30s")
         .with_env("OWUI_WATCH_LOG_COMMAND", "tail -F 'my log'")
         .with_env("OWUI_WATCH_TIMEOUT", "1 hour")
-        .with_env("OWUI_WATCH_ONCE_PATIENCE", "0s")
-        .with_env("OWUI_WATCH_CHECK_SELECT", "missing-await,hook-shape")
-        .with_env("OWUI_WATCH_CHECK_IGNORE", "hook-shape");
+        .with_env("OWUI_WATCH_ONCE_PATIENCE", "0s");
     let config = project.good("");
     // The tests about layers set the server in all ways.
     let variables = KEYS.iter().filter(|key| key.name != "url").filter_map(KeyRow::variable);
@@ -133,13 +131,17 @@ fn every_key_but_plugins_has_a_variable() {
                 ),
                 timeout: 3600s,
                 once_patience: 0ns,
-                check_select: [
-                    "missing-await",
-                    "hook-shape",
-                ],
-                check_ignore: [
-                    "hook-shape",
-                ],
+                check: CheckSettings {
+                    select: Some(
+                        [],
+                    ),
+                    ignore: Some(
+                        [],
+                    ),
+                    block: Some(
+                        false,
+                    ),
+                },
                 plugins: {},
             },
             project: "",
@@ -167,7 +169,14 @@ fn every_key_but_plugins_has_a_variable() {
             files: {},
             adopt_files: {},
             trials: {},
-            check_files: {},
+            checks: Choices {
+                all: Choice {
+                    select: [],
+                    ignore: [],
+                    block: false,
+                },
+                files: {},
+            },
             key_files: [
                 "k",
             ],

@@ -1,4 +1,6 @@
 //! The settings from files, variables and flags, and the errors of invalid ones.
+//!
+//! Long because all settings are shown, as they are by default and as they are with every key.
 
 mod consent;
 mod files;
@@ -212,8 +214,17 @@ fn valid_files_are_accepted() {
                 log_command: None,
                 timeout: 300s,
                 once_patience: 30s,
-                check_select: [],
-                check_ignore: [],
+                check: CheckSettings {
+                    select: Some(
+                        [],
+                    ),
+                    ignore: Some(
+                        [],
+                    ),
+                    block: Some(
+                        false,
+                    ),
+                },
                 plugins: {},
             },
             project: "",
@@ -231,7 +242,14 @@ fn valid_files_are_accepted() {
             files: {},
             adopt_files: {},
             trials: {},
-            check_files: {},
+            checks: Choices {
+                all: Choice {
+                    select: [],
+                    ignore: [],
+                    block: false,
+                },
+                files: {},
+            },
             key_files: [],
             warnings: [],
         }
@@ -273,8 +291,22 @@ fn valid_files_are_accepted() {
                 log_command: None,
                 timeout: 90s,
                 once_patience: 0ns,
-                check_select: [],
-                check_ignore: [],
+                check: CheckSettings {
+                    select: Some(
+                        [
+                            "missing-await",
+                            "hook-shape",
+                        ],
+                    ),
+                    ignore: Some(
+                        [
+                            "hook-shape",
+                        ],
+                    ),
+                    block: Some(
+                        true,
+                    ),
+                },
                 plugins: {
                     "more/old.py": PluginSettings {
                         id: None,
@@ -283,7 +315,7 @@ fn valid_files_are_accepted() {
                             false,
                         ),
                         adopt: None,
-                        check_ignore: None,
+                        check: None,
                         trial: None,
                     },
                     "more/tried.py": PluginSettings {
@@ -291,7 +323,7 @@ fn valid_files_are_accepted() {
                         kind: None,
                         enabled: None,
                         adopt: None,
-                        check_ignore: None,
+                        check: None,
                         trial: Some(
                             TrySettings {
                                 message: Some(
@@ -330,7 +362,7 @@ fn valid_files_are_accepted() {
                         ),
                         enabled: None,
                         adopt: None,
-                        check_ignore: None,
+                        check: None,
                         trial: None,
                     },
                 },
@@ -413,7 +445,19 @@ fn valid_files_are_accepted() {
                     ),
                 },
             },
-            check_files: {},
+            checks: Choices {
+                all: Choice {
+                    select: [
+                        "missing-await",
+                        "hook-shape",
+                    ],
+                    ignore: [
+                        "hook-shape",
+                    ],
+                    block: true,
+                },
+                files: {},
+            },
             key_files: [
                 "secrets/key",
             ],
@@ -579,6 +623,6 @@ fn unknown_keys() {
     "#]]);
     invalid("unknown_key_far").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: unknown key `workers`
-        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `gone_after`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `log_command`, `timeout`, `once_patience`, `check_select`, `check_ignore`, `plugins`
+        hint: the keys are `root`, `exclude`, `follow_links`, `url`, `api_key_file`, `ca_file`, `state`, `activate_new`, `on_remote_edit`, `on_delete`, `gone_after`, `adopt`, `keep_versions`, `concurrency`, `debounce`, `poll`, `log_command`, `timeout`, `once_patience`, `check`, `plugins`
     "#]]);
 }

@@ -1,5 +1,7 @@
 //! Values of settings: paths, addresses, keys and certificates.
 
+use owui_watch::check::Choice;
+
 use super::*;
 
 #[test]
@@ -340,6 +342,42 @@ fn an_invalid_line_of_ours_in_dotenv_is_not_shown() {
 }
 
 #[test]
+fn tables_of_check_are_checked() {
+    invalid("check_text").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: `check` must be a table with `select`, `ignore` or `block`, not "strict"
+    "#]]);
+    invalid("check_unknown_key").says(&expect![[r#"
+        error: cannot use `watch.toml:2:1`: unknown key `ignroe` in `[check]`
+        hint: did you mean `ignore`?
+    "#]]);
+    invalid("check_rule").says(&expect![[r#"
+        error: cannot use `watch.toml:2:1`: `select` in `[check]` must be a list of rules, as `owui-watch check --explain all` names them, not a list
+    "#]]);
+    invalid("check_block").says(&expect![[r#"
+        error: cannot use `watch.toml:1:7`: `block` in `[check]` must be true or false, not "maybe"
+    "#]]);
+    invalid("check_of_file").says(&expect![[r#"
+        error: cannot use `watch.toml:3:1`: unknown key `selects` in `[plugins."plugins/a.py".check]`
+        hint: did you mean `select`?
+    "#]]);
+}
+
+#[test]
+fn a_file_adds_to_the_rules_of_all() {
+    let text = "[check]\nignore = ['native-test']\nblock = true\n[plugins.'plugins/a.py'.check]\nignore = ['hook-shape']\n\
+                [plugins.'plugins/b.py'.check]\nselect = ['missing-await']\nblock = false\n";
+    let config = Project::new().with_folder("plugins").with("watch.toml", text).good("");
+    let of = |path: &str| {
+        let Choice { select, ignore, block } = config.checks.of(Path::new(path)).clone();
+        (select.join(" "), ignore.join(" "), block)
+    };
+    let expected = |select: &str, ignore: &str, block| (select.to_owned(), ignore.to_owned(), block);
+    assert_eq!(of("plugins/a.py"), expected("", "native-test hook-shape", true));
+    assert_eq!(of("plugins/b.py"), expected("missing-await", "native-test", false));
+    assert_eq!(of("plugins/c.py"), expected("", "native-test", true));
+}
+
+#[test]
 fn tables_of_trials_are_checked() {
     invalid("try_text").says(&expect![[r#"
         error: cannot use `watch.toml:2:1`: `try` in `[plugins."plugins/a.py"]` must be a table with a `message` or a `tool`, not "hello"
@@ -350,7 +388,7 @@ fn tables_of_trials_are_checked() {
     "#]]);
     invalid("try_misspelled").says(&expect![[r#"
         error: cannot use `watch.toml:1:25`: unknown key `tyr` in `[plugins."plugins/a.py"]`
-        hint: the keys are `id`, `kind`, `enabled`, `adopt`, `check_ignore`, `try`
+        hint: the keys are `id`, `kind`, `enabled`, `adopt`, `check`, `try`
     "#]]);
     invalid("try_empty").says(&expect![[r#"
         error: cannot use `watch.toml:1:25`: `[plugins."plugins/a.py".try]` has neither a `message` nor a `tool`

@@ -3,9 +3,9 @@
 //! A script's lines are `<time> <event> …`:
 //!
 //! - `write a v1` puts a filter with this version at `a.py`, and its writer is done; `write a as b v1` gives it an id. Other
-//!   texts: `empty`, `nameless` (its file names it), `broken`, `harmful` (two errors and a warning), `other` (no plugin),
-//!   `unsettled` (changes while it is read), `half` (complete only if an event says so), `unreadable`, and `folder` (an
-//!   unreadable folder).
+//!   texts: `empty`, `nameless` (its file names it), `broken`, `harmful` (two errors and a warning), `mistaken` and
+//!   `unawaited` (with an error of `check`, the second since 0.9), `other` (no plugin), `unsettled` (changes while it is
+//!   read), `half` (complete only if an event says so), `unreadable`, and `folder` (an unreadable folder).
 //! - `delete a` removes the file. `edit a v1` and `remove a` change the disk without an event, as before a rescan.
 //! - `saving a` begins a save; with `changing a` its writer is known to be at work.
 //! - `root gone`, `root back`: the watched folder.
@@ -21,6 +21,7 @@
 //!
 //! Scans, reads and the ledger take no time.
 
+mod blocked;
 mod crashes;
 mod duplicate;
 mod ending;
@@ -458,6 +459,12 @@ fn source(id: &str, version: &str) -> String {
         "stub" => {
             let head = "# owui-watch put this here for a moment, to learn why the server refuses the plugin.";
             format!("{head}\nclass Filter:\n    pass\n")
+        }
+        "mistaken" | "unawaited" => {
+            let body = if version == "mistaken" { "missing" } else { "Users.get_user_by_id(1).x" };
+            let head =
+                format!("\"\"\"\nid: {id}\nversion: {version}\n\"\"\"\nfrom open_webui.models.users import Users\n");
+            format!("{head}class Filter:\n    def inlet(self, body):\n        return {body}\n")
         }
         version => {
             // `v1~Shout` is version 1 of a plugin with that title, by an author.

@@ -5,6 +5,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use owui_watch::check::Choices;
 use owui_watch::engine::deploy::{Adopt, DeployPolicy, OnRemoteEdit};
 use owui_watch::engine::{OnDelete, Policy};
 
@@ -29,6 +30,7 @@ pub(crate) fn policy() -> Policy {
         keep_versions: None,
         named: Vec::new(),
         adopt_files: BTreeMap::new(),
+        checks: Choices::default(),
         trials: None,
         new_is_global: false,
         installs_nothing: false,

@@ -1,0 +1,56 @@
+//! Which rules apply to which file, and whether their errors hold a deploy back: what the settings say of `check`.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use super::{Options, ServerVersion, check};
+use crate::plugin::{Diagnostic, Plugin, Severity};
+
+/// What the settings say of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choice {
+    /// The ids of the rules to use; empty for all.
+    pub select: Vec<String>,
+    /// The ids of the rules to leave out.
+    pub ignore: Vec<String>,
+    /// Whether an error holds the deploy back.
+    pub block: bool,
+}
+
+/// What the settings say of all files.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Choices {
+    /// Of those that are not named.
+    pub all: Choice,
+    /// Of single files, by path.
+    pub files: BTreeMap<PathBuf, Choice>,
+}
+
+impl Choices {
+    /// What they say of this file.
+    #[must_use]
+    pub fn of(&self, path: &Path) -> &Choice {
+        self.files.get(path).unwrap_or(&self.all)
+    }
+
+    /// How to check this file for a server of this version.
+    #[must_use]
+    pub fn options(&self, path: &Path, version: ServerVersion) -> Options {
+        let Choice { select, ignore, block: _ } = self.of(path).clone();
+        Options { version, select, ignore }
+    }
+
+    /// Whether an error in this file holds its deploy back.
+    #[must_use]
+    pub fn block(&self, path: &Path) -> bool {
+        self.of(path).block
+    }
+
+    /// The errors that hold a deploy of this plugin back.
+    #[must_use]
+    pub fn errors(&self, plugin: &Plugin, version: ServerVersion) -> Vec<Diagnostic> {
+        let mut found = check(plugin, &plugin.text, &self.options(&plugin.path, version));
+        found.retain(|diagnostic| diagnostic.severity() == Severity::Error);
+        found
+    }
+}

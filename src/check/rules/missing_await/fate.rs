@@ -1,0 +1,314 @@
+//! What becomes of a value that is a coroutine: through names, attributes of `self`, and functions of the file that it is
+//! handed to.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+
+use ruff_python_ast::{Expr, ExprContext, Stmt, StmtClassDef, StmtFunctionDef, UnaryOp};
+use ruff_text_size::{Ranged as _, TextRange, TextSize};
+
+use super::Context;
+use crate::check::context::methods;
+use crate::check::semantics::{Binding, Node, NodeId};
+
+/// A value is not followed through more names and functions.
+const MOST_STEPS: u32 = 4;
+
+/// What becomes of the value of an expression.
+#[derive(Clone)]
+pub(super) enum Fate {
+    /// Awaited, returned, handed on, or nobody knows.
+    Fine,
+    /// Nobody looks at it.
+    Dropped,
+    /// It is only looked at whether there is one.
+    Tested(String),
+    /// Used as if it were the result.
+    Used(String),
+}
+
+/// Where the value of an expression goes.
+enum Goal<'a> {
+    Ends(Fate),
+    /// It gets this name.
+    Name(&'a str),
+    /// It is kept in this attribute of `self`.
+    Attribute(&'a str),
+    /// It is handed to a function of this file, by this name.
+    Parameter(&'a StmtFunctionDef, &'a str),
+}
+
+/// Builtin functions that do not await what they are given.
+const SYNCHRONOUS: &[&str] =
+    &["bool", "dict", "enumerate", "len", "list", "max", "min", "set", "sorted", "sum", "tuple"];
+
+/// Follows values.
+pub(super) struct Judge<'a, 'b> {
+    context: &'b Context<'a>,
+    /// Whether an expression is a coroutine by itself.
+    is_coroutine: &'b dyn Fn(&Expr) -> bool,
+    /// What was found of attributes, by their class and name.
+    attributes: RefCell<HashMap<(TextSize, &'a str), Fate>>,
+}
+
+impl<'a, 'b> Judge<'a, 'b> {
+    pub(super) fn new(context: &'b Context<'a>, is_coroutine: &'b dyn Fn(&Expr) -> bool) -> Self {
+        Self { context, is_coroutine, attributes: RefCell::default() }
+    }
+
+    /// What becomes of the value of this expression.
+    pub(super) fn fate(&self, id: NodeId) -> Fate {
+        self.follow(id, MOST_STEPS)
+    }
+
+    fn follow(&self, id: NodeId, steps: u32) -> Fate {
+        let Some(steps) = steps.checked_sub(1) else { return Fate::Fine };
+        match self.goal(id) {
+            Goal::Ends(fate) => fate,
+            Goal::Name(name) => self.of_name(id, name, steps),
+            Goal::Attribute(name) => self.of_attribute(id, name, steps),
+            Goal::Parameter(function, name) => self.of_parameter(function, name, steps),
+        }
+    }
+
+    fn goal(&self, id: NodeId) -> Goal<'a> {
+        let semantics = &self.context.semantics;
+        let mut range = semantics.node(id).range();
+        let used = |how: &str| Goal::Ends(Fate::Used(how.to_owned()));
+        let tested = |how: &str| Goal::Ends(Fate::Tested(how.to_owned()));
+        let fine = Goal::Ends(Fate::Fine);
+        for (around, node) in semantics.around(id) {
+            match node {
+                Node::Expr(expr) => match expr {
+                    // The value is one of these.
+                    Expr::BoolOp(_) => {}
+                    Expr::If(choice) if choice.test.range() != range => {}
+                    Expr::If(_) => return tested("the test is always true"),
+                    Expr::Attribute(attribute) => {
+                        let attr = attribute.attr.as_str();
+                        let is_its_own = matches!(attr, "send" | "close" | "throw") || attr.starts_with("cr_");
+                        return if is_its_own { fine } else { used(&format!("`.{attr}` of it fails")) };
+                    }
+                    Expr::Subscript(subscript) if subscript.value.range() == range => return used("`[…]` of it fails"),
+                    Expr::Compare(_) => return tested("the comparison is of the coroutine itself"),
+                    Expr::UnaryOp(unary) if unary.op == UnaryOp::Not => return tested("the test is always false"),
+                    Expr::BinOp(_) => return used("the operation fails"),
+                    Expr::FString(_) => return used("its text is `<coroutine object …>`"),
+                    Expr::ListComp(_) | Expr::SetComp(_) | Expr::DictComp(_) | Expr::Generator(_) => {
+                        return if is_iterated(expr, range) { used("it cannot be iterated over") } else { fine };
+                    }
+                    Expr::Named(named) => {
+                        return named.target.as_name_expr().map_or(fine, |name| Goal::Name(&name.id));
+                    }
+                    Expr::Call(call) if call.func.range() != range => {
+                        let scope = semantics.scope(around);
+                        if semantics.is_builtin(&call.func, scope, SYNCHRONOUS) {
+                            return used(&format!("`{}(…)` of it fails", self.context.source(call.func.range())));
+                        }
+                        let Some(function) = local_function(self.context, &call.func, around) else { return fine };
+                        let is_method = call.func.is_attribute_expr();
+                        let args = &call.arguments.args;
+                        let parameter = match args.iter().position(|argument| argument.range() == range) {
+                            Some(at) if args[..at].iter().any(Expr::is_starred_expr) => None,
+                            Some(at) => {
+                                let parameters = &function.parameters;
+                                let positional = parameters.posonlyargs.iter().chain(&parameters.args);
+                                positional.skip(usize::from(is_method)).nth(at).map(|it| it.name().as_str())
+                            }
+                            None => call.arguments.keywords.iter().find_map(|keyword| {
+                                let name = keyword.arg.as_ref().filter(|_| keyword.value.range() == range)?.as_str();
+                                let mut named = function.parameters.iter_non_variadic_params();
+                                named.find(|it| it.name().as_str() == name).map(|it| it.name().as_str())
+                            }),
+                        };
+                        return parameter.map_or(fine, |name| Goal::Parameter(function, name));
+                    }
+                    _ => return fine,
+                },
+                Node::Stmt(statement) => {
+                    let target = |target: &'a Expr| match target {
+                        Expr::Name(name) => Goal::Name(&name.id),
+                        Expr::Attribute(attribute) if is_self(&attribute.value) => Goal::Attribute(&attribute.attr),
+                        _ => Goal::Ends(Fate::Fine),
+                    };
+                    return match statement {
+                        Stmt::Expr(_) => Goal::Ends(Fate::Dropped),
+                        Stmt::Assign(assign) => match &*assign.targets {
+                            [Expr::Tuple(_) | Expr::List(_)] => used("it cannot be unpacked"),
+                            [one] => target(one),
+                            _ => fine,
+                        },
+                        Stmt::AnnAssign(assign) => target(&assign.target),
+                        Stmt::If(_) | Stmt::While(_) | Stmt::Assert(_) => tested("the test is always true"),
+                        Stmt::For(walk) if walk.iter.range() == range => used("it cannot be iterated over"),
+                        Stmt::AugAssign(_) => used("the operation fails"),
+                        _ => fine,
+                    };
+                }
+            }
+            range = node.range();
+        }
+        fine
+    }
+
+    /// What becomes of a value that got a name: the worst of the name's uses, if none of them is fine.
+    fn of_name(&self, id: NodeId, name: &str, steps: u32) -> Fate {
+        let semantics = &self.context.semantics;
+        let Some(function) = semantics.function(semantics.scope(id)) else { return Fate::Fine };
+        let bindings = semantics.bindings(name, semantics.scope(id)).unwrap_or_default();
+        // A text for several versions awaits where it has to.
+        let value = semantics.node(id).range();
+        let awaits = |binding: &Binding<'_>| match binding {
+            Binding::Value(other @ Expr::Await(_)) => !other.range().contains_range(value),
+            _ => false,
+        };
+        if bindings.iter().any(awaits) {
+            return Fate::Fine;
+        }
+        let loads = semantics.loads_of(name, function.range());
+        self.worst(loads, bindings.len() == 1, steps)
+    }
+
+    /// What becomes of a value that is handed to a function of this file.
+    fn of_parameter(&self, function: &StmtFunctionDef, name: &str, steps: u32) -> Fate {
+        let semantics = &self.context.semantics;
+        let is_bound_once = self.context.body_of(function).is_some_and(|body| {
+            semantics.bindings(name, body).is_some_and(|bindings| matches!(bindings, [Binding::Other]))
+        });
+        let asks = super::asks(self.context.source(function.range()));
+        if !is_bound_once || asks || !function.decorator_list.is_empty() {
+            return Fate::Fine;
+        }
+        // Others may hand it something else, so a test says nothing.
+        match self.worst(semantics.loads_of(name, function.range()), false, steps) {
+            Fate::Used(how) => Fate::Used(format!("{how} in `{}`", function.name)),
+            Fate::Fine | Fate::Dropped | Fate::Tested(_) => Fate::Fine,
+        }
+    }
+
+    /// What becomes of a value that is kept in an attribute of `self`, if that is never anything but such a value or
+    /// `None`.
+    fn of_attribute(&self, id: NodeId, name: &'a str, steps: u32) -> Fate {
+        let semantics = &self.context.semantics;
+        let class = semantics.around(id).find_map(|(_, node)| match node {
+            Node::Stmt(Stmt::ClassDef(class)) => Some(class),
+            Node::Stmt(_) | Node::Expr(_) => None,
+        });
+        let Some(class) = class else { return Fate::Fine };
+        let key = (class.range().start(), name);
+        if let Some(known) = self.attributes.borrow().get(&key) {
+            return known.clone();
+        }
+        // For a value that ends up in itself.
+        self.attributes.borrow_mut().insert(key, Fate::Fine);
+        let fate = self.in_class(class, name, steps).unwrap_or(Fate::Fine);
+        self.attributes.borrow_mut().insert(key, fate.clone());
+        fate
+    }
+
+    fn in_class(&self, class: &'a StmtClassDef, name: &str, steps: u32) -> Option<Fate> {
+        let semantics = &self.context.semantics;
+        let is_none = |value: &Expr| value.is_none_literal_expr();
+        let is_bound_in_body = class.body.iter().any(|statement| match statement {
+            Stmt::Assign(assign) => {
+                let is_it = |target: &Expr| target.as_name_expr().is_some_and(|it| it.id.as_str() == name);
+                assign.targets.iter().any(is_it) && !is_none(&assign.value)
+            }
+            Stmt::AnnAssign(assign) => {
+                let is_it = assign.target.as_name_expr().is_some_and(|it| it.id.as_str() == name);
+                is_it && assign.value.as_deref().is_some_and(|value| !is_none(value))
+            }
+            _ => false,
+        });
+        let text = self.context.text;
+        let is_hidden = ["setattr(", "getattr(", "__dict__"].iter().any(|word| text.contains(word));
+        if is_bound_in_body || is_hidden || methods(class).iter().any(|method| method.name.as_str() == name) {
+            return None;
+        }
+        let (mut loads, mut seen) = (Vec::new(), 0);
+        for of_self in semantics.loads_of("self", class.range()) {
+            let Some((id, Node::Expr(Expr::Attribute(attribute)))) = self.context.parent(of_self) else { continue };
+            if attribute.attr.as_str() != name {
+                continue;
+            }
+            seen += 1;
+            if attribute.ctx == ExprContext::Load {
+                loads.push(id);
+                continue;
+            }
+            let value = match self.context.parent(id)?.1 {
+                Node::Stmt(Stmt::Assign(assign)) if matches!(&*assign.targets, [_]) => Some(&*assign.value),
+                Node::Stmt(Stmt::AnnAssign(assign)) => assign.value.as_deref(),
+                Node::Stmt(_) | Node::Expr(_) => return None,
+            };
+            if !value.is_none_or(|value| is_none(value) || (self.is_coroutine)(value)) {
+                return None;
+            }
+        }
+        // Somebody else may set it.
+        let is_word = |c: char| c.is_alphanumeric() || c == '_';
+        let attribute = format!(".{name}");
+        let named = text.match_indices(&attribute).filter(|(at, _)| !text[at + attribute.len()..].starts_with(is_word));
+        if named.count() != seen {
+            return None;
+        }
+        match self.worst(loads.into_iter(), false, steps) {
+            Fate::Used(how) => Some(Fate::Used(format!("`self.{name}` keeps it, and {how}"))),
+            Fate::Fine | Fate::Dropped | Fate::Tested(_) => None,
+        }
+    }
+
+    /// The worst that becomes of a value at these places, if it is fine at none. `is_always`: it has no other value there,
+    /// so that each test is in vain.
+    fn worst(&self, loads: impl Iterator<Item = NodeId>, is_always: bool, steps: u32) -> Fate {
+        let mut worst = Fate::Dropped;
+        for load in loads {
+            worst = match (self.follow(load, steps), worst) {
+                (Fate::Fine, _) => return Fate::Fine,
+                (Fate::Tested(how), Fate::Dropped) if is_always => Fate::Used(how),
+                (Fate::Tested(how), Fate::Dropped) => Fate::Tested(how),
+                (Fate::Used(how), Fate::Dropped | Fate::Tested(_)) => Fate::Used(how),
+                (_, worst) => worst,
+            };
+        }
+        worst
+    }
+}
+
+/// The function of this file that is called here: by its name, or as a method of the class around.
+pub(super) fn local_function<'a>(context: &Context<'a>, called: &Expr, id: NodeId) -> Option<&'a StmtFunctionDef> {
+    let semantics = &context.semantics;
+    let found = match called {
+        Expr::Name(name) => match semantics.bindings(&name.id, semantics.scope(id))? {
+            [Binding::Function(function)] => *function,
+            _ => return None,
+        },
+        Expr::Attribute(attribute) if is_self(&attribute.value) => {
+            let class = semantics.around(id).find_map(|(_, node)| match node {
+                Node::Stmt(Stmt::ClassDef(class)) => Some(class),
+                Node::Stmt(_) | Node::Expr(_) => None,
+            })?;
+            let mut named = methods(class).into_iter().filter(|method| method.name.id == attribute.attr.id);
+            let one = named.next()?;
+            named.next().is_none().then_some(one)?
+        }
+        _ => return None,
+    };
+    found.decorator_list.is_empty().then_some(found)
+}
+
+fn is_self(expr: &Expr) -> bool {
+    expr.as_name_expr().is_some_and(|name| name.id.as_str() == "self")
+}
+
+/// Whether this is what a comprehension iterates over.
+fn is_iterated(comprehension: &Expr, range: TextRange) -> bool {
+    let generators = match comprehension {
+        Expr::ListComp(it) => &it.generators,
+        Expr::SetComp(it) => &it.generators,
+        Expr::DictComp(it) => &it.generators,
+        Expr::Generator(it) => &it.generators,
+        _ => return false,
+    };
+    generators.iter().any(|generator| generator.iter.range() == range)
+}

@@ -1,0 +1,124 @@
+//! Whether a mended text has the tree of the old one but for the mend: both are walked side by side, node by node.
+
+use std::ops::Range;
+
+use ruff_python_ast::visitor::source_order::{SourceOrderVisitor, TraversalSignal};
+use ruff_python_ast::{AnyNodeRef, ModModule, NodeKind};
+use ruff_text_size::Ranged as _;
+
+use super::semantics::DEEPEST;
+
+/// One change of the text: a range of the old one, and how many bytes replace it.
+pub(super) type Edit = (Range<usize>, usize);
+
+/// Whether the new tree has every node of the old one, in its order and its place, and beside them only what the edits
+/// bring: an `await` that begins in an edit, and nodes that lie in one. The edits are sorted.
+pub(super) fn is_same(old: &ModModule, new: &ModModule, edits: &[Edit]) -> bool {
+    let (old, new) = (Nodes::of(old), Nodes::of(new));
+    let mut rest = new.iter();
+    for (kind, range) in &old {
+        let starts = places(range.start, edits);
+        let ends = places(range.end, edits);
+        let is_it = |(new_kind, new): &(NodeKind, Range<usize>)| {
+            new_kind == kind && starts.contains(&new.start) && ends.contains(&new.end)
+        };
+        loop {
+            match rest.next() {
+                Some(node) if is_it(node) => break,
+                Some(node) if is_brought(node, edits) => {}
+                Some(_) | None => return false,
+            }
+        }
+    }
+    rest.all(|node| is_brought(node, edits))
+}
+
+/// Whether a node of the new tree comes from an edit.
+fn is_brought((kind, range): &(NodeKind, Range<usize>), edits: &[Edit]) -> bool {
+    let mut shift = 0_isize;
+    edits.iter().any(|(old, length)| {
+        let start = old.start.saturating_add_signed(shift);
+        shift += length.cast_signed() - old.len().cast_signed();
+        let starts = (start..start + length).contains(&range.start);
+        starts && (range.end <= start + length || *kind == NodeKind::ExprAwait)
+    })
+}
+
+/// Where a place of the old text is in the new one: before or behind what is inserted there.
+fn places(old: usize, edits: &[Edit]) -> std::ops::RangeInclusive<usize> {
+    let mut shift = 0_isize;
+    let mut inserted = 0;
+    for (range, length) in edits {
+        if range.is_empty() && range.start == old {
+            inserted += length;
+        } else if range.end <= old {
+            shift += length.cast_signed() - range.len().cast_signed();
+        } else if range.start < old {
+            let start = range.start.saturating_add_signed(shift);
+            return start..=start + length;
+        }
+    }
+    let at = old.saturating_add_signed(shift);
+    at..=at + inserted
+}
+
+/// The nodes of a tree, in the order of the text.
+struct Nodes {
+    found: Vec<(NodeKind, Range<usize>)>,
+    depth: u32,
+}
+
+impl Nodes {
+    fn of(module: &ModModule) -> Vec<(NodeKind, Range<usize>)> {
+        let mut nodes = Self { found: Vec::new(), depth: 0 };
+        nodes.visit_body(&module.body);
+        nodes.found
+    }
+}
+
+impl<'a> SourceOrderVisitor<'a> for Nodes {
+    fn enter_node(&mut self, node: AnyNodeRef<'a>) -> TraversalSignal {
+        self.found.push((node.kind(), node.range().into()));
+        self.depth += 1;
+        // Where one tree ends here and the other does not, the mend is refused.
+        if self.depth > DEEPEST { TraversalSignal::Skip } else { TraversalSignal::Traverse }
+    }
+
+    fn leave_node(&mut self, _: AnyNodeRef<'a>) {
+        self.depth -= 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::python;
+
+    #[track_caller]
+    fn same(old: &str, new: &str, edits: &[Edit]) -> bool {
+        let [old, new] = [old, new].map(|text| python::tree(text).unwrap());
+        is_same(old.syntax(), new.syntax(), edits)
+    }
+
+    #[test]
+    fn only_what_the_edits_bring_may_differ() {
+        for (old, new, edits, expected) in [
+            ("a = f(1)\n", "a = await f(1)\n", &[(4..4, 6)][..], true),
+            ("a = f(1).x\n", "a = (await f(1)).x\n", &[(4..4, 7), (8..8, 1)], true),
+            ("a = f(1).x\n", "a = await f(1).x\n", &[(4..4, 6)], true),
+            ("f()\ng()\n", "await f()\nawait g()\n", &[(0..0, 6), (4..4, 6)], true),
+            ("f(a=1)\n", "f(a=1, b={'c': 2})\n", &[(5..5, 12)], true),
+            ("'''\na: 1\n'''\n", "'''\nbb: 1\n'''\n", &[(4..5, 2)], true),
+            ("a = 1\n", "a = 1\n", &[], true),
+            // Something else happened on the way.
+            ("a = f(1)\nb\n", "a = await f(1)\nb.c\n", &[(4..4, 6)], false),
+            ("a = f(1)\nb\n", "a = await f(1)\n", &[(4..4, 6)], false),
+            ("a = f(1)\n", "a = await f(1)\nb\n", &[(4..4, 6)], false),
+            ("a ** f(1)\n", "await a ** f(1)\n", &[(5..5, 6)], false),
+            ("a = 1 + 2\n", "a = 1 * (2)\n", &[], false),
+            ("if a:\n    b\n    c\n", "if a:\n    b\nc\n", &[(12..16, 0)], false),
+        ] {
+            assert_eq!(same(old, new, edits), expected, "{old} → {new}");
+        }
+    }
+}
