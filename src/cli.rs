@@ -331,7 +331,7 @@ pub enum Command {
         #[arg(long, requires = "fix")]
         yes: bool,
 
-        /// The version of Open WebUI that the plugins are for [default: the newest known]
+        /// The version of Open WebUI that the plugins are for [default: the one that the server had last, or the newest known]
         #[arg(long, value_name = "VERSION")]
         server_version: Option<String>,
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 use clap::CommandFactory as _;
 use owui_watch::check::RULES;
 use owui_watch::cli::Args;
-use owui_watch::config::{self, Config, KEYS, KeyRow, PLUGIN_KEYS, TRY_KEYS, World};
+use owui_watch::config::{self, CHECK_KEYS, Config, KEYS, KeyRow, PLUGIN_KEYS, TRY_KEYS, World};
 use owui_watch::engine::Code;
 use owui_watch::engine::deploy::Failure;
 use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
@@ -315,6 +315,11 @@ fn the_tables_of_keys_are_made_from_their_rows() {
         let default = key.default.split_whitespace().collect::<Vec<_>>().join(" ");
         let default = if default.is_empty() { "none".to_owned() } else { format!("`{default}`") };
         writeln!(made, "| `{}` | {} | {default} | {} |", key.name, key.must_be, key.doc()).unwrap();
+    }
+    made += "\nThe table `[check]` has these keys:\n\n| key of `check` | value | default | what it is for |\n";
+    made += "| --- | --- | --- | --- |\n";
+    for key in CHECK_KEYS {
+        writeln!(made, "| `{}` | {} | `{}` | {} |", key.name, key.must_be, key.default, key.doc()).unwrap();
     }
     made += "\nA table `[plugins.\"path\"]` sets what is different for one file:\n\n";
     made += "| key of a file | value | what it is for |\n| --- | --- | --- |\n";
