@@ -108,6 +108,7 @@
 //! | what is deployed, and why | `engine/plan.rs` |
 //! | what is written to disk | `driver.rs` (`Write`); `daemon/writer.rs` (in order, off the loop); `disk/state/mod.rs` and its neighbours (where and how); `engine/ledger.rs` (the ledger's format) |
 //! | another way to try a plugin | `client/trial.rs` (the request, and how its answers are understood); `trial/mod.rs`; `notice/report/trial.rs` |
+//! | what a trial sees in the sandbox | `sandbox/pane.py` (`Trial`, `Trials`); `trial/seen.rs` (what the result is then); `tests/it/pane_test.py` |
 //! | what is tried after a deploy | `engine/trial.rs` (which plugins, and when); `plugin/python/outside.rs` (what a plain message may run); `daemon/trials.rs` (runs them); `notice/trial.rs` (what is told); `trial/wish.rs` and `config/schema.rs` (how) |
 //! | what the server's log tells | `server_log/record.rs` (a log line), `server_log/traceback.rs` (whose frames they are); `daemon/server_log.rs` (runs `log_command`); recorded logs in `tests/it/server_log/` |
 //! | a command | `cli.rs` (`Command`); `run.rs`; + a file, named in `commands/mod.rs`; `notice/report/mod.rs` (what it reports) |

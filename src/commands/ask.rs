@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, Write as _};
 
 use crate::error::Error;
 use crate::notice::Task;
-use crate::printable;
+use crate::{output, printable};
 
 /// Asks whether to go on with a task.
 ///
@@ -22,7 +22,8 @@ pub(super) fn agreed(question: &str, task: Task) -> Result<bool, Error> {
 /// Asks a question, with signs for characters that would hide a part of it, and waits for the answer. Anything but
 /// yes is no.
 pub(super) fn ask(question: &str) -> bool {
-    write!(anstream::stderr().lock(), "{} [y/N] ", printable::whole(question)).ok();
+    let question = output::question(&format!("{} [y/N]", printable::whole(question)));
+    write!(anstream::stderr().lock(), "{question} ").ok();
     let mut answer = String::new();
     let read = std::io::stdin().read_line(&mut answer);
     read.is_ok() && matches!(answer.trim().to_lowercase().as_str(), "y" | "yes")

@@ -21,6 +21,12 @@ pub(super) fn message(text: &str) -> String {
     })
 }
 
+/// A question for stderr, wrapped.
+#[must_use]
+pub fn question(text: &str) -> String {
+    wrapped(text, "", columns(&console::Term::stderr()))
+}
+
 /// A message behind its label, wrapped; a line keeps its indentation.
 pub(super) fn wrapped_message(label: &str, text: &str, columns: Option<u16>) -> String {
     let text = message(text);

@@ -37,7 +37,7 @@ pub use console::Console;
 pub use diagnostics::DiagnosticLine;
 #[cfg(unix)]
 pub use keyboard::{Key, Keyboard};
-pub use messages::Steps;
+pub use messages::{Steps, question};
 pub use screen::{Screen, changed_lines, unified};
 pub use terminal::Terminal;
 pub use transcript::Transcript;

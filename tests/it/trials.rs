@@ -375,7 +375,7 @@ class Pipe:
             body['messages'][-1]['content'] += ' (brief)'
         return body
 ",
-        "message = 'be brief'\nexpect = '(?s)\\+system: Be brief.*\\+assistant: be brief \\(brief\\)'\nmodel = 'echo-model'",
+        "message = 'be brief'\nexpect = '(?s)^system: Be brief.*assistant: be brief \\(brief\\)'\nmodel = 'echo-model'",
     ),
     (
         "inlet",
