@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
+#[cfg(unix)]
 use std::process::{Command, Output};
 
 use ::config::{File, FileFormat};
@@ -21,6 +22,7 @@ fn read(text: &str) -> ::config::Config {
 }
 
 /// Runs a script of the project with these arguments.
+#[cfg(unix)]
 fn script(name: &str, arguments: &[&str]) -> Output {
     Command::new("bash").arg(Path::new(TOP).join(name)).args(arguments).output().unwrap()
 }
