@@ -19,6 +19,7 @@ Examples:
   owui-watch check                     find mistakes in the plugins, without a server
   owui-watch try shout                 run it on the server, and show the answer
   owui-watch rollback shout            put the text before on the server
+  owui-watch doctor                    look for what is wrong: server, key, files
 
 In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: \
 r compares everything with the server, d shows the difference, e opens the editor at the error, q exits.
@@ -343,6 +344,15 @@ pub enum Command {
         root: Vec<PathBuf>,
     },
 
+    /// Look for what keeps plugins from being deployed: server, key, files, this system
+    ///
+    /// One line each, with the remedy below it. Changes nothing. The exit code is 0, or 1 if anything is wrong.
+    Doctor {
+        /// Which files, and which server.
+        #[command(flatten)]
+        project: ProjectFlags,
+    },
+
     /// Run the watch as a systemd user service: install, uninstall, status
     ///
     /// Each project (a folder with a watch.toml) has its own service.
@@ -525,6 +535,7 @@ impl Command {
             Command::Deploy { .. }
             | Command::Try { .. }
             | Command::Check { .. }
+            | Command::Doctor { .. }
             | Command::Service { .. }
             | Command::Trust { .. }
             | Command::Sandbox { .. } => false,
@@ -554,6 +565,7 @@ impl Command {
             Command::Check { root, yes, .. } => {
                 ("check", SharedFlags { root: Some(root), yes: Some(*yes), ..SharedFlags::default() })
             }
+            Command::Doctor { project } => ("doctor", SharedFlags::of(project)),
             Command::Service { action: ServiceAction::Install { project, yes, tries, .. } } => {
                 ("service", SharedFlags { yes: Some(*yes), tries: Some(*tries), ..SharedFlags::of(project) })
             }

@@ -152,6 +152,23 @@ pub enum Leak {
     NotIgnored,
 }
 
+impl Leak {
+    /// What is wrong with a file that holds an API key, and the remedy.
+    #[must_use]
+    pub fn words(self, file: &Path) -> (String, String) {
+        let file = file.display();
+        match self {
+            Leak::Tracked => (
+                format!("git tracks `{file}`, which holds an API key"),
+                format!("git rm --cached {file}, and add it to .gitignore; then replace the key on the server"),
+            ),
+            Leak::NotIgnored => {
+                (format!("git does not ignore `{file}`, which holds an API key"), format!("add {file} to .gitignore"))
+            }
+        }
+    }
+}
+
 /// How this file may get into its repository; `None` if git ignores it, or has no answer.
 pub async fn leak(file: &Path) -> Option<Leak> {
     // Git stores only the path of a link.

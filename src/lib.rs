@@ -43,7 +43,7 @@
 //! | [`debounce`] | when a path is ready to be read (pure) |
 //! | [`driver`] | performs effects on a world |
 //! | [`watcher`] | file events |
-//! | [`disk`] | plugin files, ignore rules, and the state folder `.owui-watch/` |
+//! | [`disk`] | plugin files, ignore rules, file systems, and the state folder `.owui-watch/` |
 //! | [`git`] | the commit that a file stands on |
 //! | [`client`] | the server's HTTP |
 //! | [`config`] and [`cli`] | settings, from files, variables and flags |
@@ -112,6 +112,7 @@
 //! | what the server's log tells | `server_log/record.rs` (a log line), `server_log/traceback.rs` (whose frames they are); `daemon/server_log.rs` (runs `log_command`); recorded logs in `tests/it/server_log/` |
 //! | a command | `cli.rs` (`Command`); `run.rs`; + a file, named in `commands/mod.rs`; `notice/report/mod.rs` (what it reports) |
 //! | a command that asks the running watch | `disk/state/requests.rs` (the request and its answer); `commands/deploy.rs` (asks); `daemon/requests.rs` (takes and answers it); `engine/request.rs` (carries it out); *a command* |
+//! | something that `doctor` looks at | `notice/report/doctor.rs` (`Area`); `commands/doctor/mod.rs` (looks); `commands/doctor/judge.rs` (what it means) |
 //! | a state that `status` shows | `notice/report/status.rs` (the state and its words); `commands/status.rs` (which one it is) |
 //!
 //! Each needs a test where its room's tests are. A change of the promises above needs one in

@@ -100,6 +100,7 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
             };
             commands::check(args, world, screen, &request)?
         }
+        Some(Command::Doctor { .. }) => doctor(args, world).await,
         // A service can be stopped even if its settings have become invalid.
         Some(Command::Service { action }) => commands::service(action, args, world, screen)?,
         Some(Command::Trust { .. }) => commands::trust(args, world, screen)?,
@@ -159,7 +160,11 @@ fn agreed(args: &Args, world: &mut World) -> Result<(Config, Sources), ConfigErr
 /// Like [`agreed`], for a command. If the server is a running sandbox, the settings are those of its watch. Without a
 /// configured server, it is the sandbox of this project, if one runs.
 fn addressed(args: &Args, world: &World) -> Result<Addressed, ConfigError> {
-    let (config, _) = agreed(args, &mut world.clone())?;
+    Ok(located(agreed(args, &mut world.clone())?.0, world))
+}
+
+/// The settings of a command, for the sandbox if they are for that.
+fn located(config: Config, world: &World) -> Addressed {
     let is_named = names_server(&config);
     let find = |cache: PathBuf| {
         let project = project(&config, world)?;
@@ -168,14 +173,14 @@ fn addressed(args: &Args, world: &World) -> Result<Addressed, ConfigError> {
     let running = sandbox::default_cache().ok().and_then(find);
     let running = running.filter(|it| Folder::new(it.state.clone(), &it.url).holder().is_some());
     let project_state = config.state.clone();
-    Ok(match running {
+    match running {
         Some(running) => Addressed {
             config: on_sandbox(config, &running),
             project_state,
             sandbox: Some(running).filter(|_| !is_named),
         },
         None => Addressed { config, project_state, sandbox: None },
-    })
+    }
 }
 
 /// The settings of a command.
@@ -239,12 +244,28 @@ fn keep_out_of_core_dumps() {}
 async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
     let Addressed { config, project_state, sandbox } = addressed(args, world)?;
     daemon::refuse_tracked(&config.state).await?;
+    name_sandbox(args, sandbox);
+    let client = client(&config)?;
+    Ok(CommandContext::new(config, project_state, world.cwd.clone(), client, screen(args), args.yes))
+}
+
+/// Says that a command is about the sandbox, if nobody named that.
+fn name_sandbox(args: &Args, sandbox: Option<Running>) {
     if let Some(sandbox) = sandbox {
         let report = Report::OnSandbox { server: sandbox.url };
         screen(args).aside(&Notice::report(Subject::default(), report));
     }
-    let client = client(&config)?;
-    Ok(CommandContext::new(config, project_state, world.cwd.clone(), client, screen(args), args.yes))
+}
+
+/// Looks for what is wrong. It asks for no consent: that something needs one is a finding.
+async fn doctor(args: &Args, world: &World) -> Code {
+    let config = match config::read(args, world).config {
+        Ok(config) => config,
+        Err(error) => return commands::doctor_without_settings(&error.into(), screen(args)),
+    };
+    let Addressed { config, sandbox, .. } = located(config, world);
+    name_sandbox(args, sandbox);
+    commands::doctor(&config, client(&config), world, screen(args)).await
 }
 
 /// Deploys plugins: by way of the running watch if there is one, else in a pass.

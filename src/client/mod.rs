@@ -16,6 +16,7 @@ mod broken;
 mod classify;
 mod endpoints;
 mod list;
+mod probe;
 mod proxy;
 mod secret;
 mod trial;
@@ -47,6 +48,7 @@ use list::List;
 use proxy::Proxy;
 use secret::{Secret, mask, words, words_on_the_way};
 
+pub use probe::{Probe, Switches};
 pub use trial::{ChatAnswer, HIDDEN, Trial, TrialEnd, Watched};
 
 /// The longest answer that is read. Four thousand large plugins fit.

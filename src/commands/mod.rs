@@ -1,7 +1,7 @@
 //! The commands other than the watch. `status`, `history`, `diff`, `rollback`, `pull`, `delete`, `on`, `off` and `global` read
 //! the disk and the server once, do one thing, and exit. They may run beside a daemon: both replace shared files atomically,
 //! and on the server a rollback is a deploy like any other. `try` runs a plugin on the server.
-//! `service` runs the watch under systemd; `trust` records the user's consent.
+//! `doctor` looks for what keeps plugins from being deployed. `service` runs the watch under systemd; `trust` records the user's consent.
 //! `words` resolves the plugins and folders that a command line names.
 #![expect(clippy::disallowed_methods, reason = "commands read the clock")]
 
@@ -10,6 +10,7 @@ mod check;
 mod compare;
 mod delete;
 mod deploy;
+mod doctor;
 mod history;
 mod rollback;
 mod server;
@@ -37,6 +38,7 @@ pub use check::{CheckRequest, check};
 pub use compare::{diff, pull};
 pub use delete::delete;
 pub use deploy::{DeployRequest, RequestProgress};
+pub use doctor::{doctor, doctor_without_settings};
 pub use history::history;
 pub use rollback::{Agreed, Rollback, agree};
 pub use service::service;

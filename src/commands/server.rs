@@ -24,9 +24,14 @@ pub(super) struct Server<'a> {
 }
 
 impl<'a> Server<'a> {
+    /// A server that nobody has asked yet.
+    pub(super) fn new(client: &'a Client, config: &'a Config) -> Self {
+        Self { client, config, version: (0, 0) }
+    }
+
     /// Connects.
     pub(super) async fn connect(context: &'a CommandContext) -> Result<Self, Error> {
-        let mut server = Self { client: &context.client, config: &context.config, version: (0, 0) };
+        let mut server = Self::new(&context.client, &context.config);
         if let Some(proxy) = context.client.proxy() {
             let (server, proxy) = (context.config.url.clone(), proxy.to_string());
             context.screen.say(&Notice::general(NoticeKind::Proxied { server, proxy }));

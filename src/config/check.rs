@@ -67,7 +67,7 @@ impl Merged {
     ) -> Result<bool, ConfigError> {
         let runs_it = match &args.command {
             None => !args.one_pass(),
-            Some(Command::Trust { .. } | Command::Service { .. }) => true,
+            Some(Command::Trust { .. } | Command::Service { .. } | Command::Doctor { .. }) => true,
             Some(_) => false,
         };
         let ours = settings.log_command.as_ref().filter(|_| runs_it && self.from_project.contains("log_command"));

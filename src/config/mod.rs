@@ -166,6 +166,11 @@ impl Config {
         url::is_overheard(&self.url)
     }
 
+    /// The warnings about files with an API key that others can read.
+    pub fn exposed_keys(&self, world: &World) -> impl Iterator<Item = (&Path, Warning)> {
+        self.key_files.iter().filter_map(|file| Some((&**file, key::readable_by_others(file, world)?)))
+    }
+
     /// The names of the settings that differ, as in `watch.toml`, and `api_key`.
     #[must_use]
     pub fn changes(&self, other: &Self) -> Vec<&'static str> {
@@ -232,7 +237,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     // Only a watch waits for a missing folder. A command reports it itself.
     let waits = match &args.command {
         None => !args.one_pass(),
-        Some(Command::Trust { .. }) => true,
+        Some(Command::Trust { .. } | Command::Doctor { .. }) => true,
         Some(command) => command.is_rollback(),
     };
     let roots = merged.roots(&settings.root, waits, world)?;

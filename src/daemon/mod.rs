@@ -365,17 +365,7 @@ impl<'a> Daemon<'a> {
 
     fn leaks(&mut self, leaks: Vec<(PathBuf, Leak)>) {
         for (file, leak) in leaks {
-            let file = file.display();
-            let (message, hint) = match leak {
-                Leak::Tracked => (
-                    format!("git tracks `{file}`, which holds an API key"),
-                    format!("git rm --cached {file}, and add it to .gitignore; then replace the key on the server"),
-                ),
-                Leak::NotIgnored => (
-                    format!("git does not ignore `{file}`, which holds an API key"),
-                    format!("add {file} to .gitignore"),
-                ),
-            };
+            let (message, hint) = leak.words(&file);
             self.tell(Notice::general(NoticeKind::Trouble { message, hint: Some(hint) }));
         }
     }

@@ -6,6 +6,7 @@
 pub mod file;
 mod git_folder;
 mod ignore_rules;
+mod mounts;
 mod read;
 mod scan_cache;
 mod state;
@@ -24,6 +25,7 @@ use crate::paths::is_under;
 use crate::plugin::FileSettings;
 
 use ignore_rules::MOST_PATTERNS;
+pub use mounts::network_file_system;
 pub use read::Trust;
 use read::{OnPlugin, is_closed, unlisted};
 pub use scan_cache::ScanCache;

@@ -44,7 +44,7 @@ impl Engine {
         let lane = self.site.lanes.get(key);
         let is_requested = lane.is_some_and(|lane| lane.requested);
         let retries = lane.is_some_and(|lane| lane.retry.as_ref().is_some_and(|retry| retry.due.is_some()));
-        if self.tree.scanning || self.tree.pending.contains_key(path) {
+        if self.tree.scanning || self.tree.pending.contains_key(path) || self.is_use_asked(key) {
             return Progress::Busy;
         }
         let is_sole = matches!(self.tree.files.owner(key), Owner::One(_));

@@ -37,6 +37,11 @@ impl Engine {
         self.site.question = Some(Question { ticket, about: BTreeSet::from([plugin.key.clone()]) });
     }
 
+    /// Whether the answer for this plugin is still to come.
+    pub(super) fn is_use_asked(&self, key: &Key) -> bool {
+        self.site.question.as_ref().is_some_and(|question| question.about.contains(key))
+    }
+
     /// Takes the answer to that question; gives back any other.
     pub(super) fn on_used(&mut self, ticket: Ticket, reply: Reply) -> Option<Reply> {
         let Some(question) = self.site.question.take_if(|question| question.ticket == ticket) else {

@@ -12,7 +12,8 @@ pub fn format_place(path: &Path, span: &Span) -> String {
 }
 
 /// `1 plugin`, `2 plugins`.
-pub(super) fn count(n: usize, noun: &str) -> String {
+#[must_use]
+pub fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 

@@ -253,6 +253,26 @@ mod tests {
     }
 
     #[test]
+    fn a_sandbox_names_the_flag_that_installs_packages() {
+        let hint = |requirements: Option<&str>, module: &str| {
+            let what = NoticeKind::Refused {
+                words: format!("No module named '{module}'"),
+                kind: RefusalKind::Said,
+                span: None,
+                requirements: requirements.map(str::to_owned),
+                installs: false,
+                old_version: None,
+                took: std::time::Duration::ZERO,
+            };
+            Notice::general(what).hint().unwrap()
+        };
+        assert_eq!(hint(Some("httpx"), "httpx"), INSTALLS);
+        assert_eq!(hint(None, "httpx"), format!("{NAME_IT}\n{INSTALLS}"));
+        assert!(!hint(None, "open_webui.gone").contains("requirements"), "no package brings it");
+        assert_eq!(of_missing_package("KeyError: 'x'"), None);
+    }
+
+    #[test]
     fn each_notice_has_its_remedies() {
         let mut table = String::new();
         for notice in samples() {

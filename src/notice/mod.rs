@@ -30,12 +30,12 @@ use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
-pub use format::{duration, format_place};
+pub use format::{count, duration, format_place};
 pub use hint::of_missing_package;
 pub use level::Level;
 pub use report::{
-    Between, ChangedLines, HistoryEntry, PluginState, PluginStatus, Provenance, Report, ServiceEvent, ServiceStatus,
-    StatusCounts, SwitchFailure, Task, TrialFailure, TrialResult, Use,
+    Area, Between, ChangedLines, Examination, Finding, HistoryEntry, PluginState, PluginStatus, Provenance, Report,
+    ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task, TrialFailure, TrialResult, Use, Verdict,
 };
 pub use summary::PassSummary;
 pub use traceback::{Frame, Raised};

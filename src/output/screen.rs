@@ -7,6 +7,7 @@ use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
 use similar::{ChangeTag, TextDiff};
 
+use super::messages::hint_line;
 use super::{Format, columns, json_line, print_hint, wrapped_message};
 use crate::notice::{ChangedLines, Level, Notice};
 use crate::printable;
@@ -88,6 +89,16 @@ impl Screen {
         match aligned.strip_prefix(sign) {
             Some(rest) => self.row(notice, &format!("{style}{sign}{style:#}{rest}")),
             None => self.row(notice, aligned),
+        }
+    }
+
+    /// Prints a row that begins with a sign, and below it the hints, all to stdout: they belong together in a file, too.
+    pub fn row_with_hint(self, notice: &Notice, sign: &str, aligned: &str) {
+        self.signed_row(notice, sign, aligned);
+        if self.format == Format::Lines {
+            let hint = notice.hint().unwrap_or_default();
+            let columns = columns(&console::Term::stdout());
+            out(&hint.lines().fold(String::new(), |text, remedy| text + "  " + &hint_line(remedy, columns) + "\n"));
         }
     }
 

@@ -10,6 +10,7 @@
 
 mod files;
 mod polling;
+mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -32,6 +33,7 @@ const EXACT: bool = cfg!(any(target_os = "linux", target_os = "android"));
 const GLANCE: Duration = Duration::from_secs(1);
 
 pub use files::{ConfigFileEvent, FileWatcher};
+pub use trial::without_events;
 
 /// The meaning of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]

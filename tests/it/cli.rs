@@ -52,6 +52,7 @@ fn help() {
           delete    Delete plugins from the server that have no file here, after asking
           try       Run a plugin once on the server, as a user would, and show the answer
           check     Find mistakes in plugins, without a server
+          doctor    Look for what keeps plugins from being deployed: server, key, files, this system
           service   Run the watch as a systemd user service: install, uninstall, status
           trust     Let this folder's settings use your API key, paths outside the folder, and a log command
           sandbox   Run a throw-away Open WebUI on this machine, and watch against it
@@ -85,6 +86,7 @@ fn help() {
           owui-watch check                     find mistakes in the plugins, without a server
           owui-watch try shout                 run it on the server, and show the answer
           owui-watch rollback shout            put the text before on the server
+          owui-watch doctor                    look for what is wrong: server, key, files
 
         In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: r compares
         everything with the server, d shows the difference, e opens the editor at the error, q exits.

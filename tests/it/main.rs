@@ -6,6 +6,7 @@
     reason = "a test sets its own scene: files, environment, slow writers, deadlines"
 )]
 
+mod action;
 mod check_on_servers;
 mod cli;
 mod client;
@@ -24,6 +25,7 @@ mod log_command;
 mod once;
 #[cfg(unix)]
 mod output;
+mod packaging;
 mod pages;
 mod process_under_fire;
 mod promises;

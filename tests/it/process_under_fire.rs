@@ -108,6 +108,7 @@ fn assert_state_is_whole(project: &Project, server: &FakeServer) {
             (name, "json") if name.starts_with("ledger-") => {
                 Ledger::from_json(&read()).unwrap_or_else(|error| panic!("{name}: {error}"));
             }
+            (name, _) if name.starts_with("version-") => assert!(read().starts_with("0."), "{}", read()),
             // Each request is taken.
             ("requests", _) => assert_eq!(name, "bell"),
             (_, "lock") | ("seen.json" | "identity", _) => {}
@@ -471,7 +472,8 @@ fn written_files_are_private() {
     let state = project.path(".owui-watch");
     let mut seen: Vec<_> = names(&state);
     // The ledger exists, perhaps incomplete; a log follows each deploy.
-    seen.retain(|name| !name.starts_with("ledger-") && !name.starts_with(".owui-watch-") && name != "logs");
+    let begins = |name: &str| ["ledger-", "version-", ".owui-watch-"].iter().any(|begin| name.starts_with(begin));
+    seen.retain(|name| !begins(name) && name != "logs");
     assert_eq!(seen, [".gitignore", "backups", "deployed", "identity", "requests", "under-way"]);
     server.release();
     watch.wait("updated", Some("a"));

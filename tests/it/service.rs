@@ -144,12 +144,12 @@ fn installing_again_updates_the_unit() {
     assert_eq!(scene.calls()[1..3], ["systemctl daemon-reload", "systemctl enable --now UNIT"]);
 
     // Changes apply now, not at the next login.
-    scene.run(&["install", "--url", "http://localhost:3000", "--root", "./plugins"], 0);
+    scene.run(&["install", "--url", "http://localhost:3000", "--root", "./plugins", "--try"], 0);
     let program = Path::new(env!("CARGO_BIN_EXE_owui-watch")).canonicalize().unwrap();
     let root = scene.folder().join("plugins");
     assert_eq!(
         said(&scene.text().unwrap(), "ExecStart"),
-        [format!("{} --root {} --url http://localhost:3000", program.display(), root.display())]
+        [format!("{} --root {} --url http://localhost:3000 --try", program.display(), root.display())]
     );
     assert_eq!(
         scene.calls()[1..4],

@@ -16,6 +16,8 @@ use crate::pages;
 const REFERENCE: &str = include_str!("../../watch.toml");
 const UNIT: &str = include_str!("../../systemd/owui-watch.service");
 const WORKFLOW: &str = include_str!("../../.github/workflows/ci.yml");
+const RELEASE: &str = include_str!("../../.github/workflows/release.yml");
+const ACTION: &str = include_str!("../../action.yml");
 const CI: &str = include_str!("../../.ci/run");
 const CHANGELOG: &str = include_str!("../../CHANGELOG.md");
 const TOP: &str = env!("CARGO_MANIFEST_DIR");
@@ -161,9 +163,10 @@ fn the_changelog_begins_with_unreleased_changes() {
 #[test]
 fn every_action_is_pinned_by_its_digest() {
     let docs = pages::all();
-    let lines = WORKFLOW.lines().chain(docs.iter().flat_map(|page| page.text.lines()));
+    let files = [WORKFLOW, RELEASE, ACTION].into_iter().flat_map(str::lines);
+    let lines = files.chain(docs.iter().flat_map(|page| page.text.lines()));
     let uses: Vec<_> = lines.filter_map(|line| line.split_once("uses: ")).collect();
-    assert!(uses.len() > 5, "{uses:?}");
+    assert!(uses.len() > 15, "{uses:?}");
     // What stands for the reader's own choice in an example.
     for (_, action) in uses.into_iter().filter(|(_, action)| *action != "OWNER/owui-watch@COMMIT") {
         let (name, version) = action.split_once(" # v").unwrap_or_else(|| panic!("no version: {action}"));

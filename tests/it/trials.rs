@@ -208,6 +208,42 @@ fn a_watch_tries_each_save() {
 }
 
 #[test]
+fn a_watch_hears_what_try_finds() {
+    let server = FakeServer::start();
+    let project = project(&server, "message = 'Hi'");
+    says(&server, HELLO);
+    check(&project.run(&["--once"]), 0);
+    let mut watch = project.watch_with(&["--try", "-v"]);
+    watch.wait("summary", None);
+    says(&server, NOPE);
+    project.write("plugins/shout.py", &pipe(2));
+    assert_eq!(watch.wait("fails", Some("shout")).pop().unwrap()["level"], "error");
+    says(&server, HELLO);
+    // Another message tells nothing about the one of the table.
+    check(&project.run(&["try", "shout", "Bye"]), 0);
+    check(&project.run(&["try", "shout"]), 0);
+    let works = watch.wait("works", Some("shout")).pop().unwrap();
+    assert_eq!((&works["level"], &works["message"]), (&json!("detail"), &json!("works: \"Hi\" → \"HELLO\"")));
+    assert!(watch.stop().success());
+    assert_eq!(tried(&watch), ["fails 2", "works 2"]);
+}
+
+#[test]
+fn a_failure_ends_with_its_table() {
+    let server = FakeServer::start();
+    let project = project(&server, "message = 'Hi'");
+    says(&server, HELLO);
+    check(&project.run(&["--once"]), 0);
+    let mut watch = watch(&project);
+    says(&server, NOPE);
+    project.write("plugins/shout.py", &pipe(2));
+    watch.wait("fails", Some("shout"));
+    project.write("watch.toml", "activate_new = true\n");
+    assert_eq!(watch.wait("not_tried", Some("shout")).pop().unwrap()["reason"], "no_table");
+    assert!(watch.stop().success());
+}
+
+#[test]
 fn a_newer_save_outdates_a_trial() {
     let server = FakeServer::start();
     let project = project(&server, "message = 'Hi'");
@@ -435,7 +471,7 @@ async fn every_kind_is_tried_after_its_deploy(version: Version) {
     let is_oldest = version == Version::V0_6_43;
     let or_hidden = |words: &'static str| if is_oldest { owui_watch::client::HIDDEN } else { words };
     assert_eq!(of("shout"), ("works", "WHO IS THERE?"));
-    assert_eq!(of("quiet"), ("fails", "the answer does not match `^hi$`"));
+    assert_eq!(of("quiet"), ("fails", "expected `^hi$`"));
     assert_eq!(of("many").0, if is_oldest { "answered" } else { "fails" });
     assert_eq!(of("raises"), ("fails", "'nope'"));
     assert_eq!(of("listless"), ("fails", "the server lists no model of it: its `pipes` raised or returned none"));
@@ -504,16 +540,25 @@ fn a_sandbox_tries_what_cannot_act_outside() {
     project.put("plugins/count.py", REAL[10].1);
     let mut watch = project.watch_with(&["sandbox", "--try", "--quiet-calls"]);
     watch.wait_long("ready", None);
+    // It takes no part in the trials of others.
+    project.put("plugins/boom.py", "class Filter:\n    def inlet(self, body):\n        return body['nope']\n");
+    project.put("plugins/misspelt.py", "class Filter:\n    def inlte(self, body):\n        return body\n");
     for _ in ["shout", "brief", "count"] {
         watch.wait("works", None);
+    }
+    for (id, words, line) in [("boom", "KeyError: 'nope'", json!(3)), ("misspelt", "nothing of it ran", Value::Null)] {
+        let is_it = |told: &&Value| told["id"] == id && told["event"] == "fails";
+        let fails = watch.notices().iter().find(is_it).cloned();
+        let fails = fails.unwrap_or_else(|| watch.wait("fails", Some(id)).pop().unwrap());
+        assert_eq!((&fails["words"], &fails["line"]), (&json!(words), &line));
     }
     let about = |watch: &Watch, id: &str| {
         let told = watch.notices().iter().filter(|told| told["id"] == id);
         told.map(|told| told["reason"].as_str().or(told["event"].as_str()).unwrap().to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(about(&watch, "shout"), ["sending", "created", "works"]);
-    assert_eq!(about(&watch, "count"), ["sending", "created", "works"]);
-    assert_eq!(about(&watch, "brief"), ["sending", "created", "works"]);
+    for id in ["shout", "count", "brief"] {
+        assert_eq!(about(&watch, id), ["sending", "created", "trying", "works"]);
+    }
     assert_eq!(about(&watch, "web"), ["sending", "created", "acts_outside"]);
     assert_eq!(about(&watch, "sums"), ["sending", "created", "no_function"]);
     let created = watch.notices().iter().find(|told| told["id"] == "brief" && told["event"] == "created").unwrap();
@@ -522,7 +567,8 @@ fn a_sandbox_tries_what_cannot_act_outside() {
     project.write("plugins/web.py", &format!("import httpx\n\n\n{PIPE}\n# again\n"));
     project.write("plugins/shout.py", &PIPE.replace("upper", "uper"));
     let fails = watch.wait("fails", Some("shout")).pop().unwrap();
-    assert_eq!(fails["words"], "'str' object has no attribute 'uper'");
+    assert_eq!(fails["words"], "AttributeError: 'str' object has no attribute 'uper'");
+    assert!(fails["line"].is_number(), "{fails}");
     watch.signal("INT");
     assert!(watch.ended().success());
     let untried = about(&watch, "web").iter().filter(|told| *told == "acts_outside").count();

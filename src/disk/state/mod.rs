@@ -5,6 +5,7 @@
 
 mod address;
 mod backups;
+mod check;
 mod error;
 mod identity;
 mod intents;

@@ -1,5 +1,6 @@
 //! The reports of the commands. Most are rare, so each has its words, fields and English in one place.
 
+mod doctor;
 mod history;
 mod service;
 mod status;
@@ -14,13 +15,11 @@ use super::format::count;
 use super::{Level, Subject};
 use crate::engine::switch::Switch;
 use crate::plugin::{Key, Kind};
+pub use doctor::{Area, Examination, Finding, Verdict};
 pub use history::{ChangedLines, HistoryEntry, Provenance};
 pub use service::{ServiceEvent, ServiceStatus};
 pub use status::{PluginState, PluginStatus, StatusCounts, Use};
 pub use trial::{TrialFailure, TrialResult};
-
-/// How many plugins a line names.
-const MOST_NAMED: usize = 5;
 
 /// A fact that a command reports.
 #[derive(Clone, Debug, PartialEq)]
@@ -154,6 +153,8 @@ pub enum Report {
         /// How it ended.
         result: TrialResult,
     },
+    /// What `doctor` found.
+    Doctor(Examination),
     /// The systemd service.
     Service {
         /// Its name.
@@ -291,7 +292,7 @@ impl Report {
             Report::Nowhere => Said::info("no_file", format!("{name} is neither here nor on the server")),
             Report::NoFiles { keys, hinted } => {
                 let hint = "`owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them";
-                let said = Said::info("no_files", without_files(keys)).with("plugins", json!(keys.len()));
+                let said = Said::info("no_files", status::without_files(keys)).with("plugins", json!(keys.len()));
                 if *hinted { said.hinted(hint) } else { said }
             }
             Report::TooLarge(kind) => {
@@ -339,6 +340,7 @@ impl Report {
             Report::Tried { called, model, took, result } => {
                 result.said(&name, called, *took).with("model", json!(model))
             }
+            Report::Doctor(examination) => examination.said(),
             Report::Service { unit, event } => event.said(unit).with("unit", json!(unit)),
         }
     }
@@ -370,19 +372,6 @@ fn name(about: &Subject) -> String {
 
 fn shown(path: &Path) -> String {
     path.display().to_string()
-}
-
-fn without_files(keys: &[Key]) -> String {
-    let mut named: Vec<_> = keys.iter().take(MOST_NAMED).map(ToString::to_string).collect();
-    if keys.len() > MOST_NAMED {
-        named.push(format!("{} more (--verbose names them)", keys.len() - MOST_NAMED));
-    }
-    let has = if keys.len() == 1 { "has" } else { "have" };
-    let named = match named.split_last() {
-        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
-        _ => named.join(""),
-    };
-    format!("{} of the server {has} no file here: {named}", count(keys.len(), "plugin"))
 }
 
 #[cfg(test)]
@@ -537,7 +526,7 @@ mod tests {
             pulled info: pulled function shout to the new file plugins/shout.py {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             unchanged info: the server already holds this text of `plugins/shout.py` {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             rolled_back info: `plugins/shout.py` is not deployed again until it changes | `owui-watch pull shout` writes the server's text to it {"id":"shout","kind":"function","path":"plugins/shout.py"}
-            history info: 1.1 3bfc2695 {"added":3,"at":"1970-01-01T00:00:00Z","commit_message":"a fix","copy":"copy.py","current":true,"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","removed":1,"server_version_id":"v1","version":"1.1","what":"on_the_server"}
+            history info: 1.1 3bfc2695 {"added":3,"at":"1970-01-01T00:00:00Z","commit_message":"a fix","copy":"copy","current":true,"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","removed":1,"server_version_id":"v1","version":"1.1","what":"on_the_server"}
             no_history info: function shout has no history yet {"id":"shout","kind":"function"}
             trusted info: allowed from now on: read a key {"folder":"folder"}
             nothing_to_trust info: these settings need no trust, or have it already {}

@@ -10,7 +10,10 @@ use crate::engine::deploy::Row;
 use crate::engine::duplicate::Duplicate;
 use crate::engine::switch::Switch;
 use crate::notice::format::{count, format_place, list};
-use crate::plugin::Span;
+use crate::plugin::{Key, Span};
+
+/// How many plugins a line names.
+const MOST_NAMED: usize = 5;
 
 /// How a plugin is.
 #[derive(Clone, Debug, PartialEq)]
@@ -358,6 +361,20 @@ pub(super) fn not_switched(about: &Subject, switch: Switch, wanted: bool, cause:
     };
     let said = Said::info("not_switched", message).at(Level::Error).with("switch", json!(word_of(switch)));
     Said { hint, ..said }
+}
+
+/// The plugins of the server that have no file here, in one line.
+pub(super) fn without_files(keys: &[Key]) -> String {
+    let mut named: Vec<_> = keys.iter().take(MOST_NAMED).map(ToString::to_string).collect();
+    if keys.len() > MOST_NAMED {
+        named.push(format!("{} more (--verbose names them)", keys.len() - MOST_NAMED));
+    }
+    let has = if keys.len() == 1 { "has" } else { "have" };
+    let named = match named.split_last() {
+        Some((last, others)) if !others.is_empty() => format!("{} and {last}", others.join(", ")),
+        _ => named.join(""),
+    };
+    format!("{} of the server {has} no file here: {named}", count(keys.len(), "plugin"))
 }
 
 #[cfg(test)]

@@ -41,8 +41,9 @@ fn a_running_watch_deploys_what_it_holds() {
     let ran = project.run(&["deploy", "a"]);
     check(&ran, 0);
     assert_eq!(text(&server, "a"), filter("2"));
-    assert_eq!(ran.stdout.lines().count(), 1, "{}", ran.stdout);
-    assert!(ran.stdout.contains(" ✓ filter  a ") && ran.stdout.contains("  updated  "), "{}", ran.stdout);
+    let [updated, unused] = ran.stdout.lines().collect::<Vec<_>>()[..] else { panic!("{}", ran.stdout) };
+    assert!(updated.contains(" ✓ filter  a ") && updated.contains("  updated  "), "{updated}");
+    assert!(unused.contains(" ! filter  a ") && unused.ends_with("  on, but used by no model"), "{unused}");
     assert!(ran.stderr.contains("a copy is in .owui-watch/backups/"), "{}", ran.stderr);
     watch.wait("updated", Some("a"));
     // Another time, and as programs read it.

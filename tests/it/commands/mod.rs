@@ -4,6 +4,7 @@ mod check;
 mod delete;
 mod deploy;
 mod diff;
+mod doctor;
 mod history;
 mod pull;
 mod rollback;

@@ -137,6 +137,31 @@ fn an_action_gets_the_message_in_a_chat_that_is_not_saved() {
 }
 
 #[test]
+fn a_filter_whose_hook_is_misspelt_does_not_work() {
+    let server = FakeServer::start();
+    let project = stocked(&server);
+    let body = r#"{"messages": [{"role": "user", "content": "hello"}]}"#;
+    let outlets = || server.fail_next_of("POST /api/chat/completed", 9, Fault::Says(200, body));
+    let hello = r#"{"choices": [{"message": {"content": "hello"}}]}"#;
+    for (method, code, says) in [
+        ("def inlet(self, body):\n        return body", 0, ""),
+        (
+            "def inlte(self, body):\n        return body",
+            1,
+            ": nothing of it ran\nhint: the server calls `inlet`, `stream`",
+        ),
+        ("toggle = True", 1, ": it has no hook: all it does is add a switch to the chat\n"),
+    ] {
+        project.put("plugins/brief.py", format!("class Filter:\n    {method}\n"));
+        check(&project.run(&["--once"]), 0);
+        outlets();
+        let ran = tried(&server, &project, &["brief"], 200, hello);
+        check(&ran, code);
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+    }
+}
+
+#[test]
 fn a_late_answer_fails() {
     let server = FakeServer::start();
     let project = stocked(&server);

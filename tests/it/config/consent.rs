@@ -262,6 +262,14 @@ fn a_command_of_the_folder_is_run_only_with_consent() {
         error: cannot run `docker logs -f open-webui`: `watch.toml:1:1` names that command, and you have not agreed to it
         hint: if you trust this folder, run `owui-watch trust` in it
     "#]]);
+    // A watch goes on without it.
+    let mut declined = project("log_command = 'docker logs -f open-webui'");
+    declined.world.declined.extend(declined.load("").err().and_then(|error| error.request().cloned()));
+    let config = declined.good("");
+    assert_eq!((config.log_command.as_ref(), config.warnings.len()), (None, 1));
+    assert_eq!(config.warnings[0].message, "`log_command` does not run, since you declined it");
+    let other = declined.with("watch.toml", "log_command = 'docker logs -f other'");
+    assert_eq!(other.asks(""), question("docker logs -f other"));
     // The user's own settings need none.
     let own = "log_command = ['tail', '-F', 'my log']";
     assert_eq!(Project::new().with_user("watch.toml", own).good("").log_command.as_ref().map(Vec::len), Some(3));

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use owui_watch::engine::deploy::{Call, Form, Reply, Row};
+use owui_watch::engine::deploy::{Attached, Call, Form, Reply, Row};
 use owui_watch::plugin::{Key, Kind};
 use serde_json::{Map, Value};
 
@@ -150,7 +150,8 @@ impl Server {
                 (None, Kind::Tool) => Reply::Absent,
             }),
             Call::Prune(key, version) => fine(self.prune(key, version)),
-            Call::Versions(_) | Call::Version(..) | Call::ToggleGlobal(_) | Call::Attached => fine(Reply::Absent),
+            Call::Attached => fine(Reply::Attached(Attached::default())),
+            Call::Versions(_) | Call::Version(..) | Call::ToggleGlobal(_) => fine(Reply::Absent),
         }
     }
 
@@ -289,7 +290,7 @@ impl Server {
             meta,
             is_active: function.then_some(held.active),
             access_control: None,
-            is_global: None,
+            is_global: function.then_some(false),
             entry: None,
             versioned: self.versioned,
             version_id: held.versions.last().filter(|_| self.versioned).map(|(version, _)| version.to_string()),

@@ -57,6 +57,8 @@ pub(crate) enum Fault {
     ResetAfter,
     /// Carried out once [`FakeServer::release`] is called, even if the client has left.
     Delay,
+    /// Carried out, by a server whose clock says this.
+    Dated(&'static str),
     /// Answered by a web page, and not carried out.
     Html,
     /// Sent elsewhere by a proxy, and not carried out.
@@ -401,6 +403,7 @@ async fn exchange(shared: Arc<Shared>, request: Request) -> Option<Answer> {
         Some(Fault::StatusWithRetryAfter(status, seconds)) => {
             Some(Answer { retry_after: Some(seconds), ..Answer::page(status) })
         }
+        Some(Fault::Dated(date)) => Some(Answer { date: Some(date), ..apply() }),
         Some(Fault::Html) => Some(Answer::page(200)),
         Some(Fault::Redirect(location)) => Some(Answer { location: Some(location), ..Answer::page(302) }),
         Some(Fault::Says(status, body)) => Some(Answer::saying(status, body)),

@@ -11,6 +11,7 @@ pub(super) struct Answer {
     pub(super) body: Said,
     pub(super) retry_after: Option<u64>,
     pub(super) location: Option<&'static str>,
+    pub(super) date: Option<&'static str>,
     /// Whether it reports an exception of the plugin.
     pub(super) is_an_exception: bool,
 }
@@ -24,7 +25,7 @@ pub(super) enum Said {
 
 impl Answer {
     pub(super) fn new(status: u16, body: Said) -> Self {
-        Self { status, body, retry_after: None, location: None, is_an_exception: false }
+        Self { status, body, retry_after: None, location: None, date: None, is_an_exception: false }
     }
 
     pub(super) fn json(value: Value) -> Self {
@@ -67,6 +68,9 @@ impl Answer {
         }
         if let Some(location) = self.location {
             response = response.header(header::LOCATION, location);
+        }
+        if let Some(date) = self.date {
+            response = response.header(header::DATE, date);
         }
         if self.status == 500 {
             // As the real server after a failure.
