@@ -142,7 +142,7 @@ fn check(line: &str) -> Result<(), String> {
         [] => Ok(()),
         ["owui-watch", ..] => check_ours(words),
         ["cargo", subcommand, rest @ ..] => check_cargo(subcommand, rest),
-        ["bash", script] => exists(&[PathBuf::from(script)]),
+        ["bash", script, ..] => exists(&[PathBuf::from(script)]),
         ["systemctl" | "journalctl", "--user", verb, ..] if VERBS.contains(verb) => Ok(()),
         _ => Err("nobody checks such a line".to_owned()),
     }

@@ -31,6 +31,7 @@ const NOTICE: &str = include_str!("../../src/notice/json.rs");
 const PLAN: &str = include_str!("../../src/engine/plan.rs");
 const REPORT: &str = include_str!("../../src/notice/report/mod.rs");
 const HISTORY: &str = include_str!("../../src/notice/report/history.rs");
+const DOCTOR: &str = include_str!("../../src/notice/report/doctor.rs");
 const STATUS: &str = include_str!("../../src/notice/report/status.rs");
 const TRIAL: &str = include_str!("../../src/notice/report/trial.rs");
 const UNTRIED: &str = include_str!("../../src/notice/trial.rs");
@@ -254,7 +255,7 @@ fn every_event_of_a_service_is_listed() {
 #[test]
 fn every_event_of_a_command_is_listed() {
     let listed: BTreeSet<_> = table("event of a command").iter().flat_map(|row| ticked(&row[0])).collect();
-    let reports = [REPORT, HISTORY, STATUS].concat();
+    let reports = [REPORT, HISTORY, STATUS, DOCTOR].concat();
     let tasks = ["Task::Compare => \"", "Task::Pull => \"", "Task::Try => \"", "Task::Trust => \""];
     let told = &words_of_calls(&reports, &[&["Said::info(\""], &tasks[..]].concat())
         | &words_of_calls(TRIAL, &["Said::info(\""]);
@@ -271,6 +272,8 @@ fn every_word_of_json_is_listed() {
         (NOTICE, "impl OldVersion {"),
         (HISTORY, "impl Provenance {"),
         (STATUS, "impl PluginStatus {"),
+        (DOCTOR, "impl Area {"),
+        (DOCTOR, "impl Verdict {"),
         (UNTRIED, "impl Untried {"),
         (DIAGNOSTIC, "impl Rule {"),
     ] {
