@@ -200,8 +200,11 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, report: &mu
                 report.fixed_by(fix);
             }
         }
-        Some(around) => report.add(place, message, format!("make `{}` an `async def`, and await it", around.name)),
-        None => report.add(place, message, "call it in an `async def`, and await it"),
+        Some(around) if !around.name.starts_with("__") => {
+            report.add(place, message, format!("make `{}` an `async def`, and await it", around.name));
+        }
+        // Python does not await these.
+        Some(_) | None => report.add(place, message, "call it in an `async def`, and await it"),
     }
 }
 
