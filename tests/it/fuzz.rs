@@ -426,7 +426,7 @@ proptest! {
 
     #[test]
     fn any_python_can_be_checked(hook in statements(), helper in statements(), version in 0..7_usize) {
-        let indented = |lines: &[String]| lines.iter().map(|line| format!("        {line}\n")).collect::<String>();
+        let indented = |lines: &[String]| lines.iter().fold(String::new(), |text, line| text + "        " + line + "\n");
         let text = format!(
             "from open_webui.models.users import Users\nimport asyncio, time\nclass Pipe:\n    async def h(self, u):\n{}    \
              async def pipe(self, body, __event_emitter__=None):\n{}",
@@ -437,7 +437,9 @@ proptest! {
         if let Parsed::Plugin(plugin) = plugin::parse(&Path::new("a.py").into(), text.as_bytes(), &FileSettings::default()) {
             let version = ServerVersion::parse(["0.6", "0.7", "0.8", "0.9", "0.10", "0.11", "0.12"][version]).unwrap();
             let options = Options { version, ..Options::default() };
-            check::check(&plugin, &text, &options).iter().for_each(|found| assert_in(found.span.as_ref().unwrap(), &text));
+            for found in check::check(&plugin, &text, &options) {
+                assert_in(found.span.as_ref().unwrap(), &text);
+            }
         }
     }
 }

@@ -104,7 +104,7 @@ fn fix(context: &Context<'_>, field: &StmtAnnAssign) -> Option<Fix> {
         return None;
     }
     let arguments = call.arguments.keywords.iter().map(Ranged::range);
-    let last = arguments.chain(call.arguments.args.iter().map(Ranged::range)).max_by_key(|range| range.end());
+    let last = arguments.chain(call.arguments.args.iter().map(Ranged::range)).max_by_key(Ranged::end);
     let end = usize::from(call.range().end()) - 1;
     let edit = match last {
         None => (end..end, EXTRA.to_owned()),
