@@ -50,6 +50,14 @@ const PIPES: &[(&str, &str, &str)] = &[
         "import asyncio\nfrom open_webui.models.users import Users\n\nclass Pipe:\n    async def pipe(self, body, __user__):\n        \
          user = await asyncio.to_thread(Users.get_user_by_id, __user__['id'])\n        return 'works for ' + user.email\n",
     ),
+    (
+        "asked",
+        "missing-await",
+        "from open_webui.models.users import Users\nfrom open_webui.utils.chat import generate_chat_completion\n\nclass Pipe:\n    \
+         async def pipe(self, body, __user__, __request__):\n        user = Users.get_user_by_id(__user__['id'])\n        \
+         form = {'model': 'echo-model', 'messages': body['messages'], 'stream': False}\n        \
+         await generate_chat_completion(__request__, form, user)\n        return 'works'\n",
+    ),
     ("misnamed", "undefined-name", "class Pipe:\n    def pipe(self, body):\n        return 'works' + sufix\n"),
     (
         "of_later",

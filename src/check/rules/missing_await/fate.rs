@@ -10,6 +10,7 @@ use ruff_text_size::{Ranged as _, TextRange, TextSize};
 use super::Context;
 use crate::check::context::methods;
 use crate::check::semantics::{Binding, Node, NodeId};
+use crate::check::servers::{Found, find};
 
 /// A value is not followed through more names and functions.
 const MOST_STEPS: u32 = 4;
@@ -108,6 +109,10 @@ impl<'a, 'b> Judge<'a, 'b> {
                         let scope = semantics.scope(around);
                         if semantics.is_builtin(&call.func, scope, SYNCHRONOUS) {
                             return used(&format!("`{}(…)` of it fails", self.context.source(call.func.range())));
+                        }
+                        if takes_none(self.context, &call.func, around) {
+                            let name = self.context.source(call.func.range());
+                            return used(&format!("`{name}` is given the coroutine itself"));
                         }
                         let Some(function) = local_function(self.context, &call.func, around) else { return fine };
                         let is_method = call.func.is_attribute_expr();
@@ -296,6 +301,18 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
         worst
     }
+}
+
+/// The server's own modules whose functions take no coroutines. Those for tasks do.
+const TAKES_NONE: &[&str] = &["open_webui.models.", "open_webui.routers.", "open_webui.utils.chat."];
+
+/// Whether this is a function of the server that takes no coroutine.
+fn takes_none(context: &Context<'_>, called: &Expr, id: NodeId) -> bool {
+    let semantics = &context.semantics;
+    semantics.path(called, semantics.scope(id)).is_some_and(|path| {
+        let is_of = TAKES_NONE.iter().any(|module| path.starts_with(module));
+        is_of && matches!(find(&path, context.version), Found::Coroutine(_))
+    })
 }
 
 /// The function of this file that is called here: by its name, or as a method of the class around.

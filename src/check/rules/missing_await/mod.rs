@@ -379,6 +379,20 @@ mod tests {
     }
 
     #[test]
+    fn functions_of_the_server_take_no_coroutine() {
+        let head =
+            "from open_webui.utils.chat import generate_chat_completion\nfrom open_webui.tasks import create_task\n";
+        for (body, expected) in [
+            ("u = Users.get_user_by_id(1)\nreturn await generate_chat_completion(body, body, u)", "error 7"),
+            ("return await generate_chat_completion(body, body, user=Users.get_user_by_id(1))", "error 7"),
+            ("u = await Users.get_user_by_id(1)\nreturn await generate_chat_completion(body, body, u)", ""),
+            ("return await create_task(None, Users.get_user_by_id(1))", ""),
+        ] {
+            table("missing-await", "0.12.4", &[(&format!("{head}{}", with("pass", body)), expected)]);
+        }
+    }
+
+    #[test]
     fn attributes_that_keep_it_are_followed() {
         for (helper, body, expected) in [
             ("u = None", "self.u = Users.get_user_by_id(1)\nreturn self.u.x", "error 5"),
