@@ -19,7 +19,7 @@ use owui_watch::engine::plan::{Remote, Situation, decide};
 use owui_watch::engine::{Effect, Engine, Event, Now, Scan};
 use owui_watch::plugin::frontmatter::Frontmatter;
 use owui_watch::plugin::id::PluginId;
-use owui_watch::plugin::{self, Digest, Entry, FileSettings, Key, Kind, Parsed};
+use owui_watch::plugin::{self, Digest, Entry, FileSettings, Key, Kind, Parsed, Plugin, Syntax};
 use serde_json::Map;
 
 use policy::policy;
@@ -59,6 +59,34 @@ fn check(bencher: Bencher<'_, '_>) {
 #[divan::bench]
 fn check_floor(bencher: Bencher<'_, '_>) {
     bencher.counter(divan::counter::BytesCount::of_str(TEXT)).bench(|| plugin::python::tree(black_box(TEXT)));
+}
+
+/// 200 plugins with 4 MB, as `check` reads them, on one core. `check_many_floor` is the parser alone: at most half of it.
+#[divan::bench(sample_count = 20)]
+fn check_many(bencher: Bencher<'_, '_>) {
+    let (path, text): (Arc<Path>, _) = (Arc::from(Path::new("plugins/p.py")), long());
+    let (settings, options) = (FileSettings::default(), check::Options::default());
+    bencher.bench(|| {
+        for _ in 0..MANY {
+            let look = |plugin: &Plugin, syntax: &Syntax| {
+                drop(black_box(check::check_syntax(plugin, &plugin.text, syntax, &options)));
+            };
+            drop(plugin::parse_and(&path, black_box(text.as_bytes()), &settings, look));
+        }
+    });
+}
+
+#[divan::bench(sample_count = 20)]
+fn check_many_floor(bencher: Bencher<'_, '_>) {
+    let text = long();
+    bencher.bench(|| (0..MANY).for_each(|_| drop(plugin::python::tree(black_box(&text)))));
+}
+
+const MANY: usize = 200;
+
+/// A plugin of 20 KB.
+fn long() -> String {
+    TEXT.repeat(20_000 / TEXT.len())
 }
 
 #[divan::bench]

@@ -1,9 +1,10 @@
 //! One plugin under check: its tree, its names, its entry class, and the hooks that the server calls.
 
-use std::collections::HashSet;
+use std::cell::RefCell;
+use std::collections::{HashMap, HashSet};
 
 use ruff_python_ast::{Expr, ParameterWithDefault, Stmt, StmtClassDef, StmtFunctionDef};
-use ruff_text_size::{Ranged as _, TextRange};
+use ruff_text_size::{Ranged as _, TextRange, TextSize};
 
 use super::semantics::{Binding, Node, NodeId, ScopeId, Semantics};
 use super::servers::ServerVersion;
@@ -18,6 +19,8 @@ pub(super) struct Context<'a> {
     pub(super) class: Option<&'a StmtClassDef>,
     pub(super) frontmatter: &'a Frontmatter,
     pub(super) version: ServerVersion,
+    /// The methods of classes, by the place of the class and their name; `None` for one of several.
+    by_class: RefCell<HashMap<TextSize, HashMap<&'a str, Option<&'a StmtFunctionDef>>>>,
 }
 
 /// An argument with two underscores, and the version that it came with.
@@ -153,7 +156,28 @@ impl<'a> Context<'a> {
             [Binding::Class(class)] => Some(*class),
             _ => None,
         };
-        Self { text, semantics, entry: plugin.entry, class, frontmatter: &plugin.frontmatter, version }
+        Self {
+            text,
+            semantics,
+            entry: plugin.entry,
+            class,
+            frontmatter: &plugin.frontmatter,
+            version,
+            by_class: RefCell::default(),
+        }
+    }
+
+    /// The only method of this name of a class.
+    pub(super) fn method(&self, class: &'a StmtClassDef, name: &str) -> Option<&'a StmtFunctionDef> {
+        let mut by_class = self.by_class.borrow_mut();
+        let methods = by_class.entry(class.range.start()).or_insert_with(|| {
+            let mut by_name = HashMap::new();
+            for method in methods(class) {
+                by_name.entry(method.name.as_str()).and_modify(|one| *one = None).or_insert(Some(method));
+            }
+            by_name
+        });
+        methods.get(name).copied().flatten()
     }
 
     /// The methods of the entry class, each once.

@@ -74,7 +74,7 @@ mod tests {
             (
                 "secret-shown",
                 "class Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(\n            default='',\n        )\n".to_owned(),
-                Some("default='', json_schema_extra={\"input\": {\"type\": \"password\"}},\n"),
+                Some("(\n            default='',\n            json_schema_extra={\"input\": {\"type\": \"password\"}},\n        )"),
             ),
             ("secret-shown", "class Pipe:\n    class Valves(BaseModel):\n        api_key: str = ''\n".to_owned(), None),
             ("header-unknown", "\"\"\"\nid: x\nrequirement: y\n\"\"\"\nclass Pipe: pass\n".to_owned(), Some("\nrequirements: y\n")),

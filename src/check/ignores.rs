@@ -3,6 +3,7 @@
 use ruff_python_ast::token::{TokenKind, Tokens};
 use ruff_text_size::{Ranged as _, TextRange};
 
+use super::rules::tool_name_twice;
 use super::{Options, rule};
 use crate::plugin::{Finding, Severity};
 
@@ -16,6 +17,12 @@ struct Ignore<'a> {
     range: TextRange,
     line: TextRange,
     is_used: bool,
+}
+
+/// Whether a comment at the end of this line ignores a rule.
+pub(super) fn silences(line: &str, rule: &str) -> bool {
+    let names = line.split_once(MARK).and_then(|(_, rest)| rest.split_once(']')).map(|(names, _)| names);
+    names.is_some_and(|names| names.split(',').any(|name| name.trim() == rule))
 }
 
 /// Takes out what the comments of a text ignore, and adds what they needlessly ignore.
@@ -50,7 +57,10 @@ pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, found: &mut 
     });
     // A rule that is not in use cannot tell.
     let is_needless = |ignore: &&Ignore| {
-        !ignore.is_used && (options.uses(ignore.rule) || rule(ignore.rule).is_none()) && options.uses(UNUSED)
+        !ignore.is_used
+            && ignore.rule != tool_name_twice::RULE.id
+            && (options.uses(ignore.rule) || rule(ignore.rule).is_none())
+            && options.uses(UNUSED)
     };
     for ignore in ignores.iter().filter(is_needless) {
         let (message, hint) = match rule(ignore.rule) {

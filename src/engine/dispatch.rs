@@ -174,10 +174,12 @@ impl Engine {
 
     /// What `check` said of a text, where its errors hold a deploy back.
     fn checked(&self, plugin: &Plugin) -> plan::Checked {
+        if !self.policy.checks.block(&plugin.path) {
+            return plan::Checked::Fine;
+        }
         let known = self.site.lanes.get(&plugin.key).and_then(|lane| lane.verdict.as_ref());
         let version = self.version();
         match known.filter(|known| known.digest == plugin.digest && known.version == version) {
-            _ if !self.policy.checks.block(&plugin.path) => plan::Checked::Fine,
             None => plan::Checked::NotYet,
             Some(known) if known.errors.is_empty() => plan::Checked::Fine,
             Some(_) => plan::Checked::HasErrors,

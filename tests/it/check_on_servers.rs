@@ -1,11 +1,14 @@
 //! What `check` says of a plugin, and what a real server of each version makes of it: an error is told where the plugin
-//! fails in a chat, and none where it works.
-#![cfg(unix)]
+//! fails in a chat, and none where it works. And whether there are newer servers than it knows.
+#![cfg(target_os = "linux")]
 
+use std::process::Command;
+
+use owui_watch::check::ServerVersion;
 use owui_watch::sandbox::default_cache;
 
 use crate::real::User;
-use crate::support::command::Project;
+use crate::support::command::{Project, said_outright};
 
 /// Pipes that answer `works` where they work. Each has its rule; the last ones break none.
 const PIPES: &[(&str, &str, &str)] = &[
@@ -47,6 +50,14 @@ const PIPES: &[(&str, &str, &str)] = &[
         "import asyncio\nfrom open_webui.models.users import Users\n\nclass Pipe:\n    async def pipe(self, body, __user__):\n        \
          user = await asyncio.to_thread(Users.get_user_by_id, __user__['id'])\n        return 'works for ' + user.email\n",
     ),
+    (
+        "asked",
+        "missing-await",
+        "from open_webui.models.users import Users\nfrom open_webui.utils.chat import generate_chat_completion\n\nclass Pipe:\n    \
+         async def pipe(self, body, __user__, __request__):\n        user = Users.get_user_by_id(__user__['id'])\n        \
+         form = {'model': 'echo-model', 'messages': body['messages'], 'stream': False}\n        \
+         await generate_chat_completion(__request__, form, user)\n        return 'works'\n",
+    ),
     ("misnamed", "undefined-name", "class Pipe:\n    def pipe(self, body):\n        return 'works' + sufix\n"),
     (
         "of_later",
@@ -61,7 +72,7 @@ const PIPES: &[(&str, &str, &str)] = &[
     (
         "packed",
         "not-shipped",
-        "class Pipe:\n    def pipe(self, body):\n        import colorlog\n        return 'works'\n",
+        "class Pipe:\n    def pipe(self, body):\n        import aiosqlite\n        return 'works'\n",
     ),
     (
         "unpacked",
@@ -141,4 +152,46 @@ async fn errors_are_failures_on_0_9_6() {
 #[ignore = "starts a real Open WebUI"]
 async fn errors_are_failures_on_0_6_43() {
     errors_are_failures("0.6.43").await;
+}
+
+/// What there is to say if the package index, as pip shows it, has a later minor version than the tables of `check`.
+fn news(listed: &str) -> Option<String> {
+    let rest = listed.lines().find_map(|line| line.strip_prefix("open-webui ("))?;
+    let newest = rest.split(')').next().and_then(ServerVersion::parse)?;
+    let known = ServerVersion::newest();
+    let parts = |version: ServerVersion| -> Vec<u32> {
+        version.minor().split('.').filter_map(|part| part.parse().ok()).collect()
+    };
+    (parts(newest) > parts(known)).then(|| {
+        format!(
+            "warning: Open WebUI {newest} is out, and `check` knows versions up to {known}: run tools/server_tables.py"
+        )
+    })
+}
+
+#[test]
+fn only_a_later_minor_version_is_news() {
+    let of = |version: &str| {
+        news(&format!("WARNING: experimental\nopen-webui ({version})\nAvailable versions: {version}\n"))
+    };
+    assert_eq!((of("0.12.4"), of("0.12.99"), of("0.6.43"), news("no network")), (None, None, None, None));
+    for later in ["0.13.0", "1.0.0"] {
+        assert!(of(later).unwrap().starts_with(&format!("warning: Open WebUI {later} is out, ")));
+    }
+}
+
+/// A warning, and never a failure: somebody else released it.
+#[test]
+#[ignore = "asks the package index"]
+fn a_newer_open_webui_than_the_tables_is_told() {
+    let asked = Command::new("python3").args(["-m", "pip", "index", "versions", "open-webui"]).output();
+    match asked {
+        Ok(output) if output.status.success() => {
+            let listed = String::from_utf8_lossy(&output.stdout).into_owned();
+            let known =
+                format!("`check` knows the newest minor version of Open WebUI, {}", ServerVersion::newest().minor());
+            said_outright(&news(&listed).unwrap_or(known));
+        }
+        Ok(_) | Err(_) => said_outright("skipped: pip cannot tell which versions of Open WebUI there are"),
+    }
 }

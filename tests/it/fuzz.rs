@@ -2,6 +2,8 @@
 //!
 //! Each property runs 256 cases, or as many as `PROPTEST_CASES` says. A failing case is minimised and printed, and
 //! becomes a named test beside the code.
+//!
+//! Long because all generators and all properties stand together.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -9,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use owui_watch::check::{self, Options};
+use owui_watch::check::{self, Options, ServerVersion};
 use owui_watch::disk::Folder;
 use owui_watch::engine::deploy::Backup;
 use owui_watch::engine::ledger::{Deployed, LastAttempt, Ledger, Refusal, Rollback, UpdateIntent};
@@ -314,6 +316,10 @@ fn assert_parses(bytes: &[u8], settings: &FileSettings) {
             assert_eq!(Digest::of_text(&plugin.text), plugin.digest);
             plugin.warnings.iter().for_each(told);
             check::check(plugin, &plugin.text, &Options::default()).iter().for_each(told);
+            if let Some((mended, _)) = check::mended(plugin, &plugin.text, &Options::default()) {
+                let again = plugin::parse(&path, mended.as_bytes(), settings);
+                assert!(matches!(again, Parsed::Plugin(_)), "{mended}");
+            }
             // The sent text is the same plugin.
             let again = plugin::parse(&path, plugin.text.as_bytes(), settings);
             assert_eq!(&again, &parsed);
@@ -335,6 +341,107 @@ fn assert_in(span: &Span, text: &str) {
     let length = line.chars().count();
     assert!(span.width >= 1 && span.column >= 1 && span.column <= length + 1, "{span:?}");
     assert!(span.column + span.width <= length + 2, "{span:?}");
+}
+
+/// An expression of Python, of names that the rules look for.
+fn expression() -> impl Strategy<Value = String> {
+    let leaf = prop::sample::select(vec![
+        "u",
+        "self",
+        "self.u",
+        "Users",
+        "body",
+        "1",
+        "'a'",
+        "None",
+        "Users.get_user_by_id(1)",
+        "Users.get_users()",
+        "self.h(u)",
+        "h(u)",
+        "asyncio",
+        "requests.get('x')",
+        "time.sleep(1)",
+        "__event_emitter__",
+        "missing",
+    ]);
+    leaf.prop_map(str::to_owned).prop_recursive(4, 24, 3, |inner| {
+        let two = (inner.clone(), inner.clone());
+        prop_oneof![
+            inner.clone().prop_map(|it| format!("await {it}")),
+            inner.clone().prop_map(|it| format!("({it})")),
+            inner.clone().prop_map(|it| format!("({it}).x")),
+            inner.clone().prop_map(|it| format!("({it})['a']")),
+            inner.clone().prop_map(|it| format!("not {it}")),
+            inner.clone().prop_map(|it| format!("f'{{({it})}}'").replace("'a'", "1").replace("'x'", "1")),
+            inner.clone().prop_map(|it| format!("[x for x in {it} if {it}]")),
+            inner.clone().prop_map(|it| format!("(lambda u: {it})")),
+            inner.clone().prop_map(|it| format!("len({it})")),
+            inner.clone().prop_map(|it| format!("asyncio.gather({it}, key={it})")),
+            inner.clone().prop_map(|it| format!("(v := {it})")),
+            two.clone().prop_map(|(a, b)| format!("{a} or {b}")),
+            two.clone().prop_map(|(a, b)| format!("({a} if {b} else {a})")),
+            two.clone().prop_map(|(a, b)| format!("({a}) == ({b})")),
+            two.prop_map(|(a, b)| format!("h({a}, u={b})")),
+        ]
+    })
+}
+
+/// Statements of Python, each with its lines.
+fn statements() -> impl Strategy<Value = Vec<String>> {
+    let simple = (0..8_usize, expression()).prop_map(|(which, it)| {
+        let lines = ["u = IT", "self.u = IT", "return IT", "IT", "u: object = IT", "u += IT", "del u", "x, *y = IT"];
+        vec![lines[which].replace("IT", &it)]
+    });
+    let block = simple.prop_recursive(3, 16, 4, |inner| {
+        (0..9_usize, expression(), vec(inner, 1..4)).prop_map(|(which, it, inner)| {
+            let heads = [
+                "if IT:",
+                "for u in IT:",
+                "while IT:",
+                "async def h(u, *v):",
+                "def h(u, v=1):",
+                "try:",
+                "with IT as u:",
+                "class Inner:",
+                "match IT:",
+            ];
+            let mut lines = vec![heads[which].replace("IT", &it)];
+            let indent = if which == 8 { "        " } else { "    " };
+            lines.extend((which == 8).then(|| "    case [u, *_]:".to_owned()));
+            lines.extend(inner.concat().into_iter().map(|line| format!("{indent}{line}")));
+            lines.extend(
+                (which == 5)
+                    .then(|| ["except TypeError as e:".to_owned(), "    pass".to_owned()])
+                    .into_iter()
+                    .flatten(),
+            );
+            lines
+        })
+    });
+    vec(block, 1..8).prop_map(|blocks| blocks.concat())
+}
+
+proptest! {
+    #![proptest_config(config())]
+
+    #[test]
+    fn any_python_can_be_checked(hook in statements(), helper in statements(), version in 0..7_usize) {
+        let indented = |lines: &[String]| lines.iter().fold(String::new(), |text, line| text + "        " + line + "\n");
+        let text = format!(
+            "from open_webui.models.users import Users\nimport asyncio, time\nclass Pipe:\n    async def h(self, u):\n{}    \
+             async def pipe(self, body, __event_emitter__=None):\n{}",
+            indented(&helper),
+            indented(&hook)
+        );
+        assert_parses(text.as_bytes(), &FileSettings::default());
+        if let Parsed::Plugin(plugin) = plugin::parse(&Path::new("a.py").into(), text.as_bytes(), &FileSettings::default()) {
+            let version = ServerVersion::parse(["0.6", "0.7", "0.8", "0.9", "0.10", "0.11", "0.12"][version]).unwrap();
+            let options = Options { version, ..Options::default() };
+            for found in check::check(&plugin, &text, &options) {
+                assert_in(found.span.as_ref().unwrap(), &text);
+            }
+        }
+    }
 }
 
 proptest! {

@@ -1,7 +1,7 @@
 //! A key that everybody beside the admin can read on the screen: a valve without the password input. 26 published plugins.
 
 use ruff_python_ast::{Expr, Operator, Stmt, StmtAnnAssign};
-use ruff_text_size::Ranged as _;
+use ruff_text_size::Ranged;
 
 use super::{CheckRule, Context, Report};
 use crate::check::context::inner_class;
@@ -103,17 +103,22 @@ fn fix(context: &Context<'_>, field: &StmtAnnAssign) -> Option<Fix> {
     if call.arguments.keywords.iter().any(|keyword| keyword.arg.is_none()) {
         return None;
     }
-    let last = call.arguments.keywords.iter().map(|it| it.range().end());
-    let last = last.chain(call.arguments.args.iter().map(|it| it.range().end())).max();
+    let arguments = call.arguments.keywords.iter().map(Ranged::range);
+    let last = arguments.chain(call.arguments.args.iter().map(Ranged::range)).max_by_key(Ranged::end);
     let end = usize::from(call.range().end()) - 1;
-    let edit = match last.map(usize::from) {
+    let edit = match last {
         None => (end..end, EXTRA.to_owned()),
         // Behind the last argument, before a comma or a line break that may follow it.
         Some(last) => {
+            let (start, last) = (usize::from(last.start()), usize::from(last.end()));
             // A bracket around the last argument would come in between.
             let between = context.text.get(last..end)?;
             let is_plain = between.chars().all(|c| c.is_whitespace() || c == ',');
-            is_plain.then(|| (last..last, format!(", {EXTRA}")))?
+            // An argument on a line of its own is followed by another one.
+            let before = context.text.get(..start)?;
+            let indent = before.rsplit('\n').next().filter(|indent| indent.trim().is_empty() && before.contains('\n'));
+            let gap = indent.map_or(" ".to_owned(), |indent| format!("\n{indent}"));
+            is_plain.then(|| (last..last, format!(",{gap}{EXTRA}")))?
         }
     };
     Some(Fix { edits: vec![edit] })

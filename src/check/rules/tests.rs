@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use super::super::semantics::LOOKS;
 use super::super::{Options, ServerVersion, check, check_syntax, check_together};
 use super::*;
 use crate::plugin::{Diagnostic, FileSettings, Parsed, Plugin, parse, python};
@@ -110,28 +111,50 @@ fn no_depth_ends_the_program() {
     std::thread::Builder::new().stack_size(3 << 19).spawn(run).unwrap().join().unwrap();
 }
 
-/// Ten times the text takes no more than some ten times as long. Measured in what is found, and by the test's patience.
-#[test]
-fn long_files_are_checked_in_a_moment() {
+/// The hook of a plugin with so many lines of this kind.
+fn long(line: &str, n: usize) -> String {
     let head = "from open_webui.models.users import Users\nimport threading, asyncio\nclass Pipe:\n    async def pipe(self, body):\n";
-    let of = |line: &str| {
-        format!(
-            "{head}{}",
-            (0..3_000).fold(String::new(), |text, n| text + "        " + &line.replace('N', &n.to_string()) + "\n")
-        )
-    };
+    let lines = (0..n).map(|n| format!("        {}\n", line.replace('N', &n.to_string()).replace('\n', "\n        ")));
+    head.to_owned() + &lines.collect::<String>()
+}
+
+/// Twice the text takes about twice the work, which is counted and not timed.
+#[test]
+fn work_grows_as_the_text_does() {
     for line in [
         "u = await Users.get_user_by_id(N)",
         "uN = Users.get_user_by_id(N); await uN",
         "u = Users.get_user_by_id(N); u.x",
+        "u = Users.get_user_by_id(N)\nif u: pass",
+        "u = Users.get_user_by_id(N)\nif u: pass\nv = u\nu = v",
+        "self.u = Users.get_user_by_id(N)",
+        "self.uN = Users.get_user_by_id(N); self.uN.x",
+        "self.mN(Users.get_user_by_id(N))",
+        "def f(u): return u\nf(Users.get_user_by_id(N))",
+        "def fN(u): return u\nfN(Users.get_user_by_id(N))",
+        "def fN(u): return Users.get_user_by_id(N)\nawait fN(1)",
+        "if body: return Users.get_user_by_id(N)",
         "undefinedN",
+        "x = N",
+        "xN = body; xN = xN",
         "tN = threading.Thread(); tN.start()",
         "await asyncio.gather(Users.get_users(), key=N)",
         "self.mN(); __event_emitter__(N)",
         "import aN",
+        "try:\n    import aN\nexcept ImportError: pass",
+        "def fN(): return f1()",
+        "body['N'] = [x for x in body if x]",
+        "global gN; gN = 1",
     ] {
-        let text = of(line);
-        let found = check(&plugin("a.py", &text), &text, &Options::default());
-        assert!(found.len() <= 100, "{line}");
+        let work = |n| {
+            let text = long(line, n);
+            let checked = plugin("a.py", &text);
+            LOOKS.set(0);
+            let found = check(&checked, &text, &Options::default());
+            assert!(found.len() <= 100, "{line}");
+            LOOKS.get()
+        };
+        let (once, twice) = (work(300), work(600));
+        assert!(twice <= once * 5 / 2 + 1_000, "{line}: {once} and {twice}");
     }
 }

@@ -8,10 +8,10 @@ use ruff_python_ast::StmtFunctionDef;
 
 use super::{CheckRule, Context};
 use crate::check::context::name_of;
-use crate::check::{Found, Options};
+use crate::check::{Found, Options, ignores};
 use crate::plugin::{Diagnostic, Finding, Rule, Severity, Span};
 
-pub(super) const RULE: CheckRule = CheckRule {
+pub(in crate::check) const RULE: CheckRule = CheckRule {
     id: "tool-name-twice",
     severity: Severity::Warning,
     title: "two tools with a function of the same name",
@@ -54,7 +54,8 @@ pub(in crate::check) fn tools(context: &Context<'_>, options: &Options) -> Vec<(
         return Vec::new();
     }
     let place = |tool: &StmtFunctionDef| Span::new(context.text, name_of(tool).into());
-    context.tools().into_iter().take(MOST).map(|tool| (tool.name.to_string(), place(tool))).collect()
+    let tools = context.tools().into_iter().take(MOST).map(|tool| (tool.name.to_string(), place(tool)));
+    tools.filter(|(_, place)| !ignores::silences(&place.source, RULE.id)).collect()
 }
 
 pub(in crate::check) fn across<'a>(
@@ -94,7 +95,7 @@ pub(in crate::check) fn across<'a>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::tests::{found_together, plugin};
+    use super::super::tests::{found, found_together, plugin};
     use crate::check::{Options, ServerVersion};
 
     #[test]
@@ -106,10 +107,15 @@ mod tests {
             let options = Options { version: ServerVersion::parse(version).unwrap(), ..Options::default() };
             found_together(&plugins, &options)
         };
-        let found = run("0.11.4");
-        let paths: Vec<_> = found.keys().map(|path| path.display().to_string()).collect();
+        let twice = run("0.11.4");
+        let paths: Vec<_> = twice.keys().map(|path| path.display().to_string()).collect();
         assert_eq!(paths, ["a.py", "b.py"]);
-        assert!(found.values().all(|found| found.len() == 1));
+        assert!(twice.values().all(|found| found.len() == 1));
         assert!(run("0.12.4").is_empty());
+        let silent = tool.replace("search(self): pass", "search(self): pass  # owui: ignore[tool-name-twice]");
+        let version = ServerVersion::parse("0.11.4").unwrap();
+        let options = Options { version, ..Options::default() };
+        assert!(found_together(&[plugin("a.py", tool), plugin("b.py", &silent)], &options).is_empty());
+        assert_eq!(found("unused-ignore", &silent, "0.11.4"), [""; 0]);
     }
 }

@@ -95,7 +95,7 @@ pub(super) struct Semantics<'a> {
     pub(super) calls: Vec<NodeId>,
     /// Names that are read.
     pub(super) loads: Vec<NodeId>,
-    /// The same by name.
+    /// The same by name, in the order of the file.
     by_name: HashMap<&'a str, Vec<NodeId>>,
     /// Statements that import.
     pub(super) imports: Vec<NodeId>,
@@ -110,6 +110,12 @@ pub(super) struct Semantics<'a> {
 }
 
 const TOP: ScopeId = ScopeId(0);
+
+#[cfg(test)]
+thread_local! {
+    /// How often a node or a scope was looked at: what a check costs, whatever the machine.
+    pub(in crate::check) static LOOKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
+}
 
 impl<'a> Semantics<'a> {
     pub(super) fn new(module: &'a ModModule) -> Self {
@@ -136,10 +142,14 @@ impl<'a> Semantics<'a> {
     }
 
     fn row(&self, id: NodeId) -> &Row<'a> {
+        #[cfg(test)]
+        LOOKS.set(LOOKS.get() + 1);
         &self.nodes[id.0 as usize]
     }
 
     fn scope_row(&self, id: ScopeId) -> &Scope<'a> {
+        #[cfg(test)]
+        LOOKS.set(LOOKS.get() + 1);
         &self.scopes[id.0 as usize]
     }
 
@@ -201,7 +211,10 @@ impl<'a> Semantics<'a> {
 
     /// The scope of a function's body.
     pub(super) fn body_of(&self, function: &StmtFunctionDef) -> Option<ScopeId> {
-        self.functions.iter().find(|(_, _, it)| std::ptr::eq(*it, function)).map(|(_, scope, _)| *scope)
+        // They are listed in the order of the file.
+        let at = self.functions.binary_search_by_key(&function.range.start(), |(_, _, it)| it.range.start()).ok()?;
+        let (_, scope, found) = self.functions[at];
+        std::ptr::eq(found, function).then_some(scope)
     }
 
     /// What binds a name, seen from a scope; `None` if nothing does.
@@ -228,7 +241,8 @@ impl<'a> Semantics<'a> {
     /// Where a name is read, within a range.
     pub(super) fn loads_of(&self, name: &str, within: TextRange) -> impl Iterator<Item = NodeId> {
         let all = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
-        all.iter().copied().filter(move |id| within.contains_range(self.node(*id).range()))
+        let first = all.partition_point(|id| self.node(*id).range().start() < within.start());
+        all[first..].iter().copied().take_while(move |id| self.node(*id).range().start() < within.end())
     }
 
     /// What binds a name in the module.

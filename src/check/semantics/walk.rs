@@ -22,6 +22,10 @@ impl<'a> Walk<'a> {
     pub(super) fn over(body: &'a [Stmt], done: Semantics<'a>) -> Semantics<'a> {
         let mut walk = Walk { done, parent: None, scope: TOP, depth: 0 };
         walk.visit_body(body);
+        let Semantics { by_name, nodes, .. } = &mut walk.done;
+        for loads in by_name.values_mut() {
+            loads.sort_by_key(|id| nodes[id.0 as usize].node.range().start());
+        }
         walk.done
     }
 

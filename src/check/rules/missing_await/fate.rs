@@ -10,9 +10,12 @@ use ruff_text_size::{Ranged as _, TextRange, TextSize};
 use super::Context;
 use crate::check::context::methods;
 use crate::check::semantics::{Binding, Node, NodeId};
+use crate::check::servers::{Found, find};
 
 /// A value is not followed through more names and functions.
 const MOST_STEPS: u32 = 4;
+/// No more attributes of `self` are looked into.
+const MOST_ATTRIBUTES: usize = 100;
 
 /// What becomes of the value of an expression.
 #[derive(Clone)]
@@ -49,11 +52,13 @@ pub(super) struct Judge<'a, 'b> {
     is_coroutine: &'b dyn Fn(&Expr) -> bool,
     /// What was found of attributes, by their class and name.
     attributes: RefCell<HashMap<(TextSize, &'a str), Fate>>,
+    /// What was found of names and parameters, by their function and name.
+    names: RefCell<HashMap<(TextSize, &'a str, bool), Fate>>,
 }
 
 impl<'a, 'b> Judge<'a, 'b> {
     pub(super) fn new(context: &'b Context<'a>, is_coroutine: &'b dyn Fn(&Expr) -> bool) -> Self {
-        Self { context, is_coroutine, attributes: RefCell::default() }
+        Self { context, is_coroutine, attributes: RefCell::default(), names: RefCell::default() }
     }
 
     /// What becomes of the value of this expression.
@@ -105,6 +110,10 @@ impl<'a, 'b> Judge<'a, 'b> {
                         if semantics.is_builtin(&call.func, scope, SYNCHRONOUS) {
                             return used(&format!("`{}(…)` of it fails", self.context.source(call.func.range())));
                         }
+                        if takes_none(self.context, &call.func, around) {
+                            let name = self.context.source(call.func.range());
+                            return used(&format!("`{name}` is given the coroutine itself"));
+                        }
                         let Some(function) = local_function(self.context, &call.func, around) else { return fine };
                         let is_method = call.func.is_attribute_expr();
                         let args = &call.arguments.args;
@@ -152,7 +161,7 @@ impl<'a, 'b> Judge<'a, 'b> {
     }
 
     /// What becomes of a value that got a name: the worst of the name's uses, if none of them is fine.
-    fn of_name(&self, id: NodeId, name: &str, steps: u32) -> Fate {
+    fn of_name(&self, id: NodeId, name: &'a str, steps: u32) -> Fate {
         let semantics = &self.context.semantics;
         let Some(function) = semantics.function(semantics.scope(id)) else { return Fate::Fine };
         let bindings = semantics.bindings(name, semantics.scope(id)).unwrap_or_default();
@@ -165,22 +174,38 @@ impl<'a, 'b> Judge<'a, 'b> {
         if bindings.iter().any(awaits) {
             return Fate::Fine;
         }
-        let loads = semantics.loads_of(name, function.range());
-        self.worst(loads, bindings.len() == 1, steps)
+        let is_always = bindings.len() == 1;
+        self.known((function.range().start(), name, is_always), || {
+            self.worst(semantics.loads_of(name, function.range()), is_always, steps)
+        })
+    }
+
+    /// What is known of a name, or is found now.
+    fn known(&self, key: (TextSize, &'a str, bool), find: impl FnOnce() -> Fate) -> Fate {
+        if let Some(known) = self.names.borrow().get(&key) {
+            return known.clone();
+        }
+        // For a value that ends up in itself.
+        self.names.borrow_mut().insert(key, Fate::Fine);
+        let fate = find();
+        self.names.borrow_mut().insert(key, fate.clone());
+        fate
     }
 
     /// What becomes of a value that is handed to a function of this file.
-    fn of_parameter(&self, function: &StmtFunctionDef, name: &str, steps: u32) -> Fate {
+    fn of_parameter(&self, function: &StmtFunctionDef, name: &'a str, steps: u32) -> Fate {
         let semantics = &self.context.semantics;
-        let is_bound_once = self.context.body_of(function).is_some_and(|body| {
-            semantics.bindings(name, body).is_some_and(|bindings| matches!(bindings, [Binding::Other]))
-        });
-        let asks = super::asks(self.context.source(function.range()));
-        if !is_bound_once || asks || !function.decorator_list.is_empty() {
-            return Fate::Fine;
-        }
         // Others may hand it something else, so a test says nothing.
-        match self.worst(semantics.loads_of(name, function.range()), false, steps) {
+        let fate = self.known((function.range().start(), name, false), || {
+            let is_bound_once = self.context.body_of(function).is_some_and(|body| {
+                semantics.bindings(name, body).is_some_and(|bindings| matches!(bindings, [Binding::Other]))
+            });
+            if !is_bound_once || super::asks(self.context.source(function.range())) {
+                return Fate::Fine;
+            }
+            self.worst(semantics.loads_of(name, function.range()), false, steps)
+        });
+        match fate {
             Fate::Used(how) => Fate::Used(format!("{how} in `{}`", function.name)),
             Fate::Fine | Fate::Dropped | Fate::Tested(_) => Fate::Fine,
         }
@@ -201,6 +226,9 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
         // For a value that ends up in itself.
         self.attributes.borrow_mut().insert(key, Fate::Fine);
+        if self.attributes.borrow().len() > MOST_ATTRIBUTES {
+            return Fate::Fine;
+        }
         let fate = self.in_class(class, name, steps).unwrap_or(Fate::Fine);
         self.attributes.borrow_mut().insert(key, fate.clone());
         fate
@@ -275,6 +303,18 @@ impl<'a, 'b> Judge<'a, 'b> {
     }
 }
 
+/// The server's own modules whose functions take no coroutines. Those for tasks do.
+const TAKES_NONE: &[&str] = &["open_webui.models.", "open_webui.routers.", "open_webui.utils.chat."];
+
+/// Whether this is a function of the server that takes no coroutine.
+fn takes_none(context: &Context<'_>, called: &Expr, id: NodeId) -> bool {
+    let semantics = &context.semantics;
+    semantics.path(called, semantics.scope(id)).is_some_and(|path| {
+        let is_of = TAKES_NONE.iter().any(|module| path.starts_with(module));
+        is_of && matches!(find(&path, context.version), Found::Coroutine(_))
+    })
+}
+
 /// The function of this file that is called here: by its name, or as a method of the class around.
 pub(super) fn local_function<'a>(context: &Context<'a>, called: &Expr, id: NodeId) -> Option<&'a StmtFunctionDef> {
     let semantics = &context.semantics;
@@ -288,9 +328,7 @@ pub(super) fn local_function<'a>(context: &Context<'a>, called: &Expr, id: NodeI
                 Node::Stmt(Stmt::ClassDef(class)) => Some(class),
                 Node::Stmt(_) | Node::Expr(_) => None,
             })?;
-            let mut named = methods(class).into_iter().filter(|method| method.name.id == attribute.attr.id);
-            let one = named.next()?;
-            named.next().is_none().then_some(one)?
+            context.method(class, &attribute.attr)?
         }
         _ => return None,
     };

@@ -132,20 +132,21 @@ fn direct<'a>(context: &Context<'a>) -> Vec<Coroutine<'a>> {
 fn add_returned<'a>(context: &Context<'a>, found: &mut Vec<Coroutine<'a>>) {
     let semantics = &context.semantics;
     let mut asking = HashMap::new();
+    let mut seen = HashSet::new();
     let mut from = 0;
     for _ in 0..MOST_ROUNDS {
         let values: HashSet<TextRange> = found.iter().map(|it| semantics.node(it.value).range()).collect();
-        let mut helpers: HashMap<TextSize, (&'a StmtFunctionDef, usize)> = HashMap::new();
+        let mut helpers: HashMap<TextSize, usize> = HashMap::new();
         for (n, coroutine) in found.iter().enumerate().skip(from) {
             let Some((_, Node::Stmt(Stmt::Return(_)))) = context.parent(coroutine.value) else { continue };
             let Some(function) = semantics.function(semantics.scope(coroutine.call)) else { continue };
-            if helpers.contains_key(&function.range().start()) || !function.decorator_list.is_empty() {
+            if !seen.insert(function.range().start()) || !function.decorator_list.is_empty() {
                 continue;
             }
             let ends = Ends::of(&function.body);
             let is_value = |end: &StmtReturn| end.value.as_ref().is_some_and(|value| values.contains(&value.range()));
             if !ends.yields && ends.values.iter().all(|end| is_value(end)) {
-                helpers.insert(function.range().start(), (function, n));
+                helpers.insert(function.range().start(), n);
             }
         }
         from = found.len();
@@ -155,7 +156,7 @@ fn add_returned<'a>(context: &Context<'a>, found: &mut Vec<Coroutine<'a>>) {
         for id in &semantics.calls {
             let Some(Expr::Call(call)) = semantics.expr(*id) else { continue };
             let Some(function) = local_function(context, &call.func, *id) else { continue };
-            let Some((_, n)) = helpers.get(&function.range().start()) else { continue };
+            let Some(n) = helpers.get(&function.range().start()) else { continue };
             let value = match context.parent(*id) {
                 Some((value, Node::Expr(Expr::Await(_)))) if function.is_async => value,
                 _ if function.is_async => continue,
@@ -199,8 +200,11 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, report: &mu
                 report.fixed_by(fix);
             }
         }
-        Some(around) => report.add(place, message, format!("make `{}` an `async def`, and await it", around.name)),
-        None => report.add(place, message, "call it in an `async def`, and await it"),
+        Some(around) if !around.name.starts_with("__") => {
+            report.add(place, message, format!("make `{}` an `async def`, and await it", around.name));
+        }
+        // Python does not await these.
+        Some(_) | None => report.add(place, message, "call it in an `async def`, and await it"),
     }
 }
 
@@ -372,6 +376,20 @@ mod tests {
         of("def h(self, u):\n    u = Users.x(u)\n    return u.x", "");
         of("def h(self, u):\n    if inspect.isawaitable(u): return 1\n    return u.x", "");
         of("def h(self, *u): return u[0].x", "");
+    }
+
+    #[test]
+    fn functions_of_the_server_take_no_coroutine() {
+        let head =
+            "from open_webui.utils.chat import generate_chat_completion\nfrom open_webui.tasks import create_task\n";
+        for (body, expected) in [
+            ("u = Users.get_user_by_id(1)\nreturn await generate_chat_completion(body, body, u)", "error 7"),
+            ("return await generate_chat_completion(body, body, user=Users.get_user_by_id(1))", "error 7"),
+            ("u = await Users.get_user_by_id(1)\nreturn await generate_chat_completion(body, body, u)", ""),
+            ("return await create_task(None, Users.get_user_by_id(1))", ""),
+        ] {
+            table("missing-await", "0.12.4", &[(&format!("{head}{}", with("pass", body)), expected)]);
+        }
     }
 
     #[test]
