@@ -291,6 +291,20 @@ impl<'a> Semantics<'a> {
         paths
     }
 
+    /// Whether one of the full names may be one of the server's: seen without making them.
+    pub(super) fn may_be_of_server(&self, expr: &Expr, from: ScopeId) -> bool {
+        let mut root = expr;
+        while let Expr::Attribute(attribute) = root {
+            root = &attribute.value;
+        }
+        let Expr::Name(name) = root else { return false };
+        self.bindings(&name.id, from).unwrap_or_default().iter().any(|binding| match binding {
+            Binding::Module(path) => path.starts_with("open_webui"),
+            Binding::From(module, _) => server_module(module).starts_with("open_webui"),
+            Binding::Function(_) | Binding::Class(_) | Binding::Value(_) | Binding::Other => false,
+        })
+    }
+
     /// The full name, if there is one alone.
     pub(super) fn path(&self, expr: &Expr, from: ScopeId) -> Option<String> {
         let mut paths = self.paths(expr, from);

@@ -210,7 +210,11 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, report: &mu
 
 /// The version since which this function of the server is a coroutine, if it is.
 fn since(context: &Context<'_>, function: &Expr, id: NodeId) -> Option<String> {
-    let paths = context.semantics.paths(function, context.semantics.scope(id));
+    let scope = context.semantics.scope(id);
+    if !context.semantics.may_be_of_server(function, scope) {
+        return None;
+    }
+    let paths = context.semantics.paths(function, scope);
     // Where it is imported in one way or another, the one that the server has counts.
     let found = paths.iter().map(|path| find(path, context.version)).find(|found| !matches!(found, Found::Gone(_)))?;
     if let Found::Coroutine(since) = found { Some(since) } else { None }
