@@ -122,6 +122,10 @@ impl Daemon<'_> {
     /// Takes the requests of the command `deploy`. A single pass takes none.
     pub(super) fn take_requests(&mut self) -> Option<Event> {
         self.settings.as_ref()?;
+        // Somebody deleted the state folder.
+        if self.outside.state.as_ref().is_some_and(State::has_lost_bell) {
+            self.listen();
+        }
         let mut requests = self.outside.state.as_mut()?.take_requests();
         for trial in requests.iter_mut().filter_map(|(_, request)| request.trial.take()) {
             self.on_reported(trial);
@@ -151,7 +155,7 @@ impl Daemon<'_> {
 
     /// Has the watch of the settings wake the loop for requests too.
     pub(super) fn listen(&mut self) {
-        if let (Some(settings), Some(state)) = (&mut self.settings, &self.outside.state) {
+        if let (Some(settings), Some(state)) = (&mut self.settings, &mut self.outside.state) {
             settings.listen(state.bell(), now());
         }
     }

@@ -46,7 +46,7 @@ struct Identity {
 
 /// A property of a folder that no archive can carry to another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Mark {
+pub(super) struct Mark {
     /// When the folder was born, where the system tells.
     born: Option<Duration>,
     /// Else its device and inode, where the system has them.
@@ -55,7 +55,7 @@ struct Mark {
 }
 
 impl Mark {
-    fn of(folder: &Path) -> io::Result<Self> {
+    pub(super) fn of(folder: &Path) -> io::Result<Self> {
         let metadata = folder.symlink_metadata()?;
         let created = metadata.created().ok();
         let born = created.and_then(|time| time.duration_since(SystemTime::UNIX_EPOCH).ok());

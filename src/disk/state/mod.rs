@@ -27,7 +27,7 @@ use anyhow::Context as _;
 use backups::{BACKUPS, DEPLOYED};
 pub use backups::{Copy, Origin};
 pub use error::StateError;
-use identity::{Owner, UNUSABLE};
+use identity::{Mark, Owner, UNUSABLE};
 use intents::{INTENTS, ROLLBACKS};
 pub use lock::Other;
 use log::LOGS;
@@ -188,6 +188,8 @@ pub struct State {
     rollbacks_seen: Option<SystemTime>,
     /// When the folder of the requests was.
     requests_seen: Option<SystemTime>,
+    /// The folder of the bell, when it was last made.
+    bell_at: Option<Mark>,
     /// Held as long as the process lives: two writers would overwrite each other's records.
     lock: File,
 }
@@ -207,7 +209,7 @@ impl State {
         let (_, aside) = folder.make().map_err(|error| folder.cannot_keep(&error))?;
         let lock = folder.take_lock(&folder.lock())?;
         folder.clear_up();
-        Ok(Self { folder, aside, rollbacks_seen: None, requests_seen: None, lock })
+        Ok(Self { folder, aside, rollbacks_seen: None, requests_seen: None, bell_at: None, lock })
     }
 
     /// The folder, for uses that need no lock.

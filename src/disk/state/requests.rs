@@ -11,6 +11,7 @@ use anyhow::Context as _;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::identity::Mark;
 use super::intents::{Signed, has_changed};
 use super::trust::{self, Lasting};
 use super::{Folder, State};
@@ -188,12 +189,19 @@ impl Folder {
 impl State {
     /// The file that changes after each request. Makes its folder, so that it can be watched.
     #[must_use]
-    pub fn bell(&self) -> PathBuf {
-        let folder = self.requests_folder();
-        let made =
-            trust::check_folders(&self.path, &folder).and_then(|()| trust::make_folders(&folder, Lasting::Written));
+    pub fn bell(&mut self) -> PathBuf {
+        let folder = self.folder.requests_folder();
+        let made = trust::check_folders(&self.folder.path, &folder)
+            .and_then(|()| trust::make_folders(&folder, Lasting::Written));
+        self.bell_at = Mark::of(&folder).ok();
         made.inspect_err(|error| tracing::debug!(%error, "requests are not watched")).ok();
         folder.join(BELL)
+    }
+
+    /// Whether another folder stands where [`State::bell`] was, or none: then nobody hears it.
+    #[must_use]
+    pub fn has_lost_bell(&self) -> bool {
+        Mark::of(&self.folder.requests_folder()).ok() != self.bell_at
     }
 
     /// Whether requests may have been left since this was last asked.
@@ -255,6 +263,11 @@ mod tests {
         let answer = Answer { code: 1, told: vec![told] };
         state.save_answer(&id, &answer).unwrap();
         assert_eq!((beside.take_answer(&id), beside.take_answer(&id)), (Some(answer), None));
+        assert!(!state.has_lost_bell());
+        fs::remove_dir_all(bell.parent().unwrap()).unwrap();
+        assert!(state.has_lost_bell());
+        assert_eq!(state.bell(), bell);
+        assert!(!state.has_lost_bell());
         // Each server has its own.
         let id = Folder::new(temporary.path().join("state"), "http://other").save_request(&request("clock")).unwrap();
         assert!(state.take_requests().is_empty());
