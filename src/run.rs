@@ -130,7 +130,12 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
             commands::try_out(&context(args, world).await?, plugin, wish).await?
         }
         Some(Command::Pull { plugins, all, .. }) => commands::pull(&context(args, world).await?, plugins, *all).await?,
-        Some(Command::Delete { plugins, .. }) => commands::delete(&context(args, world).await?, plugins).await?,
+        Some(Command::Delete { plugins, .. }) => {
+            if !args.root.is_empty() {
+                return Err(Error::new("`delete` needs to see all roots").hinted("leave out `--root`"));
+            }
+            commands::delete(&context(args, world).await?, plugins).await?
+        }
         Some(Command::Rollback { plugin, version, .. }) => {
             return roll_back(&context(args, world).await?, plugin, version.as_deref()).await;
         }

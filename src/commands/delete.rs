@@ -3,13 +3,13 @@
 
 use super::ask::agreed;
 use super::server::{Server, text};
-use super::target::{Files, Target};
+use super::target::{Files, Target, no_folder};
 use super::{CommandContext, now};
 use crate::engine::Code;
 use crate::engine::deploy::Backup;
 use crate::error::Error;
-use crate::notice::{Notice, NoticeKind, Report, Subject, Task};
-use crate::plugin::Digest;
+use crate::notice::{Notice, Report, Subject, Task};
+use crate::plugin::{Digest, Key};
 
 /// Deletes the named plugins, one after the other, each after a question.
 ///
@@ -24,7 +24,7 @@ pub async fn delete(context: &CommandContext, words: &[String]) -> Result<Code, 
     let mut targets = Vec::new();
     for word in words {
         let target = files.select_one(&context.spelled(word), context, Some(server)).await?;
-        check(&files, &target)?;
+        check(&files, &target.key)?;
         if !targets.contains(&target) {
             targets.push(target);
         }
@@ -37,31 +37,39 @@ pub async fn delete(context: &CommandContext, words: &[String]) -> Result<Code, 
             code = Code::NotDeployed;
             continue;
         };
-        let text = text(&key, &row)?;
+        let seen = text(&key, &row)?.to_owned();
         let question = format!("delete {key} from {}? its valves and switches go too", context.config.url);
         if !context.yes && !agreed(&question, Task::Delete)? {
             context.screen.aside(&Notice::report(about, Report::Declined { task: Task::Delete, folder: None }));
             code = Code::NotDeployed;
             continue;
         }
-        let backup = Backup { key: key.clone(), text: text.to_owned(), digest: Digest::of_text(text) };
-        let kept = context.folder.save_backup(&backup, now())?;
-        server.delete(&key).await?;
-        context.screen.say(&Notice { about, what: NoticeKind::Deleted { kept } });
+        let backup = Backup { key: key.clone(), digest: Digest::of_text(&seen), text: seen };
+        let backup_path = context.folder.save_backup(&backup, now())?;
+        // While the question was open, a file may have been saved here, or another text there.
+        check(&Files::read(&context.config)?, &key)?;
+        match server.row(&key).await? {
+            Some(row) if text(&key, &row)? == backup.text => server.delete(&key).await?,
+            Some(_) => return Err(Error::failed(format!("{key} was not deleted: somebody has just changed it"))),
+            None => {}
+        }
+        context.screen.say(&Notice::report(about, Report::DeletedStray { backup: backup_path }));
     }
     Ok(code)
 }
 
-/// Refuses a plugin that has a file here: the next pass would create it again, without its valves.
-fn check(files: &Files, target: &Target) -> Result<(), Error> {
-    let id = &target.key.id;
-    if let Some(local) = &target.local {
-        let path = local.path.display();
-        return Err(Error::new(format!("`{id}` has a file here: the watch would create it again"))
-            .hinted(format!("delete `{path}` first; or exclude it in watch.toml")));
+/// Refuses a plugin that has a file here, or may have one: the next pass would create it again, without its valves.
+fn check(files: &Files, key: &Key) -> Result<(), Error> {
+    if let Some(folder) = files.missing.first() {
+        return Err(no_folder(folder, ": its plugins may have files"));
     }
-    if files.has(&target.key) {
-        return Err(Error::new(format!("a file here that is disabled or broken may be `{id}`"))
+    let file = files.all().find(|target| target.key == *key).and_then(|target| target.local);
+    if let Some(local) = file {
+        return Err(Error::new(format!("`{}` has a file here: the watch would create it again", key.id))
+            .hinted(format!("delete `{}` first, or exclude it in watch.toml", local.path.display())));
+    }
+    if files.has(key) {
+        return Err(Error::new(format!("a file here that is disabled or broken may be `{}`", key.id))
             .hinted("delete that file first, or exclude it in watch.toml"));
     }
     Ok(())

@@ -106,7 +106,8 @@ impl Engine {
             let (version, errors) = (self.version(), self.policy.checks.errors(plugin, self.version()));
             situation.checked = if errors.is_empty() { plan::Checked::Fine } else { plan::Checked::HasErrors };
             decision = plan::decide(&situation);
-            self.site.lanes.of(key).verdict = Some(Verdict { digest: plugin.digest, version, errors });
+            self.site.lanes.of(key).verdict =
+                Some(Verdict { path: Arc::clone(&plugin.path), digest: plugin.digest, version, errors });
         }
         if let Decision::Deploy(_) | Decision::InFlight = decision
             && let Some(lane) = self.site.lanes.get_mut(key)
@@ -179,7 +180,9 @@ impl Engine {
         }
         let known = self.site.lanes.get(&plugin.key).and_then(|lane| lane.verdict.as_ref());
         let version = self.version();
-        match known.filter(|known| known.digest == plugin.digest && known.version == version) {
+        let is_of =
+            |known: &&Verdict| known.path == plugin.path && known.digest == plugin.digest && known.version == version;
+        match known.filter(is_of) {
             None => plan::Checked::NotYet,
             Some(known) if known.errors.is_empty() => plan::Checked::Fine,
             Some(_) => plan::Checked::HasErrors,

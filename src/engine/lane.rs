@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::num::NonZeroUsize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -39,6 +39,8 @@ pub(super) struct Lane {
     pub(super) retry: Option<Retry>,
     /// When it was last sent.
     pub(super) sent: Option<Duration>,
+    /// When it was created on the server.
+    pub(super) created: Option<Duration>,
     /// The plugin on the server that this new one may duplicate; the user was asked.
     pub(super) duplicate: Option<Key>,
     /// What the server holds, kept while the file's text is read for the plan.
@@ -103,19 +105,21 @@ impl Lane {
     }
 
     fn is_empty(&self) -> bool {
-        let Self { job, in_flight, intent, rollback, session, removal, .. } = self;
+        let Self { job, in_flight, intent, rollback, session, removal, created, .. } = self;
         let Self { unanswered, crash, retry, sent, duplicate, unread, verdict, requested, asked_use, .. } = self;
         let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none() && !requested;
         let is_trusted = unanswered.is_none() && crash.is_none() && duplicate.is_none() && unread.is_none();
         let is_trusted = is_trusted && verdict.as_ref().is_none_or(|verdict| verdict.errors.is_empty());
         let is_new = rollback.is_none() && session.is_none() && sent.is_none() && asked_use.is_none();
-        is_idle && is_trusted && is_new && removal.is_none()
+        is_idle && is_trusted && is_new && removal.is_none() && created.is_none()
     }
 }
 
 /// What `check` found in a text.
 #[derive(Debug)]
 pub(super) struct Verdict {
+    /// Its file: the rules are chosen per file.
+    pub(super) path: Arc<Path>,
     pub(super) digest: Digest,
     /// The server's, to which the text was held.
     pub(super) version: ServerVersion,

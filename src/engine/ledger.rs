@@ -254,6 +254,11 @@ impl Ledger {
         self.records.iter().filter_map(|(key, record)| Some((key, record.held()?)))
     }
 
+    /// The digests of all texts that were deployed last.
+    pub fn all_deployed(&self) -> impl Iterator<Item = (&Key, Digest)> {
+        self.records.iter().filter_map(|(key, record)| Some((key, record.deployed.as_ref()?.digest)))
+    }
+
     /// Drops the record of a plugin.
     pub fn forget(&mut self, key: &Key) {
         self.records.remove(key);

@@ -16,6 +16,9 @@ use super::{Effect, Engine, Now, repair};
 use crate::notice::{Notice, NoticeKind, Subject, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
+/// A file that was created so long before another one with its text was gone is that file under another name.
+const RENAMED: Duration = Duration::from_secs(10);
+
 /// An editing session is over when nothing was saved for this long.
 const SESSION: Duration = Duration::from_hours(1);
 
@@ -128,7 +131,8 @@ impl Engine {
                 return self.tree.files.drop_text(plugin);
             }
             Outcome::Created { left, .. } => {
-                self.site.lanes.of(&plugin.key).duplicate = None;
+                let lane = self.site.lanes.of(&plugin.key);
+                (lane.duplicate, lane.created) = (None, Some(now.at));
                 let had_it = self.site.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
                 if had_it && !in_pass && self.site.is_open() {
                     // The server lost this one, and perhaps others.
@@ -191,15 +195,36 @@ impl Engine {
         self.prune(&plugin.key, version, now);
     }
 
-    /// The plugin that a new one replaces here: the server holds the same text for it, and no file claims it any more.
+    /// The plugin that a new one replaces here: it was deployed with the same text, and no file claims it any more.
     fn renamed_from(&self, plugin: &Plugin) -> Option<Key> {
-        let is_it = |key: &Key, held: Digest| {
-            held == plugin.digest
+        // One of those that cannot be read may be its file.
+        if self.tree.has_broken_files() || !self.tree.missing.is_empty() {
+            return None;
+        }
+        let is_it = |key: &Key, deployed: Digest| {
+            deployed == plugin.digest
                 && *key != plugin.key
                 && key.kind == plugin.key.kind
                 && self.tree.files.owner(key) == Owner::None
         };
-        self.site.ledger.all_held().find(|(key, held)| is_it(key, *held)).map(|(key, _)| key.clone())
+        self.site.ledger.all_deployed().find(|(key, deployed)| is_it(key, *deployed)).map(|(key, _)| key.clone())
+    }
+
+    /// A file is gone: tells it if another one, created a moment ago, has its text.
+    pub(super) fn tell_renamed(&mut self, was: &Plugin, now: Now) {
+        let is_new = |key: &Key| {
+            let created = self.site.lanes.get(key).and_then(|lane| lane.created);
+            created.is_some_and(|created| now.at <= created + RENAMED)
+        };
+        let mut others = self.tree.files.plugins().filter(|other| other.digest == was.digest && other.key != was.key);
+        let renamed = others.find(|other| other.key.kind == was.key.kind && is_new(&other.key)).cloned();
+        drop(others);
+        if let Some(renamed) = renamed
+            && self.tree.files.owner(&was.key) == Owner::None
+            && self.site.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some())
+        {
+            self.tell(Notice::of(&renamed, NoticeKind::IdChanged { from: was.key.clone() }));
+        }
     }
 
     /// Handles a deploy without a verdict on the text. `is_known`: the user was told after the previous try.

@@ -304,6 +304,9 @@ impl Engine {
         let was = before.as_ref().and_then(File::plugin).cloned();
         self.on_file_gone(&path, loaded, before.as_ref(), now);
         self.tell_loaded(&path, loaded, before.as_ref(), saved.is_some());
+        if let (Loaded::Missing, Some(was)) = (loaded, before.as_ref().and_then(File::known)) {
+            self.tell_renamed(was, now);
+        }
         let is = match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key.clone()),
             _ => None,
@@ -411,6 +414,10 @@ impl Engine {
             let on_server = self.site.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
             let file_there = *loaded != Loaded::Missing;
             self.tell(Notice::of(was, NoticeKind::Removed { file_there, on_server, next }));
+            if !leaves {
+                // Without a file, the user may delete it on the server.
+                self.record_seen(&was.key, None);
+            }
         }
     }
 

@@ -192,7 +192,9 @@ impl Trying<'_> {
         let content = self.row.get("content").and_then(Value::as_str).unwrap_or_default();
         let methods = public_methods(content, entry.class());
         let has_hook = |methods: &[String]| methods.iter().any(|method| seen::hooks(entry).contains(&&**method));
-        let lacks_hooks = entry != Entry::Tools && methods.as_ref().is_some_and(|methods| !has_hook(methods));
+        // A pipe that answered has run.
+        let lacks_hooks =
+            !matches!(entry, Entry::Tools | Entry::Pipe) && methods.as_ref().is_some_and(|methods| !has_hook(methods));
         if entry == Entry::Filter && methods.is_some_and(|methods| methods.is_empty()) {
             return Err(impossible("it has no hook: all it does is add a switch to the chat"));
         }

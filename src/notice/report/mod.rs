@@ -99,6 +99,11 @@ pub enum Report {
         /// The copy of the replaced text; `None` for a new file.
         backup: Option<PathBuf>,
     },
+    /// A plugin without a file was deleted from the server.
+    DeletedStray {
+        /// The copy of its text.
+        backup: PathBuf,
+    },
     /// The server already holds the text to restore.
     AlreadyOnServer,
     /// After a rollback the file is not deployed until it changes.
@@ -317,6 +322,10 @@ impl Report {
                 let key = about.key.as_ref().map(Key::to_string).unwrap_or_default();
                 Said::info("pulled", format!("pulled {key} to the new file {path}"))
             }
+            Report::DeletedStray { backup } => {
+                Said::info("deleted", format!("deleted {name} from the server; a copy is in `{}`", shown(backup)))
+                    .with("backup", json!(shown(backup)))
+            }
             Report::AlreadyOnServer => Said::info("unchanged", format!("the server already holds this text of {name}")),
             Report::RolledBack => Said::info("rolled_back", format!("{name} is not deployed again until it changes"))
                 .hinted(format!("`owui-watch pull {id}` writes the server's text to it")),
@@ -454,6 +463,7 @@ mod tests {
             (general.clone(), Report::NothingToPull),
             (stored.clone(), pulled(Some(PathBuf::from("copy.py")))),
             (stored.clone(), pulled(None)),
+            (alone.clone(), Report::DeletedStray { backup: PathBuf::from("copy") }),
             (stored.clone(), Report::AlreadyOnServer),
             (here.clone(), Report::RolledBack),
             (stored, Report::History(Box::new(HistoryEntry::sample()))),
@@ -524,6 +534,7 @@ mod tests {
             no_difference info: nothing to pull: no file differs from the server {}
             pulled info: pulled plugins/shout.py 1.0 → 1.1; a copy of the old text is in copy.py {"backup":"copy.py","digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","from_version":"1.0","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             pulled info: pulled function shout to the new file plugins/shout.py {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
+            deleted info: deleted function shout from the server; a copy is in `copy` {"backup":"copy","id":"shout","kind":"function"}
             unchanged info: the server already holds this text of `plugins/shout.py` {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             rolled_back info: `plugins/shout.py` is not deployed again until it changes | `owui-watch pull shout` writes the server's text to it {"id":"shout","kind":"function","path":"plugins/shout.py"}
             history info: 1.1 3bfc2695 {"added":3,"at":"1970-01-01T00:00:00Z","commit_message":"a fix","copy":"copy","current":true,"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","removed":1,"server_version_id":"v1","version":"1.1","what":"on_the_server"}

@@ -11,6 +11,10 @@ pub fn public_methods(text: &str, class: &str) -> Option<Vec<String>> {
     if ["setattr", "__getattr__", "__dict__"].iter().any(|name| text.contains(name)) {
         return None;
     }
+    // `Filter.inlet = …` below the class.
+    if text.contains(&format!("{class}.")) {
+        return None;
+    }
     let parsed = syntax::parsed(text).ok()?;
     let mut classes = parsed.suite().iter().filter_map(Stmt::as_class_def_stmt).filter(|found| found.name == *class);
     let (Some(found), None) = (classes.next(), classes.next()) else { return None };
@@ -59,6 +63,16 @@ impl<'a> StatementVisitor<'a> for Names {
                 let is_callable = may_be_callable(&assign.value);
                 assign.targets.iter().for_each(|target| self.assigned(target, is_callable));
             }
+            Stmt::AnnAssign(assign) => {
+                let is_callable = assign.value.as_ref().is_some_and(|value| may_be_callable(value));
+                self.assigned(&assign.target, is_callable);
+            }
+            Stmt::Import(import) => {
+                import.names.iter().for_each(|name| self.add(name.asname.as_ref().unwrap_or(&name.name)));
+            }
+            Stmt::ImportFrom(import) => {
+                import.names.iter().for_each(|name| self.add(name.asname.as_ref().unwrap_or(&name.name)));
+            }
             Stmt::ClassDef(_) => return,
             _ => {}
         }
@@ -94,6 +108,9 @@ mod tests {
             ("class Filter(metaclass=M): pass", None),
             ("@marked\nclass Filter: pass", None),
             ("class Filter: pass\nsetattr(Filter, 'inlet', x)", None),
+            ("class Filter:\n    inlet: Any = lambda self, body: body", Some("inlet")),
+            ("class Filter:\n    from x import inlet", Some("inlet")),
+            ("class Filter: pass\nFilter.inlet = x", None),
             ("if x:\n    class Filter: pass", None),
             ("Filter = other", None),
             ("class Filter(", None),

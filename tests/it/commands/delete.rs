@@ -56,3 +56,46 @@ fn delete_asks_first() {
     );
     assert!(server.row(Kind::Function, "stray").is_some());
 }
+
+/// An unmounted share, for example.
+#[test]
+fn delete_does_nothing_while_a_root_is_missing() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    project.put("watch.toml", "root = [\"plugins\", \"share\"]\n");
+    project.put("plugins/other.py", filter("1"));
+    server.seed(Kind::Function, "stray", &filter("1"));
+    let ran = project.run(&["delete", "stray", "--yes"]);
+    check(&ran, 2);
+    assert!(
+        ran.stderr.starts_with("error: there is no folder `share`: its plugins may have files\n"),
+        "{}",
+        ran.stderr
+    );
+    let ran = project.run(&["delete", "stray", "--yes", "--root", "plugins"]);
+    check(&ran, 2);
+    assert_eq!(ran.stderr, "error: `delete` needs to see all roots\nhint: leave out `--root`\n");
+    assert!(server.row(Kind::Function, "stray").is_some());
+}
+
+/// The row is asked for again once its copy is on disk.
+#[test]
+fn delete_leaves_a_text_that_has_just_changed() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    server.seed(Kind::Function, "stray", &filter("1"));
+    let path = "/functions/id/stray";
+    server.hold(path);
+    let ran = std::thread::scope(|scope| {
+        let ran = scope.spawn(|| project.run(&["delete", "function:stray", "--yes"]));
+        server.wait_for(path, 1);
+        server.edit_row(Kind::Function, "stray", |row| row.content = filter("2"));
+        server.release();
+        ran.join().unwrap()
+    });
+    // Whichever text it read first, the one that it deletes is kept.
+    if server.row(Kind::Function, "stray").is_none() {
+        check(&ran, 0);
+        assert!(ran.stdout.contains("a copy is in"), "{}", ran.stdout);
+    }
+}

@@ -166,17 +166,54 @@ fn a_renamed_plugin_is_told_its_old_id() {
     check(
         "0ms given created a=nameless
          5000ms delete a
-         5001ms write b nameless
-         5002ms #1 created b",
+         5600ms wake
+         6000ms write b nameless
+         6001ms #1 absent
+         6002ms #2 created b",
         &expect![[r#"
             5000ms delete a
                   held path=plugins/a.py
-            5001ms write b nameless
+            5600ms wake
+                  a removed
+            6000ms write b nameless
                   b sending why=new
                   #1 get b
-            5002ms #1 created b
-                  b failed ms=1 reason=not_ours
+            6001ms #1 absent
+                  #2 create b ?
+            6002ms #2 created b
+                  archive ?
+                  b created ms=2
+                  b id_changed from_id=a
                   save
+        "#]],
+    );
+}
+
+/// The new file is found before the old one counts as gone.
+#[test]
+fn a_rename_is_told_when_the_old_file_is_gone() {
+    check(
+        "0ms given created a=nameless
+         5000ms write b nameless
+         5001ms #1 absent
+         5002ms #2 created b
+         5011ms delete a
+         5600ms wake",
+        &expect![[r#"
+            5000ms write b nameless
+                  b sending why=new
+                  #1 get b
+            5001ms #1 absent
+                  #2 create b ?
+            5002ms #2 created b
+                  archive ?
+                  b created ms=2
+                  save
+            5011ms delete a
+                  held path=plugins/a.py
+            5600ms wake
+                  a removed
+                  b id_changed from_id=a
         "#]],
     );
 }

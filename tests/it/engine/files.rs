@@ -519,3 +519,26 @@ fn an_unreadable_folder_is_not_an_empty_one() {
         "#]],
     );
 }
+
+/// Somebody may have deleted the plugin on the server meanwhile.
+#[test]
+fn a_file_that_is_back_is_compared_with_the_server() {
+    check(
+        "0ms given a=v1
+         10ms delete a
+         500ms wake
+         5000ms write a v1
+         5001ms #1 absent",
+        &expect![[r#"
+            10ms delete a
+                  held path=plugins/a.py
+            500ms wake
+                  a removed
+            5000ms write a v1
+                  a sending why=retry
+                  #1 get a
+            5001ms #1 absent
+                  #2 create a v1
+        "#]],
+    );
+}

@@ -137,6 +137,7 @@ fn without_an_answer_nothing_is_told() {
             5002ms #5 row a v3 not-global
                   archive v3
                   a updated active=true from_version=v2 ms=2
+                  #6 attached
                   save
         "#]],
     );
