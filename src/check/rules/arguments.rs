@@ -11,11 +11,11 @@ use crate::plugin::Severity;
 pub(super) const NOT_GIVEN: CheckRule = CheckRule {
     id: "argument-not-given",
     severity: Severity::Error,
-    title: "a parameter without a default that the server never gives",
+    title: "a parameter without a default that the server never passes",
     page: "
-The server looks at a hook's parameters and gives it, by name, those that it has for this hook. A
-parameter that it does not know and that has no default makes each call fail with a `TypeError`.
-What a hook can have:
+The server looks at a hook's parameters, and passes by name those that it has for this hook. If a
+parameter has no default and the server does not know it, each call fails with a `TypeError`. The
+server has these parameters:
 
     pipe     body, and __user__ __request__ __metadata__ __files__ __tools__ __task__ __task_body__
              __event_emitter__ __event_call__ __oauth_token__ __chat_id__
@@ -43,14 +43,14 @@ class Action:
 pub(super) const ALWAYS_DEFAULT: CheckRule = CheckRule {
     id: "argument-always-default",
     severity: Severity::Warning,
-    title: "a parameter that the server never gives, so that it always has its default",
+    title: "a parameter that the server never passes, so it always has its default",
     page: "
-The server looks at a hook's parameters and gives it, by name, those that it has for this hook.
-One that it does not know always has its default: code that waits for another value never runs. A
-pipe has no `__model__`, for example: its model is in `body[\"model\"]` and in `__metadata__`. The
-page of `argument-not-given` lists what each hook can have.
+The server looks at a hook's parameters, and passes by name those that it has for this hook. A
+parameter that the server does not know always has its default: code for any other value never runs.
+For example, a pipe gets no `__model__`: its model is in `body[\"model\"]` and in `__metadata__`.
+The page of `argument-not-given` lists the parameters of each hook.
 
-A parameter that the file's own calls give is left alone.",
+If the file itself calls the hook with the parameter, nothing is reported.",
     wrong: "
 class Pipe:
     def pipe(self, body, __model__=None):

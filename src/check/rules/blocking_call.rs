@@ -12,12 +12,13 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Warning,
     title: "a call that stops the whole server while it waits",
     page: "
-The server runs plugins on its one event loop, a plain `def` as well as an `async def`. A call
-that waits there stops every chat of every user until it returns. Use `httpx.AsyncClient` or
-`aiohttp`, `asyncio.sleep`, `asyncio.create_subprocess_exec`; or hand the call to a thread with
+The server runs all plugins on a single event loop, whether a hook is a plain `def` or an
+`async def`. While a call waits there, every chat of every user stops. Use `httpx.AsyncClient` or
+`aiohttp`, `asyncio.sleep` or `asyncio.create_subprocess_exec`, or move the call to a thread with
 `await asyncio.to_thread(…)`.
 
-Only calls that a hook or a tool reaches are told, through `self.…()` and functions of the file.",
+Only calls that a hook or a tool reaches are reported, directly or through `self.…()` and functions
+of the file.",
     wrong: "
 import time
 

@@ -10,12 +10,12 @@ use crate::plugin::Severity;
 pub(super) const RULE: CheckRule = CheckRule {
     id: "emitter-unguarded",
     severity: Severity::Warning,
-    title: "an event emitter that is called without a look whether there is one",
+    title: "an event emitter that is called without a test whether there is one",
     page: "
-`__event_emitter__` and `__event_call__` are None where there is no chat to show something in:
-when the server asks a pipe for a title or for tags, and when a program calls it through the API.
-Calling None fails. A function that tests the emitter anywhere, or calls it under `try`, is left
-alone.",
+`__event_emitter__` and `__event_call__` are `None` if there is no chat to show anything in: when
+the server asks a pipe for a title or tags, and when a program calls the pipe through the API. A
+call of `None` fails. If a function tests the emitter anywhere, or calls it under `try`, nothing is
+reported.",
     wrong: "
 class Pipe:
     async def pipe(self, body, __event_emitter__=None):

@@ -8,10 +8,11 @@ use crate::plugin::{Fix, Severity};
 pub(super) const RULE: CheckRule = CheckRule {
     id: "header-unknown",
     severity: Severity::Warning,
-    title: "a key of the header that is almost one that the server knows",
+    title: "a header key that looks like a misspelled known key",
     page: "
-The server reads a few keys of the header and keeps the others without a word. `requirement:`
-installs nothing, `auther:` is nobody. Keys that resemble none of the known ones are left alone.",
+The server uses a few keys of the header, and stores all others without a warning. So `requirement:`
+installs nothing, and `auther:` names no author. A key that resembles no known key is not
+reported.",
     wrong: "
 \"\"\"
 title: Shout

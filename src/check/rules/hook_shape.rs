@@ -13,11 +13,11 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Error,
     title: "a hook that the server cannot call, or whose answer breaks the chat",
     page: "
-The server takes any class called `Pipe`, `Filter` or `Action`, and looks for its methods when a
-user chats. It calls `pipe`, `inlet`, `outlet` and `action` with `body=…`, and `stream` with
-`event=…`. What `inlet` returns is the request from then on: a filter that is global and returns
-nothing makes every chat of the server fail. A filter without hooks is fine: some only add a
-switch to the chat.",
+The server accepts any class called `Pipe`, `Filter` or `Action`, and looks for its methods only
+when a user chats. It calls `pipe`, `inlet`, `outlet` and `action` with `body=…`, and `stream` with
+`event=…`. The return value of `inlet` replaces the request: if a global filter returns nothing,
+every chat of the server fails. A filter without hooks is fine: some filters only add a switch to
+the chat.",
     wrong: "
 class Filter:
     def inlet(self, body):

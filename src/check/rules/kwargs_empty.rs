@@ -8,11 +8,10 @@ use crate::plugin::{Entry, Severity};
 pub(super) const RULE: CheckRule = CheckRule {
     id: "kwargs-empty",
     severity: Severity::Info,
-    title: "`**kwargs` of a hook, which stay empty",
+    title: "`**kwargs` of a hook, which stays empty",
     page: "
-The server looks at the names of a hook's parameters, and gives it those that it knows. `**kwargs`
-has no names: it stays empty. To get the user, name `__user__`. The hook of an `Event` is the
-exception.",
+The server passes only the parameters that a hook names. `**kwargs` names none, so it stays empty.
+To get the user, add a parameter `__user__`. The hook of an `Event` is an exception.",
     wrong: "
 class Pipe:
     def pipe(self, body, **kwargs):

@@ -13,12 +13,12 @@ use crate::plugin::Severity;
 pub(super) const RULE: CheckRule = CheckRule {
     id: "leaks-per-save",
     severity: Severity::Warning,
-    title: "a task, thread or log handler that each save starts again",
+    title: "a task, thread or log handler that each save adds again",
     page: "
-The server loads the file and makes an object of its class with each save, and with each restart
-of a worker. It never tells the old one to stop: tasks and threads that `__init__` or the module
-starts go on, and log handlers print each line twice, then three times. Start such things in the
-first call, keep one for the process, or look before you add: `if not logger.handlers:`.",
+At each save, and at each restart of a worker, the server loads the file and creates a new object of
+its class. It never stops the old object: tasks and threads that `__init__` or the module started
+keep running, and each new log handler prints every line once more. Start such things in the first
+call, keep one for the process, or test before you add: `if not logger.handlers:`.",
     wrong: "
 import logging
 

@@ -14,11 +14,11 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Error,
     title: "a name that this version of Open WebUI does not have",
     page: "
-The modules of Open WebUI are no library: their names come and go with its versions. An import at
-the top of the file makes the server refuse it; one in a function, or a method that is gone, fails
-in the chat. `--server-version` says for which server to check.
+Open WebUI's modules are not a stable library: names come and go with its versions. If an import at
+the top of the file fails, the server refuses the file. An import in a function, or a call of a
+method that is gone, fails in the chat. `--server-version` names the version to check for.
 
-Imports under `try` with an `except ImportError`, and those for type checkers, are left alone.",
+Imports under `try` with an `except ImportError`, and imports for type checkers, are not checked.",
     wrong: "
 from open_webui.apps.webui.models.users import Users
 

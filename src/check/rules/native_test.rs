@@ -13,9 +13,9 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Warning,
     title: "`function_calling` compared with \"native\", which is the default since 0.10",
     page: "
-Up to 0.9 `function_calling` was `\"native\"` where the model calls its tools itself, and empty
-otherwise. Since 0.10 native is the default: the setting is empty, or `\"legacy\"`. A comparison
-with `\"native\"` then takes the wrong branch. Compare with `\"legacy\"`.",
+Up to 0.9, `function_calling` was `\"native\"` if the model calls its tools itself, and empty
+otherwise. Since 0.10, native is the default: the setting is empty, or `\"legacy\"`. So a comparison
+with `\"native\"` takes the wrong branch there. Compare with `\"legacy\"` instead.",
     wrong: "
 class Filter:
     def inlet(self, body, __metadata__):

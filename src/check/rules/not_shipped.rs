@@ -17,13 +17,14 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Error,
     title: "a package that neither the server ships nor the header asks for",
     page: "
-The server installs what `requirements:` in the header names, and has what its own image ships. An
-import of anything else makes it refuse the file, unless somebody installed the package there by
-hand. A later version may no longer ship what an earlier one did.
+The server has the packages that its image ships, and installs those that `requirements:` in the
+header names. If a file imports any other package, the server refuses the file, unless someone
+installed the package there by hand. A later version may no longer ship a package that an earlier
+one did.
 
-With other `requirements` the missing package may come along with one of them: then it is a
-warning, or nothing. Imports under `try` with an `except ImportError` are left alone, and so are
-files that call pip themselves.",
+If the header has other `requirements`, one of them may bring the missing package along: then this
+is a warning, or nothing. Imports under `try` with an `except ImportError`, and files that call pip
+themselves, are not checked.",
     wrong: "
 import left_pad
 

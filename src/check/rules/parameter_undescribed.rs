@@ -10,11 +10,11 @@ use crate::plugin::{Fix, Severity};
 pub(super) const RULE: CheckRule = CheckRule {
     id: "parameter-undescribed",
     severity: Severity::Info,
-    title: "a tool's parameter that the model knows by its name alone",
+    title: "a tool's parameter that the model knows only by name",
     page: "
-The server takes the description of a parameter from a line `:param name: …` in the docstring, and
-from nowhere else: the model does not see an `Args:` block as what it is. Such a block goes into
-the function's description as a whole. Functions without a docstring are left alone.",
+The server takes the description of a parameter only from a line `:param name: …` in the docstring.
+An `Args:` block becomes a part of the function's description, so the model gets no description of
+the parameter itself. Functions without a docstring are not checked.",
     wrong: "
 class Tools:
     def search(self, query: str):

@@ -12,10 +12,9 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Warning,
     title: "a key that the form of the valves shows in clear",
     page: "
-The form of the valves shows a text as it is. With the password input it shows dots: say so with
-`json_schema_extra`. A field counts as a key by its name (`api_key`, `token`, `secret`,
-`password`) and its type `str`. The server's API gives admins the value in clear, whatever the
-form shows.",
+The form of the valves shows the text of a field in clear. To show dots, set the password input with
+`json_schema_extra`. The rule finds fields of type `str` with a name such as `api_key`, `token`,
+`secret` or `password`. Whatever the form shows, the server's API gives admins the value in clear.",
     wrong: "
 from pydantic import BaseModel, Field
 

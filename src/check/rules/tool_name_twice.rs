@@ -16,9 +16,9 @@ pub(in crate::check) const RULE: CheckRule = CheckRule {
     severity: Severity::Warning,
     title: "two tools with a function of the same name",
     page: "
-A model sees the functions of all tools that a chat has, by name. Before 0.12.4 the server offered
-only the first of two with the same name, whichever that was. Since 0.12.4 it tells them apart,
-and this rule is silent.",
+A model sees the functions of all tools of a chat by name. If two have the same name, servers before
+0.12.4 offered only the first, whichever that was. Since 0.12.4 the server tells them apart, and
+this rule reports nothing.",
     wrong: "
 class Tools:
     def search(self, query: str):

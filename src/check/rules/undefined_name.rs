@@ -16,12 +16,11 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Error,
     title: "a name that nothing defines",
     page: "
-Python looks a name up when the line with it runs. The server therefore accepts the file, and the
-chat that comes to that line fails with a `NameError`. Most often an import is missing, or a
-helper was renamed.
+Python looks up a name only when its line runs. So the server accepts the file, and a chat that
+reaches the line fails with a `NameError`. Most often an import is missing, or a helper was renamed.
 
-A class's own names need `self.` in its methods. Files with `from x import *`, `globals()` or
-`exec` are left alone, since they may define any name.",
+In a method, the names of the class need `self.`. Files with `from x import *`, `globals()` or
+`exec` are not checked, since they may define any name.",
     wrong: "
 class Pipe:
     class Valves:

@@ -9,9 +9,8 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Warning,
     title: "a comment `# owui: ignore[…]` that ignores nothing",
     page: "
-`# owui: ignore[rule]` at the end of a line says that its author has seen what the rule found
-there; several rules stand between the brackets with commas. A comment that ignores nothing would
-hide the next mistake in its line.",
+`# owui: ignore[rule]` at the end of a line accepts what the rule found there. Commas separate
+several rules. A comment that ignores nothing now would hide the next mistake in its line.",
     wrong: "
 class Pipe:
     def pipe(self, body):  # owui: ignore[missing-await]

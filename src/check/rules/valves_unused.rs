@@ -14,11 +14,11 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Error,
     title: "valves that are never set, or that the server cannot read",
     page: "
-The server fills `self.valves` before it calls a plugin, but only if the object has that attribute
-already. A class that reads `self.valves` and never sets it fails in the chat; one that has
-`Valves` and never uses them shows its users settings without effect (a warning).
+Before the server calls a plugin, it fills `self.valves`, but only if the object already has that
+attribute. If a class reads `self.valves` and never sets it, the chat fails. If a class has `Valves`
+and never uses them, its users see settings without effect (a warning).
 
-`Valves` must be a pydantic model, for the server asks it for its fields.",
+`Valves` must be a pydantic model, since the server reads its fields.",
     wrong: "
 from pydantic import BaseModel
 

@@ -24,14 +24,14 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Error,
     title: "a coroutine of the server that nobody awaits",
     page: "
-Open WebUI 0.9 made its database asynchronous: `Users.get_user_by_id` and hundreds of others
-return a coroutine since then. Without `await` the call does not happen, and its result has none
-of the attributes that the next line asks for. The server accepts the file; the chat fails.
+Open WebUI 0.9 made its database asynchronous: since then, `Users.get_user_by_id` and hundreds of
+other functions return a coroutine. Without `await` the call never runs, and the next line gets a
+coroutine in place of the result. The server accepts the file, but the chat fails.
 
-`await` needs an `async def` around it. `asyncio.to_thread` does not help: the thread only makes
-the coroutine. The coroutine is followed through names, `self.name`, and functions of the file
-that return it or are given it; what goes elsewhere is left alone, and so is a function that looks
-whether a result is awaitable.",
+`await` needs an `async def` around it. `asyncio.to_thread` does not help: the thread only creates
+the coroutine. The rule follows a coroutine through names, `self.name`, and the file's functions
+that return or receive it. It reports nothing if the coroutine goes elsewhere, or if a function
+tests whether the result is awaitable.",
     wrong: "
 from open_webui.models.users import Users
 
