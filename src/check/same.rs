@@ -80,7 +80,7 @@ impl<'a> SourceOrderVisitor<'a> for Nodes {
     fn enter_node(&mut self, node: AnyNodeRef<'a>) -> TraversalSignal {
         self.found.push((node.kind(), node.range().into()));
         self.depth += 1;
-        // Where one tree ends here and the other does not, the mend is refused.
+        // Deeper nodes are not compared. If only one tree reaches this depth, the mend is refused.
         if self.depth > DEEPEST { TraversalSignal::Skip } else { TraversalSignal::Traverse }
     }
 

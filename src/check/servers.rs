@@ -60,6 +60,13 @@ impl ServerVersion {
         Some(Self { parts })
     }
 
+    /// The version to check for when a server reports this one: the newest if it is unknown, the oldest that the tables
+    /// know if it is older than that.
+    #[must_use]
+    pub fn of_server(reported: Option<&str>) -> Self {
+        reported.and_then(Self::parse).map_or_else(Self::newest, |version| version.max(Self::oldest()))
+    }
+
     /// The newest that the tables know.
     #[must_use]
     pub fn newest() -> Self {
@@ -290,6 +297,17 @@ mod tests {
         }
         assert!(version("0.10.0") > version("0.9.9") && version("0.9") > version("0.9.6"));
         assert!(version("0.9").is_since("0.9.0") && !version("0.8.12").is_since("0.9"));
+    }
+
+    #[test]
+    fn a_server_is_checked_for_the_nearest_known_version() {
+        for unknown in [None, Some(""), Some("latest")] {
+            assert_eq!(ServerVersion::of_server(unknown), ServerVersion::newest(), "{unknown:?}");
+        }
+        assert_eq!(ServerVersion::of_server(Some("0.5.20")), ServerVersion::oldest());
+        for known in ["0.9.6", "0.99.1"] {
+            assert_eq!(ServerVersion::of_server(Some(known)), version(known));
+        }
     }
 
     #[test]

@@ -102,9 +102,7 @@ fn repository(cwd: &Path) -> Option<Repository> {
 
 /// The version that the server had when a watch last heard of it.
 fn version_of_server(config: &Config) -> ServerVersion {
-    let version = Folder::new(config.state.clone(), &config.url).version();
-    let version = version.and_then(|version| ServerVersion::parse(&version));
-    version.filter(|version| *version >= ServerVersion::oldest()).unwrap_or_else(ServerVersion::newest)
+    ServerVersion::of_server(Folder::new(config.state.clone(), &config.url).version().as_deref())
 }
 
 /// Prints the page of a rule, or the list of all.

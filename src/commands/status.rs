@@ -313,8 +313,7 @@ fn lines(
     is_away: bool,
 ) -> Vec<Line> {
     let (ledger, rollbacks) = (context.folder.peek(), context.folder.rollbacks());
-    let version = context.folder.version().and_then(|version| ServerVersion::parse(&version));
-    let version = version.unwrap_or_else(ServerVersion::newest);
+    let version = ServerVersion::of_server(context.folder.version().as_deref());
     let errors = |plugin: &Plugin| {
         let checks = &context.config.checks;
         if checks.block(&plugin.path) { checks.errors(plugin, version) } else { Vec::new() }

@@ -28,7 +28,7 @@ pub(super) struct Checks {
 impl Default for Checks {
     fn default() -> Self {
         let (send, receive) = unbounded_channel();
-        let (told, version) = (BTreeMap::new(), ServerVersion::newest());
+        let (told, version) = (BTreeMap::new(), ServerVersion::of_server(None));
         Self { send, receive, told, in_pass: false, version }
     }
 }
@@ -38,7 +38,7 @@ impl Checks {
     pub(super) fn hear(&mut self, notice: &Notice, config: &Config) {
         match &notice.what {
             NoticeKind::Connected { version, .. } => {
-                self.version = ServerVersion::parse(version).unwrap_or_else(ServerVersion::newest);
+                self.version = ServerVersion::of_server(Some(version));
             }
             NoticeKind::Pass { .. } => self.in_pass = true,
             NoticeKind::Summary { .. } => self.in_pass = false,

@@ -168,9 +168,9 @@ impl Engine {
         Situation { rollback, given_up, checked, ..Situation::new(record, remote, plugin.digest, plugin.entry) }
     }
 
-    /// The server's version, as far as it is known.
+    /// The server's version, as far as the checks know it.
     fn version(&self) -> ServerVersion {
-        self.site.version.as_deref().and_then(ServerVersion::parse).unwrap_or_else(ServerVersion::newest)
+        ServerVersion::of_server(self.site.version.as_deref())
     }
 
     /// What `check` said of a text, where its errors hold a deploy back.

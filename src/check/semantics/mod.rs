@@ -230,6 +230,13 @@ impl<'a> Semantics<'a> {
         None
     }
 
+    /// Whether `global` or `nonlocal` hands a name to a scope outside of the function around.
+    pub(super) fn is_handed_over(&self, name: &str, from: ScopeId) -> bool {
+        let is_inner = |scope: &ScopeId| matches!(self.kind(*scope), ScopeKind::Comprehension);
+        let owner = self.scopes(from).find(|scope| !is_inner(scope));
+        owner.is_some_and(|scope| self.scope_row(scope).elsewhere.contains_key(name))
+    }
+
     /// Whether only type parameters stand between a scope and the class around it. The first part of a comprehension is
     /// evaluated outside of it; the rest cannot see the class, which nobody gets wrong twice.
     fn is_class_body(&self, from: ScopeId, class: ScopeId) -> bool {

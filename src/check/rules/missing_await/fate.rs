@@ -164,6 +164,10 @@ impl<'a, 'b> Judge<'a, 'b> {
     fn of_name(&self, id: NodeId, name: &'a str, steps: u32) -> Fate {
         let semantics = &self.context.semantics;
         let Some(function) = semantics.function(semantics.scope(id)) else { return Fate::Fine };
+        // Another function may await it.
+        if semantics.is_handed_over(name, semantics.scope(id)) {
+            return Fate::Fine;
+        }
         let bindings = semantics.bindings(name, semantics.scope(id)).unwrap_or_default();
         // A text for several versions awaits where it has to.
         let value = semantics.node(id).range();
@@ -176,6 +180,13 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
         let is_always = bindings.len() == 1;
         self.known((function.range().start(), name, is_always), || {
+            let is_inner = |load: NodeId| {
+                let user = semantics.function(semantics.scope(load));
+                !user.is_some_and(|user| std::ptr::eq(user, function))
+            };
+            if semantics.loads_of(name, function.range()).any(is_inner) {
+                return Fate::Fine;
+            }
             self.worst(semantics.loads_of(name, function.range()), is_always, steps)
         })
     }
@@ -195,7 +206,7 @@ impl<'a, 'b> Judge<'a, 'b> {
     /// What becomes of a value that is handed to a function of this file.
     fn of_parameter(&self, function: &StmtFunctionDef, name: &'a str, steps: u32) -> Fate {
         let semantics = &self.context.semantics;
-        // Others may hand it something else, so a test says nothing.
+        // Other callers may pass an ordinary value, so testing the parameter is no error.
         let fate = self.known((function.range().start(), name, false), || {
             let is_bound_once = self.context.body_of(function).is_some_and(|body| {
                 semantics.bindings(name, body).is_some_and(|bindings| matches!(bindings, [Binding::Other]))

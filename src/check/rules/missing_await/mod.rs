@@ -31,7 +31,9 @@ coroutine in place of the result. The server accepts the file, but the chat fail
 `await` needs an `async def` around it. `asyncio.to_thread` does not help: the thread only creates
 the coroutine. The rule follows a coroutine through names, `self.name`, and the file's functions
 that return or receive it. It reports nothing if the coroutine goes elsewhere, or if a function
-tests whether the result is awaitable.",
+tests whether the result is awaitable. A plugin for several versions of the server awaits only on
+the newer ones: the rule skips a file that compares a version, and a call that the same function
+awaits in another place.",
     wrong: "
 from open_webui.models.users import Users
 
@@ -83,16 +85,26 @@ struct Coroutine<'a> {
 fn check(context: &Context<'_>, report: &mut Report) {
     let semantics = &context.semantics;
     let mut found = direct(context);
-    if found.is_empty() {
+    if found.is_empty() || compares_versions(context) {
         return;
     }
+    let mut awaited = awaited(context, &found);
+    let mut asking = HashMap::new();
+    found.retain(|it| !looks_whether(context, it.call, &mut asking));
+    let first_returned = found.len();
     add_returned(context, &mut found);
+    awaited.extend(self::awaited(context, &found[first_returned..]));
     let values: HashSet<TextRange> = found.iter().map(|it| semantics.node(it.value).range()).collect();
     let is_coroutine = |value: &Expr| values.contains(&value.range());
     let judge = Judge::new(context, &is_coroutine);
     for coroutine in &found {
         if report.is_full() {
             break;
+        }
+        if outermost_function(context, coroutine.call)
+            .is_some_and(|function| awaited.contains(&(function, context.source(coroutine.function.range()))))
+        {
+            continue;
         }
         match judge.fate(coroutine.value) {
             Fate::Fine => {}
@@ -105,11 +117,10 @@ fn check(context: &Context<'_>, report: &mut Report) {
 /// The coroutines of the server that are called here.
 fn direct<'a>(context: &Context<'a>) -> Vec<Coroutine<'a>> {
     let semantics = &context.semantics;
-    let mut asking = HashMap::new();
     let mut found = Vec::new();
     for id in &semantics.calls {
         let Some(Expr::Call(call)) = semantics.expr(*id) else { continue };
-        let coroutine = if let Some(since) = since(context, &call.func, *id) {
+        found.push(if let Some(since) = since(context, &call.func, *id) {
             Coroutine { call: *id, value: *id, function: &call.func, since, way: Way::Called }
         } else {
             let path = semantics.path(&call.func, semantics.scope(*id)).unwrap_or_default();
@@ -120,10 +131,7 @@ fn direct<'a>(context: &Context<'a>) -> Vec<Coroutine<'a>> {
             let Some(since) = since(context, function, *id) else { continue };
             let Some((value, Node::Expr(Expr::Await(_)))) = context.parent(*id) else { continue };
             Coroutine { call: *id, value, function, since, way: Way::InThread }
-        };
-        if !looks_whether(context, *id, &mut asking) {
-            found.push(coroutine);
-        }
+        });
     }
     found
 }
@@ -220,6 +228,62 @@ fn since(context: &Context<'_>, function: &Expr, id: NodeId) -> Option<String> {
     if let Found::Coroutine(since) = found { Some(since) } else { None }
 }
 
+/// Whether the file compares a version anywhere: it may run on servers whose functions are no coroutines.
+fn compares_versions(context: &Context<'_>) -> bool {
+    let semantics = &context.semantics;
+    let text = context.text.to_ascii_lowercase();
+    let named: Vec<usize> = text.match_indices("version").map(|(at, _)| at).collect();
+    let is_within = |id: NodeId| {
+        let range = semantics.node(id).range();
+        let next = named.partition_point(|at| *at < usize::from(range.start()));
+        named.get(next).is_some_and(|at| *at < usize::from(range.end()))
+    };
+    let is_prefix_test = |id: NodeId| {
+        let call = semantics.expr(id).and_then(Expr::as_call_expr);
+        let method = call.and_then(|call| call.func.as_attribute_expr());
+        method.is_some_and(|method| method.attr.as_str() == "startswith")
+    };
+    !named.is_empty()
+        && (semantics.compares.iter().any(|id| is_within(*id))
+            || semantics.calls.iter().any(|id| is_prefix_test(*id) && is_within(*id)))
+}
+
+/// What is awaited, each by the outermost function around and the source of what is called.
+fn awaited<'a>(context: &Context<'a>, coroutines: &[Coroutine<'a>]) -> HashSet<(TextSize, &'a str)> {
+    let awaited = coroutines.iter().filter(|it| is_awaited(context, it.value));
+    awaited
+        .filter_map(|it| Some((outermost_function(context, it.call)?, context.source(it.function.range()))))
+        .collect()
+}
+
+/// Whether a value is awaited: by itself, or through a function of `asyncio`.
+fn is_awaited(context: &Context<'_>, value: NodeId) -> bool {
+    let semantics = &context.semantics;
+    for (id, node) in semantics.around(value) {
+        match node {
+            Node::Expr(Expr::Await(_)) => return true,
+            Node::Expr(Expr::Starred(_) | Expr::List(_) | Expr::ListComp(_) | Expr::Generator(_) | Expr::If(_)) => {}
+            Node::Expr(Expr::Call(call)) => {
+                let path = semantics.path(&call.func, semantics.scope(id));
+                if !path.is_some_and(|path| path.starts_with("asyncio.")) {
+                    return false;
+                }
+            }
+            Node::Expr(_) | Node::Stmt(_) => return false,
+        }
+    }
+    false
+}
+
+/// Where the outermost function around a node starts.
+fn outermost_function(context: &Context<'_>, id: NodeId) -> Option<TextSize> {
+    let functions = context.semantics.around(id).filter_map(|(_, node)| match node {
+        Node::Stmt(Stmt::FunctionDef(function)) => Some(function.range().start()),
+        Node::Stmt(_) | Node::Expr(_) => None,
+    });
+    functions.last()
+}
+
 /// Whether a function around asks if something is awaitable, or which version it runs on.
 fn looks_whether(context: &Context<'_>, id: NodeId, asking: &mut HashMap<TextRange, bool>) -> bool {
     context.semantics.around(id).any(|(_, node)| match node {
@@ -233,10 +297,17 @@ fn looks_whether(context: &Context<'_>, id: NodeId, asking: &mut HashMap<TextRan
             is_in && handler.type_.as_ref().is_some_and(|class| mentions(class, "TypeError"))
         }),
         Node::Stmt(Stmt::If(branch)) => {
-            names_in(&branch.test).iter().any(|name| name.to_lowercase().contains("version"))
+            let others = branch.elif_else_clauses.iter().filter_map(|clause| clause.test.as_ref());
+            others.chain([&*branch.test]).any(names_version)
         }
+        Node::Expr(Expr::If(choice)) => names_version(&choice.test),
         Node::Stmt(_) | Node::Expr(_) => false,
     })
+}
+
+/// Whether a test names a version.
+fn names_version(test: &Expr) -> bool {
+    names_in(test).iter().any(|name| name.to_lowercase().contains("version"))
 }
 
 /// Whether a text asks if something is awaitable.
@@ -324,6 +395,53 @@ mod tests {
             table("missing-await", "0.12.4", &[(&of(body), expected)]);
             table("missing-await", "0.8.12", &[(&of(body), "")]);
         }
+    }
+
+    #[test]
+    fn names_that_other_functions_see_are_left_alone() {
+        for body in [
+            "global PENDING\nPENDING = Users.get_users()",
+            "global PENDING\nPENDING: object = Users.get_users()",
+            "global PENDING\nPENDING = Users.get_users()\nprint(PENDING.x)",
+            "global PENDING\nif (PENDING := Users.get_users()): pass",
+            "c = None\ndef start():\n    nonlocal c\n    c = Users.get_users()\nstart()\nreturn await c",
+            "c = Users.get_users()\nasync def later():\n    return await c\nreturn await later()",
+            "c = Users.get_users()\nasync def later():\n    print(c.x)\nreturn await later()",
+        ] {
+            let text = format!("{}\n    async def later(self):\n        await PENDING\n", of(body));
+            table("missing-await", "0.12.4", &[(&text, "")]);
+        }
+        // The name of another function's.
+        let other = "def start():\n    global c\n    c = 1\nc = Users.get_users()";
+        table("missing-await", "0.12.4", &[(&of(other), "error 8")]);
+    }
+
+    #[test]
+    fn plugins_for_several_versions_are_left_alone() {
+        let old = "return Users.get_user_by_id(1).email";
+        for (gate, expected) in [
+            ("if VERSION >= '0.9': return (await Users.get_user_by_id(1)).email", ""),
+            ("is_new = VERSION >= '0.9'\nif is_new: return 1", ""),
+            ("is_new = Version(server) >= Version('0.9')\nif is_new: return 1", ""),
+            ("is_new = env.version_info[1] > 8", ""),
+            ("is_new = parse(VERSION) >= parse('0.9')", ""),
+            ("is_new = info['version'] != '0.8.12'", ""),
+            ("is_old = OPEN_WEBUI_VERSION.startswith('0.8')", ""),
+            ("if NEW: return (await Users.get_user_by_id(1)).email", ""),
+            ("if NEW: return (await asyncio.wait_for(Users.get_user_by_id(1), 5)).email", ""),
+            ("async def new(): return (await Users.get_user_by_id(1)).email\nif NEW: return await new()", ""),
+            // Neither compares a version nor awaits the same function.
+            ("is_new = SIZE >= 9", "error 6"),
+            ("print(VERSION)", "error 6"),
+            ("if NEW: return (await Users.get_user_by_email(1)).email", "error 6"),
+            ("if NEW: return await send(Users.get_user_by_id(1))", "error 6"),
+        ] {
+            table("missing-await", "0.12.4", &[(&of(&format!("{gate}\n{old}")), expected)]);
+        }
+        let either = "if NEW: return (await self.h()).x\nreturn self.h().x";
+        table("missing-await", "0.12.4", &[(&with("def h(self): return Users.get_user_by_id(1)", either), "")]);
+        let elsewhere = "async def h(self): return (await Users.get_user_by_id(1)).x";
+        table("missing-await", "0.12.4", &[(&with(elsewhere, old), "error 5")]);
     }
 
     /// A helper `h` beside the hook, and what the hook does with it.
