@@ -2,11 +2,14 @@
 
 Settings come from the environment, as action.yml hands them over. The key is one of them, and stays there: it is on no
 command line and in no output. Texts of plugins are other people's: nothing of them becomes a workflow command or markup.
+The runner finds commands behind spaces and, in the old form, anywhere in a line: it is told to stop reading them, except
+around our own annotations.
 """
 
 import json
 import os
 import re
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -30,6 +33,31 @@ def escaped(text, also=""):
     for char in "%\r\n" + also:
         text = text.replace(char, f"%{ord(char):02X}")
     return text
+
+
+class Log:
+    """The log of the step. The runner reads no commands from it, but our own annotations."""
+
+    def __init__(self):
+        self.stop()
+
+    def stop(self):
+        # Another one each time: nobody who reads the log can end the pause.
+        self.token = secrets.token_hex(32)
+        print(f"::stop-commands::{self.token}", flush=True)
+
+    def resume(self):
+        print(f"::{self.token}::", flush=True)
+
+    def annotate(self, line):
+        self.resume()
+        print(line.replace("\r", "%0D"), flush=True)
+        self.stop()
+
+    def show(self, text):
+        """Shows a text of others. The space keeps their lines from ending the pause."""
+        for line in text.splitlines():
+            print(" " + line, flush=True)
 
 
 def annotation(notice):
@@ -61,13 +89,15 @@ def table(rows):
     return ["", "| | plugin | file | |", "| --- | --- | --- | --- |", *rows] if rows else []
 
 
-def run(words, environment):
-    """Runs owui-watch, and returns its exit code and what it prints."""
+def run(words, environment, log):
+    """Runs owui-watch, and returns its exit code and what it prints. Its errors go to the log."""
     program = environment["ACTION_PROGRAM"]
     try:
-        done = subprocess.run([program, *words], env=environment, stdout=subprocess.PIPE, check=False)
+        done = subprocess.run([program, *words], env=environment, capture_output=True, check=False)
     except OSError as error:
         sys.exit(f"error: cannot run `{program}`: {error.strerror}")
+    # The runner reads stderr beside stdout: only on stdout is it sure to be within the pause.
+    log.show(done.stderr.decode("utf-8", "replace"))
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
@@ -75,15 +105,19 @@ def objects(text):
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
 
-def check(words, environment):
+def check(words, environment, log):
     """Annotates the files, and returns the exit code and the lines of the summary."""
     # It asks no server.
     environment = {name: value for name, value in environment.items() if name != "OPENWEBUI_API_KEY"}
     if environment.get("ACTION_STRICT") == "true":
         words = [*words, "--strict"]
-    code, annotations = run(["check", *words, "--format", "github"], environment)
-    print(annotations, end="")
-    found = objects(run(["check", *words, "--format", "json"], environment)[1])
+    code, annotations = run(["check", *words, "--format", "github"], environment, log)
+    for line in annotations.split("\n"):
+        if re.match("::(error|warning|notice) ", line):
+            log.annotate(line)
+        else:
+            log.show(line)
+    found = objects(run(["check", *words, "--format", "json"], environment, log)[1])
     problems = [it for it in found if it.get("event") != "checked"]
     rows = [row(SIGNS.get(it["level"], "ℹ️"), it) for it in problems]
     totals = next((it for it in found if it.get("event") == "checked"), None)
@@ -93,18 +127,17 @@ def check(words, environment):
     return code, lines + table(rows)
 
 
-def deploy(words, environment):
+def deploy(words, environment, log):
     """Makes one pass, and returns the exit code and the lines of the summary."""
-    code, text = run(["--once", "--json", *words], environment)
+    code, text = run(["--once", "--json", *words], environment, log)
     rows, totals = [], "It could not be done; the log says why."
     for notice in objects(text):
         event, level = notice["event"], notice["level"]
         if level in SIGNS:
-            print(annotation(notice))
+            log.annotate(annotation(notice))
         elif level == "info":
-            # A space before it: no text begins a workflow command.
             place = f"{notice['path']}: " if "path" in notice else ""
-            print(" " + (place + notice["message"]).replace("\n", "\n "))
+            log.show(place + notice["message"])
         if event == "summary":
             totals = plain(notice["message"])
         elif event in CHANGES:
@@ -119,16 +152,19 @@ def main():
     environment = {name: value for name, value in os.environ.items() if value}
     what = environment.get("ACTION_RUN", "check")
     if what not in TITLES:
-        sys.exit(f"error: `run` is `{escaped(what)}`\nhint: write `check`, `dry-run` or `deploy`")
+        sys.exit(f"error: `run` is `{escaped(what, '#')}`\nhint: write `check`, `dry-run` or `deploy`")
     words = ["--config", environment["ACTION_CONFIG"]] if "ACTION_CONFIG" in environment else []
     for root in environment.get("ACTION_ROOT", "").splitlines():
         if root.strip():
             words += ["--root", root.strip()]
-    if what == "check":
-        code, lines = check(words, environment)
-    else:
-        code, lines = deploy([*words, "--dry-run"] if what == "dry-run" else words, environment)
-    sys.stdout.flush()
+    log = Log()
+    try:
+        if what == "check":
+            code, lines = check(words, environment, log)
+        else:
+            code, lines = deploy([*words, "--dry-run"] if what == "dry-run" else words, environment, log)
+    finally:
+        log.resume()
     summary = "\n".join([f"### owui-watch: {TITLES[what]}", "", *lines, ""])
     file = tempfile.NamedTemporaryFile(
         "w", encoding="utf-8", prefix="owui-watch-", suffix=".md", dir=environment.get("RUNNER_TEMP"), delete=False

@@ -169,19 +169,28 @@ impl Leak {
     }
 }
 
-/// How this file may get into its repository; `None` if git ignores it, or has no answer.
-pub async fn leak(file: &Path) -> Option<Leak> {
+/// Git is missing, or refuses to read the repository.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NoAnswer;
+
+/// How this file may get into its repository; `None` if git ignores it, or there is no repository.
+///
+/// # Errors
+/// If git has no answer.
+pub async fn leak(file: &Path) -> Result<Option<Leak>, NoAnswer> {
     // Git stores only the path of a link.
-    let file = file.canonicalize().ok()?;
-    let (folder, name) = (file.parent()?, file.file_name()?);
-    top_of(folder)?;
+    let file = file.canonicalize().map_err(|_| NoAnswer)?;
+    let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(None) };
+    if top_of(folder).is_none() {
+        return Ok(None);
+    }
     let asked = ["ls-files", "-t", "-z", "--cached", "--others", "--exclude-standard", "--"].map(OsStr::new);
-    let listed = good(git(folder, asked.into_iter().chain([name])).await?)?;
-    match listed.first() {
+    let listed = git(folder, asked.into_iter().chain([name])).await.and_then(good).ok_or(NoAnswer)?;
+    Ok(match listed.first() {
         None => None,
         Some(b'?') => Some(Leak::NotIgnored),
         Some(_) => Some(Leak::Tracked),
-    }
+    })
 }
 
 /// Whether git tracks files in this folder, or the folder itself as a link. False if git has no answer.

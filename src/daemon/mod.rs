@@ -354,7 +354,7 @@ impl<'a> Daemon<'a> {
             self.leaks = Some(tokio::spawn(async move {
                 let mut leaks = Vec::new();
                 for file in files {
-                    if let Some(leak) = git::leak(&file).await {
+                    if let Ok(Some(leak)) = git::leak(&file).await {
                         leaks.push((file, leak));
                     }
                 }

@@ -43,9 +43,36 @@ fn has_python() -> bool {
     is_there
 }
 
+/// The log without the lines that pause commands, and the commands that GitHub's runner finds in it.
+fn read_as_the_runner(output: &Output) -> (String, Vec<String>) {
+    let stderr = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(stderr, "", "the runner reads it beside stdout");
+    let (mut shown, mut commands, mut token) = (String::new(), Vec::new(), None);
+    for line in String::from_utf8(output.stdout.clone()).unwrap().split_inclusive(['\n', '\r']) {
+        let start = line.trim();
+        if let Some(resume) = &token {
+            if start == format!("::{resume}::") {
+                token = None;
+            } else {
+                shown += line;
+            }
+        } else if let Some(word) = start.strip_prefix("::stop-commands::") {
+            assert_eq!(word.len(), 64);
+            token = Some(word.to_owned());
+        } else {
+            shown += line;
+            if start.starts_with("::") || line.contains("##[") {
+                commands.push(start.to_owned());
+            }
+        }
+    }
+    assert_eq!(token, None, "later steps have commands again");
+    (shown, commands)
+}
+
 #[track_caller]
 fn check((output, summary): &(Output, String), code: i32, expected: &Expect) {
-    let stdout = String::from_utf8(output.stdout.clone()).unwrap();
+    let (stdout, _) = read_as_the_runner(output);
     assert_eq!(output.status.code(), Some(code), "{stdout}{}", String::from_utf8_lossy(&output.stderr));
     assert!(!format!("{stdout}{summary}").contains(KEY));
     expected.assert_eq(&format!("{stdout}---\n{summary}"));
@@ -138,6 +165,34 @@ fn a_dry_run_changes_nothing_and_a_deploy_deploys() {
     let stdout = String::from_utf8(ran.stdout).unwrap();
     assert!(stdout.contains("::error file=plugins/shout.py"), "{stdout}");
     assert!(summary.contains("| ❌ | filter shout | plugins/shout.py"), "{summary}");
+}
+
+#[test]
+fn names_and_settings_of_others_become_no_commands() {
+    if !has_python() {
+        return;
+    }
+    let server = FakeServer::start();
+    let url = server.url();
+    let project = repository();
+    project.put("plugins/::warning file=README.md::forged.py", REFUSED);
+    project.put("plugins/##[warning]forged.py", "class Pipe:\n    def pipe(self\n");
+    for run in ["check", "dry-run", "deploy"] {
+        let at = [("ACTION_RUN", run), ("OPENWEBUI_URL", &*url), ("OPENWEBUI_API_KEY", KEY)];
+        let (_, commands) = read_as_the_runner(&step(&project, "run", &at).0);
+        assert!(commands.iter().all(|it| it.starts_with("::error file=plugins/")), "{run}: {commands:?}");
+        assert!(!commands.is_empty(), "{run}");
+    }
+    project.put("watch.toml", "\"##[error]x\" = 1\n\"::error::x\" = 1\n");
+    for run in ["check", "deploy"] {
+        let (shown, commands) = read_as_the_runner(&step(&project, "run", &[("ACTION_RUN", run)]).0);
+        assert!(shown.contains("##[error]x"), "{run}: {shown}");
+        // Within our annotation it is text: the runner takes a line for one command.
+        assert!(
+            commands.iter().all(|it| it.starts_with("::error::cannot use `watch.toml:")),
+            "{run}: {shown}{commands:?}"
+        );
+    }
 }
 
 #[test]

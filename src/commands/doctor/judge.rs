@@ -50,7 +50,9 @@ pub(super) struct Answers {
 pub(super) enum Rows {
     Listed(usize),
     TooLarge,
+    /// Only an admin may read it.
     Refused(Error),
+    Failed(Error),
 }
 
 fn fine(area: Area, message: impl Into<String>) -> Finding {
@@ -90,7 +92,7 @@ fn unasked(findings: Vec<Finding>, areas: &[Area]) -> Vec<Finding> {
 }
 
 /// There is no server at the address, or something else answers.
-pub(super) fn no_answer(_: &Connection, why: &Error) -> Vec<Finding> {
+pub(super) fn no_answer(why: &Error) -> Vec<Finding> {
     let rest = [Area::Certificate, Area::Key, Area::Account, Area::Version, Area::Plugins, Area::Clock];
     unasked(vec![error(Area::Server, why)], &rest)
 }
@@ -153,8 +155,16 @@ impl Answers {
     fn listed(&self, kind: Kind) -> Option<usize> {
         match self.rows(kind) {
             Some(Rows::Listed(rows)) => Some(*rows),
-            Some(Rows::TooLarge | Rows::Refused(_)) | None => None,
+            Some(Rows::TooLarge | Rows::Refused(_) | Rows::Failed(_)) | None => None,
         }
+    }
+
+    /// The first list that the server failed to give, and why.
+    fn failure(&self) -> Option<(Kind, &Error)> {
+        self.lists.iter().find_map(|(kind, rows)| match rows {
+            Rows::Failed(why) => Some((*kind, why)),
+            Rows::Listed(_) | Rows::TooLarge | Rows::Refused(_) => None,
+        })
     }
 
     /// Whether every list is refused, and then why.
@@ -179,6 +189,10 @@ fn key(connection: &Connection, answers: &Answers) -> Finding {
 fn account(answers: &Answers) -> Finding {
     if answers.denial().is_some() {
         return note(Area::Account, "not checked: see above");
+    }
+    if let Some((kind, why)) = answers.failure() {
+        let message = format!("the server failed to list {}s: {why}", kind.word());
+        return Finding::new(Area::Account, Verdict::Wrong, message).hinted_if(why.hint().map(str::to_owned));
     }
     // Kinds with a switch are run by the server for everyone, so that it shows them to admins alone.
     let refused: Vec<_> = Kind::ALL.into_iter().filter(|kind| answers.is_refused(*kind)).collect();
@@ -218,6 +232,9 @@ fn plugins(answers: &Answers) -> Finding {
         )
         .hinted(remedy);
     }
+    if answers.failure().is_some() {
+        return note(Area::Plugins, "not checked: see above");
+    }
     let tools = answers.listed(Kind::Tool);
     if let (Some(exported @ 1..), Some(0)) = (tools, answers.probe.listed_tools) {
         let message = format!("tools seem to be off: the server has {}, and lists none", count(exported, "tool"));
@@ -252,9 +269,22 @@ fn minutes(time: Duration) -> usize {
     usize::try_from(time.as_secs() / 60).unwrap_or(usize::MAX)
 }
 
-pub(super) fn private(files: &[PathBuf]) -> Finding {
+/// Key files without a known risk. The system may not tell who can read them, and git may not answer.
+pub(super) fn private(files: &[PathBuf], permissions: bool, git: bool) -> Finding {
     let files: Vec<_> = files.iter().map(|file| format!("`{}`", file.display())).collect();
-    fine(Area::KeyFiles, format!("{}: only you can read it, and git leaves it out", files.join(", ")))
+    let files = files.join(", ");
+    match (permissions, git) {
+        (true, true) => fine(Area::KeyFiles, format!("{files}: only you can read it, and git leaves it out")),
+        (true, false) => {
+            note(Area::KeyFiles, format!("{files}: only you can read it; git does not answer whether it leaves it out"))
+        }
+        (false, true) => {
+            note(Area::KeyFiles, format!("{files}: git leaves it out; this system does not tell who can read it"))
+        }
+        (false, false) => {
+            note(Area::KeyFiles, format!("{files}: this system does not tell who can read it, and git does not answer"))
+        }
+    }
 }
 
 pub(super) fn roots(roots: &[PathBuf], plugins: usize) -> Finding {
@@ -386,6 +416,24 @@ mod tests {
             · account: not checked: see above
         "]]
         .assert_eq(&found.concat());
+    }
+
+    #[test]
+    fn a_list_that_failed_says_nothing_about_the_account() {
+        let failed = Rows::Failed(Error::no_server("status 500"));
+        let it = Answers { lists: vec![(Kind::Function, failed), (Kind::Tool, Rows::Listed(0))], ..answers() };
+        assert_eq!(
+            shown(&[account(&it), plugins(&it)]),
+            "✗ account: the server failed to list functions: status 500\n· plugins: not checked: see above\n"
+        );
+    }
+
+    #[test]
+    fn key_files_are_fine_only_if_all_is_known() {
+        let files = [PathBuf::from(".env")];
+        let verdicts = [(true, true), (true, false), (false, true), (false, false)]
+            .map(|(permissions, git)| private(&files, permissions, git).verdict.sign());
+        assert_eq!(verdicts, ["✓", "·", "·", "·"]);
     }
 
     #[test]

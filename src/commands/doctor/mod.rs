@@ -80,7 +80,7 @@ fn settings(config: &Config, world: &World) -> Vec<Finding> {
 }
 
 impl Here {
-    /// Reads the files. What is wrong with them is for `check` and `status` to say.
+    /// Reads the files. `check` and `status` report what is wrong with them.
     fn look(config: &Config) -> Result<Self, Error> {
         let mut here = Self::default();
         let mut plugins = plugins(config)?.within(&config.root_bounds);
@@ -124,14 +124,19 @@ async fn key_files(config: &Config, world: &World) -> Vec<Finding> {
     for (_, Warning { message, hint }) in config.exposed_keys(world) {
         findings.push(Finding::new(Area::KeyFiles, Verdict::Risk, message).hinted(hint));
     }
+    let mut git_answers = true;
     for file in &config.key_files {
-        if let Some(leak) = git::leak(&world.cwd.join(file)).await {
-            let (message, hint) = leak.words(file);
-            findings.push(Finding::new(Area::KeyFiles, Verdict::Risk, message).hinted(hint));
+        match git::leak(&world.cwd.join(file)).await {
+            Ok(Some(leak)) => {
+                let (message, hint) = leak.words(file);
+                findings.push(Finding::new(Area::KeyFiles, Verdict::Risk, message).hinted(hint));
+            }
+            Ok(None) => {}
+            Err(git::NoAnswer) => git_answers = false,
         }
     }
     if findings.is_empty() && !config.key_files.is_empty() {
-        findings.push(judge::private(&config.key_files));
+        findings.push(judge::private(&config.key_files, cfg!(unix), git_answers));
     }
     findings
 }
@@ -165,7 +170,7 @@ async fn server(config: &Config, client: &Client, here: &Result<Here, Error>) ->
         }
         // The server has answered before it asked for a key.
         Reply::NotAllowed { .. } => return judge::denied(&connection, &server.refusal(reply)),
-        reply => return judge::no_answer(&connection, &server.refusal(reply)),
+        reply => return judge::no_answer(&server.refusal(reply)),
     };
     let sent = now();
     let probe = client.probe().await;
@@ -176,7 +181,8 @@ async fn server(config: &Config, client: &Client, here: &Result<Here, Error>) ->
         let rows = match client.call(Call::Overview(kind)).await {
             Reply::Rows(rows) => Rows::Listed(rows.len()),
             Reply::Unusable { .. } => Rows::TooLarge,
-            reply => Rows::Refused(server.refusal(reply)),
+            reply @ Reply::NotAllowed { .. } => Rows::Refused(server.refusal(reply)),
+            reply => Rows::Failed(server.refusal(reply)),
         };
         lists.push((kind, rows));
     }
