@@ -18,7 +18,7 @@ Examples:
   owui-watch diff                      show what differs between here and the server
   owui-watch check                     find mistakes in the plugins, without a server
   owui-watch try shout                 run it on the server, and show the answer
-  owui-watch rollback shout            put the text before on the server
+  owui-watch rollback shout            restore its previous text on the server
   owui-watch doctor                    look for what is wrong: server, key, files
 
 In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: \
@@ -49,7 +49,7 @@ pub struct Args {
     #[arg(long)]
     pub dry_run: bool,
 
-    /// In the first pass, also send unchanged and refused plugins
+    /// In the first pass, also send plugins that are unchanged, held back or were refused
     #[arg(long)]
     pub force: bool,
 
@@ -101,7 +101,7 @@ pub struct Args {
 /// The commands other than the watch.
 #[derive(Clone, Debug, PartialEq, Eq, Subcommand)]
 pub enum Command {
-    /// Show how each plugin is: here, on the server, on or off
+    /// Show each plugin's state: file, server, and switch
     ///
     /// Reads the files and the server's lists, and changes nothing. The exit code is 1 if a file is broken, or if the
     /// server does not hold its text.
@@ -323,11 +323,11 @@ pub enum Command {
         #[arg(long)]
         strict: bool,
 
-        /// Show how to mend what is certain, as a difference
+        /// Show certain fixes as a difference
         #[arg(long, conflicts_with = "format")]
         fix: bool,
 
-        /// Write the mends to the files
+        /// Write the fixes to the files
         #[arg(long, requires = "fix")]
         yes: bool,
 

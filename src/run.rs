@@ -293,7 +293,7 @@ async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, E
     if let Some(sandbox) = sandbox {
         return Err(Error::failed(format!("nothing was deployed: the sandbox at {} has ended", sandbox.url)));
     }
-    let args = Args { plugins: plugins.to_vec(), once: true, force: true, command: None, ..args.clone() };
+    let args = Args { plugins: plugins.to_vec(), once: true, force: true, yes: true, command: None, ..args.clone() };
     let read = || config::read(&args, world);
     // Nobody but the daemon has notices.
     let (_, notices) = mpsc::channel(1);

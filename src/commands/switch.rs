@@ -9,6 +9,7 @@ use crate::engine::switch::{Outcome, Switch};
 use crate::error::Error;
 use crate::notice::{Notice, Report, SwitchFailure, Use};
 use crate::plugin::id::PluginId;
+use crate::plugin::{Entry, Key};
 
 /// Sets a switch of the named functions, one after the other.
 ///
@@ -29,7 +30,9 @@ pub async fn switch(context: &CommandContext, words: &[String], switch: Switch, 
     for target in targets {
         let about = target.subject();
         let failed = |cause| Report::NotSwitched { switch, wanted, cause };
-        let report = if target.key.kind.has_switch() {
+        let report = if switch == Switch::Global && wanted && !can_be_global(&target.key, server).await? {
+            failed(SwitchFailure::NotGlobal)
+        } else if target.key.kind.has_switch() {
             match server.set(&target.key.id, switch, wanted).await {
                 Outcome::AsWanted { row, flipped } => {
                     let usage = Use::of(&row, models.leave_unused(&row, server).await?);
@@ -50,6 +53,12 @@ pub async fn switch(context: &CommandContext, words: &[String], switch: Switch, 
         }
     }
     Ok(code)
+}
+
+/// Whether all models can use it. The server lets a pipe be global, which means nothing.
+async fn can_be_global(key: &Key, server: Server<'_>) -> Result<bool, Error> {
+    let entry = if key.kind.has_switch() { server.row(key).await?.and_then(|row| row.entry) } else { None };
+    Ok(!matches!(entry, Some(Entry::Pipe | Entry::Event)))
 }
 
 /// The plugin for a word. Of a function and a tool with one id it is the function: the tool has no switch.

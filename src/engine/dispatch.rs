@@ -286,7 +286,7 @@ impl Engine {
                     if why != Why::SavedAgain {
                         self.tell(Notice::of(&plugin, NoticeKind::Sending { why }));
                     }
-                    let adopt = self.adopt(&plugin.path);
+                    let adopt = self.adopt(&plugin.path, why);
                     let policy = DeployPolicy { force: why == Why::Forced, adopt, ..self.policy.deploy };
                     let context = self.context(&plugin, why, in_pass);
                     let lane = self.site.lanes.of(&key);
@@ -344,8 +344,12 @@ impl Engine {
         })
     }
 
-    /// How to treat a new plugin that seems to be on the server under another id.
-    pub(super) fn adopt(&self, path: &Path) -> Adopt {
+    /// How to treat a new plugin that seems to be on the server under another id. A user who asks for its deploy has seen
+    /// that.
+    pub(super) fn adopt(&self, path: &Path, why: Why) -> Adopt {
+        if why == Why::Forced && !self.policy.deploy.force {
+            return Adopt::Never;
+        }
         self.policy.adopt_files.get(path).copied().unwrap_or(self.policy.deploy.adopt)
     }
 
@@ -363,7 +367,7 @@ impl Engine {
         DeployContext {
             ours: record.into_iter().flat_map(Record::ours).chain(rolled_back).collect(),
             unarchived: sent.iter().copied().filter(|sent| Some(*sent) != deployed).collect(),
-            duplicates: match (self.adopt(&plugin.path), lacking) {
+            duplicates: match (self.adopt(&plugin.path, why), lacking) {
                 (Adopt::Never, _) => Duplicates::Ignored,
                 _ if !Identity::of(plugin).tells() => Duplicates::Ignored,
                 (Adopt::Ask, Some(holds)) => Duplicates::Known(self.duplicate_of(plugin, holds)),

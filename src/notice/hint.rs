@@ -218,9 +218,9 @@ fn of_missing_module(module: &str, span: Option<&Span>, requirements: Option<&st
             None => "name the package that provides the module under `requirements` in the frontmatter; the server \
                      installs it"
                 .to_owned(),
-            Some(packages) => format!(
-                "its frontmatter requires {packages}: if another package provides the module, name it there as well"
-            ),
+            Some(packages) => {
+                format!("if the module comes from another package, add that to `requirements` (now: {packages})")
+            }
         };
     };
     if span.is_some_and(|span| !span.source.contains(OWN)) {
@@ -323,7 +323,7 @@ mod tests {
             refused: this version of Open WebUI hides the reason: look for it in the server's log
             refused: often a module is missing: name its package under `requirements` in the frontmatter
             refused: the server's log may say more
-            refused: its frontmatter requires yaml, attrs: if another package provides the module, name it there as well
+            refused: if the module comes from another package, add that to `requirements` (now: yaml, attrs)
             went_off: `owui-watch on ID` switches it on again
             not_switched_on: `owui-watch on ID` switches it on
             unused: `owui-watch global on ID` has all models use it
@@ -430,7 +430,7 @@ mod tests {
                 this version of Open WebUI has no such module
             `No module named 'yaml'`
                 5: import yaml
-                its frontmatter requires httpx==99: if another package provides the module, name it there as well
+                if the module comes from another package, add that to `requirements` (now: httpx==99)
             `No module named 'yaml'`
                 1: import yaml
                 name the package that provides the module under `requirements` in the frontmatter; the server installs it

@@ -385,7 +385,7 @@ fn stopped(waiting: usize, refused: usize, held: usize, with_errors: usize) -> S
     match (waiting, parts.is_empty()) {
         (_, true) => format!("{total}, the next start will retry"),
         (0, false) => format!("{total}: {}", parts.join(", ")),
-        (_, false) => format!("{total}: {}, {waiting} that the next start will retry", parts.join(", ")),
+        (_, false) => format!("{total}: {}, {waiting} to retry at the next start", parts.join(", ")),
     }
 }
 
@@ -456,7 +456,7 @@ mod tests {
             Info stopped: stopped
             Info stopped: stopped; 1 plugin not deployed, the next start will retry
             Info stopped: stopped; 2 plugins not deployed: 1 refused, 1 with errors
-            Info stopped: stopped; 10 plugins not deployed: 1 refused, 3 held back, 4 with errors, 2 that the next start will retry
+            Info stopped: stopped; 10 plugins not deployed: 1 refused, 3 held back, 4 with errors, 2 to retry at the next start
             Warning trouble: the settings stay as they were: `poll` must be a duration
             Warning trouble: something beside the plugins
             Detail sending: comparing with the server (changed on server)
@@ -591,12 +591,12 @@ mod tests {
             Info not_tried: not tried: it is switched off
             Error not_tried: not tried: the server has another text by now
             Info not_tried: not tried: it may act outside the chat (`import httpx`)
-            Info not_tried: not tried: nothing says which function to call
-            Info not_tried: not tried: events of the server call it, and no user
+            Info not_tried: not tried: no function is named
+            Info not_tried: not tried: the server's events call it, not a user
             Error not_tried: not tried: no model takes part
             Info not_tried: not tried: no model takes part
             Error not_tried: not tried: connection refused
-            Error not_tried: its trial tells nothing: function other raised KeyError: 'x' in line 3
+            Error not_tried: trial inconclusive: function other raised KeyError: 'x' in line 3
             Info not_tried: no longer tried
             Info called: pipe → "HI"
             Info called: pipe ×14

@@ -166,10 +166,10 @@ impl Untried {
             Untried::Off => "not tried: it is switched off".to_owned(),
             Untried::OtherText => "not tried: the server has another text by now".to_owned(),
             Untried::ActsOutside { by } => format!("not tried: it may act outside the chat (`{by}`)"),
-            Untried::NoFunction => "not tried: nothing says which function to call".to_owned(),
-            Untried::Event => "not tried: events of the server call it, and no user".to_owned(),
+            Untried::NoFunction => "not tried: no function is named".to_owned(),
+            Untried::Event => "not tried: the server's events call it, not a user".to_owned(),
             Untried::Impossible { why, .. } | Untried::NoServer { why } => format!("not tried: {why}"),
-            Untried::Disturbed { by } => format!("its trial tells nothing: {by}"),
+            Untried::Disturbed { by } => format!("trial inconclusive: {by}"),
             Untried::NoTable => "no longer tried".to_owned(),
         }
     }

@@ -182,7 +182,7 @@ impl Trying<'_> {
             "filter" => Ok(vec![self.judged(self.filter().await?, Entry::Filter).await?]),
             "action" => Ok(vec![self.judged(self.action().await?, Entry::Action).await?]),
             "tool" => Ok(vec![self.judged(self.tool().await?, Entry::Tools).await?]),
-            "event" => Err(impossible("events of the server call it, and no user")),
+            "event" => Err(impossible("the server's events call it, not a user")),
             other => Err(impossible(format!("the server calls it `{other}`, which owui-watch does not know"))),
         }
     }

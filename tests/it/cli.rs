@@ -40,7 +40,7 @@ fn help() {
         Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
 
         Commands:
-          status    Show how each plugin is: here, on the server, on or off
+          status    Show each plugin's state: file, server, and switch
           deploy    Deploy plugins now, also if they are unchanged, held, or were refused before
           on        Switch functions on
           off       Switch functions off
@@ -64,7 +64,8 @@ fn help() {
         Options:
               --once           Make one pass and exit
               --dry-run        Show what one pass would do; change nothing
-              --force          In the first pass, also send unchanged and refused plugins
+              --force          In the first pass, also send plugins that are unchanged, held back or were
+                               refused
               --wait           Wait for another owui-watch on this project and server to exit
               --yes            Create a plugin even if the server seems to have it under another id
               --try            Try each plugin after its deploy, as its `try` table in watch.toml says
@@ -85,7 +86,7 @@ fn help() {
           owui-watch diff                      show what differs between here and the server
           owui-watch check                     find mistakes in the plugins, without a server
           owui-watch try shout                 run it on the server, and show the answer
-          owui-watch rollback shout            put the text before on the server
+          owui-watch rollback shout            restore its previous text on the server
           owui-watch doctor                    look for what is wrong: server, key, files
 
         In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: r compares

@@ -5,7 +5,7 @@ use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
 use crate::check::semantics::Node;
-use crate::plugin::Severity;
+use crate::plugin::{Entry, Severity};
 
 pub(super) const RULE: CheckRule = CheckRule {
     id: "emitter-unguarded",
@@ -33,7 +33,9 @@ class Pipe:
 };
 
 fn check(context: &Context<'_>, report: &mut Report) {
-    let hooks = context.hooks().into_iter().map(|hook| hook.function);
+    // An action always runs in a chat.
+    let is_action = context.entry == Entry::Action;
+    let hooks = context.hooks().into_iter().filter(|_| !is_action).map(|hook| hook.function);
     for function in hooks.chain(context.tools()) {
         for name in ["__event_emitter__", "__event_call__"] {
             if !function.parameters.iter_non_variadic_params().any(|parameter| parameter.name().as_str() == name) {

@@ -54,8 +54,9 @@ pub(in super::super) fn chosen<'e>(
             let last = few.pop().unwrap_or_default();
             let such_as = if several.len() > MOST_NAMED { ", such as" } else { ":" };
             let (n, few) = (several.len(), few.join(", "));
-            Err(Error::new(format!("`{wanted}` may be one of {n} texts{such_as} {few} and {last}"))
-                .hinted(format!("name one by its digest, as `owui-watch history {id}` lists them with their times")))
+            Err(Error::new(format!("`{wanted}` may be one of {n} texts{such_as} {few} and {last}")).hinted(format!(
+                "name one by its digest, as `owui-watch history --all {id}` lists them with their times"
+            )))
         }
     }
 }

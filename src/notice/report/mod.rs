@@ -185,6 +185,8 @@ pub enum Between {
 pub enum SwitchFailure {
     /// It is a tool.
     Tool,
+    /// It is no filter and no action.
+    NotGlobal,
     /// The server has no such function.
     Absent,
     /// Somebody else flips it at the same moment.

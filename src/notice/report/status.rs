@@ -217,7 +217,8 @@ impl PluginStatus {
         };
         let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
         let said = Said::info("status", message).at(self.level()).with("state", json!(self.word()));
-        let said = Said { hint: hint(self.word(), id), ..self.usage.fields(said) };
+        let kept = if let PluginState::EditedThere = self.state { "edited_on_server" } else { self.word() };
+        let said = Said { hint: hint(kept, id), ..self.usage.fields(said) };
         let theirs = if let PluginState::Differs { theirs } = &self.state { theirs.as_ref() } else { None };
         let other =
             if let PluginState::Duplicate(duplicate) = &self.state { Some(duplicate.id.as_str()) } else { None };
@@ -251,9 +252,13 @@ fn hint(word: &str, id: &str) -> Option<String> {
         "unused" => {
             format!("`owui-watch global on {id}` has all models use it\nattach it to a model under Workspace > Models")
         }
-        "differs" | "not_on_server" => format!("`owui-watch deploy {id}` deploys it"),
+        "differs" => format!("`owui-watch diff {id}` shows the difference\n`owui-watch deploy {id}` deploys the file"),
+        "not_on_server" => format!("`owui-watch deploy {id}` deploys it"),
         "refused" => format!("`owui-watch deploy {id}` sends it again as it is"),
         "held" => format!("`owui-watch diff {id}` shows the difference\n`owui-watch deploy {id}` deploys the file"),
+        "edited_on_server" => {
+            format!("`owui-watch pull {id}` takes the server's text\n`owui-watch deploy {id}` deploys yours")
+        }
         _ => return None,
     })
 }
@@ -349,6 +354,7 @@ pub(super) fn not_switched(about: &Subject, switch: Switch, wanted: bool, cause:
     let (name, position) = (name(about), position(switch, wanted));
     let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
     let (message, hint) = match cause {
+        SwitchFailure::NotGlobal => (format!("{name} cannot be global: only filters and actions can"), None),
         SwitchFailure::Tool => (format!("{name} has no switch: a model or a user picks a tool"), None),
         SwitchFailure::Absent => {
             let hint = about.path.is_some().then(|| format!("`owui-watch deploy {id}` deploys it"));
@@ -476,6 +482,7 @@ mod tests {
         }
         for (switch, cause, path) in [
             (Switch::Active, SwitchFailure::Tool, true),
+            (Switch::Global, SwitchFailure::NotGlobal, true),
             (Switch::Active, SwitchFailure::Absent, true),
             (Switch::Global, SwitchFailure::Absent, false),
             (Switch::Global, SwitchFailure::Contested, false),
@@ -491,6 +498,7 @@ mod tests {
             `plugins/shout.py` is already global, but off | `owui-watch on shout` switches it on
             `plugins/shout.py` is not global now, used by no model | `owui-watch global on shout` has all models use it | attach it to a model under Workspace > Models
             `plugins/shout.py` has no switch: a model or a user picks a tool | 
+            `plugins/shout.py` cannot be global: only filters and actions can | 
             `plugins/shout.py` is not on the server | `owui-watch deploy shout` deploys it
             function shout is not on the server | 
             function shout is not global: someone else switches it at the same moment | try again in a moment

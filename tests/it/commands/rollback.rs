@@ -419,7 +419,7 @@ fn an_ambiguous_version_names_a_few_candidates() {
         ran.stderr,
         format!(
             "error: `1.0` may be one of 12 texts, such as {first}, {second} and {third}\n\
-             hint: name one by its digest, as `owui-watch history a` lists them with their times\n"
+             hint: name one by its digest, as `owui-watch history --all a` lists them with their times\n"
         )
     );
 }

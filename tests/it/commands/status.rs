@@ -88,7 +88,8 @@ fn each_plugin_has_its_line() {
         hint: `owui-watch on off` switches it on
         hint: `owui-watch global on unused` has all models use it
         hint: attach it to a model under Workspace > Models
-        hint: `owui-watch deploy differs` deploys it
+        hint: `owui-watch diff differs` shows the difference
+        hint: `owui-watch deploy differs` deploys the file
         hint: `owui-watch deploy fresh` deploys it
         hint: `owui-watch deploy refused` sends it again as it is
     "#]]
