@@ -570,12 +570,13 @@ fn hundreds_of_saves_leave_no_file_open() {
 }
 
 /// The heap approaches its final size ever more slowly: after some thousand saves, it still grows by some 40 bytes a
-/// save, after some ten thousand by 5. Whatever stays behind for good at each save is larger than the limit: the smallest
-/// plugin and a line of its log have more bytes.
+/// save, after some ten thousand by 5. Beside other tests, saves come in larger bunches, and then it takes up to a
+/// megabyte more. So the more saves, the smaller the leak that is found: with 100,000 one of 80 bytes a save.
 #[test]
 #[ignore = "takes several minutes; UNDER_FIRE_SAVES says how many, 10,000 or more"]
 fn a_hundred_thousand_saves_need_no_more_memory() {
-    const LIMIT: f64 = 100.0;
+    const BUNCHES: f64 = 1536.0;
+    const BYTES_A_SAVE: f64 = 20.0;
     let saves = set("UNDER_FIRE_SAVES", 100_000).max(10_000);
     let samples = soak(saves, 50);
     assert_no_handles_leak(&samples);
@@ -584,7 +585,7 @@ fn a_hundred_thousand_saves_need_no_more_memory() {
     let mean = |part: &[(f64, usize)]| part.iter().map(|(heap, _)| heap).sum::<f64>() / part.len() as f64;
     let means: Vec<f64> = samples.chunks_exact(quarter).map(mean).collect();
     #[expect(clippy::cast_precision_loss, reason = "there are thousands")]
-    let grown = (means[3] - means[2]) * 1024.0 / (saves / 4) as f64;
-    println!("{grown:.0} bytes a save at the end; in KiB by quarters: {means:.0?}");
-    assert!(grown < LIMIT, "{grown:.0} bytes a save stay behind; in KiB by quarters: {means:.0?}");
+    let allowed = BUNCHES + BYTES_A_SAVE * (saves / 4) as f64 / 1024.0;
+    println!("in KiB by quarters: {means:.0?}");
+    assert!(means[3] - means[2] < allowed, "in KiB by quarters: {means:.0?}; allowed at the end: {allowed:.0}");
 }

@@ -121,6 +121,10 @@ pub async fn history(context: &CommandContext, words: &[String], all: bool) -> R
             context.screen.heading(&target.key.to_string());
         }
         print(context.screen, &entries, all, &target.key);
+        // What the server has may be its history.
+        if entries.is_empty() && away.is_none() {
+            context.screen.aside(&Notice::report(Subject::from(&target.key), Report::NoHistory));
+        }
     }
     away.map_or(Ok(Code::Fine), Err)
 }
@@ -132,9 +136,6 @@ fn print(screen: Screen, entries: &[Entry], all: bool, key: &Key) {
     let table: Vec<_> = rows.iter().map(|row| cells(row, now, &zone)).collect();
     for ((row, cells), line) in rows.iter().zip(&table).zip(aligned(&table, Screen::columns())) {
         screen.row(&notice(row, cells, key), &line);
-    }
-    if entries.is_empty() {
-        screen.aside(&Notice::report(Subject::from(key), Report::NoHistory));
     }
 }
 
