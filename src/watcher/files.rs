@@ -52,20 +52,27 @@ impl FileWatcher {
     pub fn watch<'a>(&mut self, files: impl Iterator<Item = &'a Path>) -> notify::Result<()> {
         let files: BTreeSet<_> = files.flat_map(all_names).collect();
         let names = files.iter().flat_map(|file| file.ancestors()).map(Path::to_owned).collect();
-        let folders: BTreeSet<_> = files.iter().filter_map(|file| nearest_folder(file)).map(Path::to_owned).collect();
         // No callback panics, so the lock is never poisoned.
         if let Ok(mut known) = self.names.write() {
             *known = names;
         }
-        for gone in std::mem::take(&mut self.folders).difference(&folders) {
-            // The system has already dropped the watch of a deleted folder.
-            drop(self.watcher.unwatch(gone));
+        let mut folders = nearest_folders(&files);
+        loop {
+            for gone in std::mem::take(&mut self.folders).difference(&folders) {
+                // The system has already dropped the watch of a deleted folder.
+                drop(self.watcher.unwatch(gone));
+            }
+            for folder in &folders {
+                self.watcher.watch(folder, RecursiveMode::NonRecursive)?;
+                self.folders.insert(folder.clone());
+            }
+            // A folder that was created before the watch of its parent began sent no event.
+            let now = nearest_folders(&files);
+            if now == folders {
+                return Ok(());
+            }
+            folders = now;
         }
-        for folder in folders {
-            self.watcher.watch(&folder, RecursiveMode::NonRecursive)?;
-            self.folders.insert(folder);
-        }
-        Ok(())
     }
 }
 
@@ -76,6 +83,10 @@ fn all_names(file: &Path) -> Vec<PathBuf> {
     let in_folder = folder.zip(full.file_name()).map(|(folder, name)| folder.join(name));
     let real = full.canonicalize().ok();
     [Some(full), in_folder, real].into_iter().flatten().collect()
+}
+
+fn nearest_folders(files: &BTreeSet<PathBuf>) -> BTreeSet<PathBuf> {
+    files.iter().filter_map(|file| nearest_folder(file)).map(Path::to_owned).collect()
 }
 
 fn nearest_folder(file: &Path) -> Option<&Path> {
@@ -151,6 +162,34 @@ mod tests {
             std::os::unix::fs::symlink(".", real.join("link")).unwrap();
             let names = all_names(&real.join("link/watch.toml"));
             assert_eq!(names, [real.join("link/watch.toml"), real.join("watch.toml")]);
+        }
+    }
+
+    /// Its folders are created one after the other, while the watch of the one before begins.
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test sets its own scene")]
+    fn a_file_in_new_folders_is_never_missed() {
+        let folder = tempfile::tempdir().unwrap();
+        let real = folder.path().canonicalize().unwrap();
+        for round in 0..200 {
+            let file = real.join(format!("{round}/a/b/c/watch.toml"));
+            let (send, events) = std::sync::mpsc::channel();
+            let mut watcher = FileWatcher::new(move |event| {
+                send.send(event).ok();
+            })
+            .unwrap();
+            watcher.watch([&*file].into_iter()).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    let folders: Vec<_> = file.ancestors().skip(1).take(4).collect();
+                    folders.iter().rev().for_each(|folder| std::fs::create_dir(folder).unwrap());
+                    std::fs::write(&file, "1").unwrap();
+                });
+                while !std::fs::read(&file).is_ok_and(|text| text == b"1") {
+                    events.recv_timeout(std::time::Duration::from_secs(10)).expect("an event for each step");
+                    watcher.watch([&*file].into_iter()).unwrap();
+                }
+            });
         }
     }
 }
