@@ -20,9 +20,9 @@ pub struct Choice {
 /// What the settings say of all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// Of those that are not named.
+    /// The choice for every file without one of its own.
     pub all: Choice,
-    /// Of single files, by path.
+    /// The choices for single files, by path.
     pub files: BTreeMap<PathBuf, Choice>,
 }
 

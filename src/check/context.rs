@@ -25,8 +25,6 @@ pub(super) struct Context<'a> {
 
 /// An argument with two underscores, and the version that it came with.
 type Special = (&'static str, &'static str);
-/// A hook's name, what it is called with, and what else it may ask for.
-type HookRow = (&'static str, &'static [&'static str], &'static [Special]);
 
 /// A method that the server calls.
 #[derive(Clone, Copy)]
@@ -136,16 +134,16 @@ const OF_EVENT: &[Special] = &[
     ("__request__", EVER),
 ];
 
-/// The hooks of an entry class, with what the server calls them with.
-pub(super) fn hooks(entry: Entry) -> &'static [HookRow] {
-    match entry {
-        Entry::Pipe => &[("pipe", &["body"], OF_PIPE)],
-        Entry::Filter => {
-            &[("inlet", &["body"], OF_INLET), ("outlet", &["body"], OF_OUTLET), ("stream", &["event"], OF_STREAM)]
-        }
-        Entry::Action => &[("action", &["body"], OF_ACTION)],
-        Entry::Event => &[("event", &["event"], OF_EVENT)],
-        Entry::Tools => &[],
+/// What the server calls a hook with: its own arguments, and those with two underscores that it may ask for.
+fn given(hook: &str) -> (&'static [&'static str], &'static [Special]) {
+    match hook {
+        "pipe" => (&["body"], OF_PIPE),
+        "inlet" => (&["body"], OF_INLET),
+        "outlet" => (&["body"], OF_OUTLET),
+        "stream" => (&["event"], OF_STREAM),
+        "action" => (&["body"], OF_ACTION),
+        "event" => (&["event"], OF_EVENT),
+        _ => (&[], &[]),
     }
 }
 
@@ -188,16 +186,17 @@ impl<'a> Context<'a> {
     /// The methods that the server calls with arguments of its own choice. Not those of tools, which the model calls.
     pub(super) fn hooks(&self) -> Vec<Hook<'a>> {
         let methods = self.methods();
-        let row = |(name, given, specials): &HookRow| {
+        let hook = |name: &&str| {
             let mut named = methods.iter().filter(|method| method.name.as_str() == *name);
             let function = named.next()?;
             // One of two, by version or by platform.
             if named.next().is_some() {
                 return None;
             }
+            let (given, specials) = given(name);
             Some(Hook { function, given, specials })
         };
-        hooks(self.entry).iter().filter_map(row).collect()
+        self.entry.hooks().iter().filter_map(hook).collect()
     }
 
     /// The methods that a model may call.

@@ -9,7 +9,6 @@ use crate::engine::switch::{Outcome, Switch};
 use crate::error::Error;
 use crate::notice::{Notice, Report, SwitchFailure, Use};
 use crate::plugin::id::PluginId;
-use crate::plugin::{Entry, Key};
 
 /// Sets a switch of the named functions, one after the other.
 ///
@@ -30,14 +29,13 @@ pub async fn switch(context: &CommandContext, words: &[String], switch: Switch, 
     for target in targets {
         let about = target.subject();
         let failed = |cause| Report::NotSwitched { switch, wanted, cause };
-        let report = if switch == Switch::Global && wanted && !can_be_global(&target.key, server).await? {
-            failed(SwitchFailure::NotGlobal)
-        } else if target.key.kind.has_switch() {
+        let report = if target.key.kind.has_switch() {
             match server.set(&target.key.id, switch, wanted).await {
                 Outcome::AsWanted { row, flipped } => {
                     let usage = Use::of(&row, models.leave_unused(&row, server).await?);
                     Report::Switched { switch, is: wanted, before: !flipped, usage }
                 }
+                Outcome::NotGlobal => failed(SwitchFailure::NotGlobal),
                 Outcome::Absent => failed(SwitchFailure::Absent),
                 Outcome::Contested => failed(SwitchFailure::Contested),
                 Outcome::Failed(failure) => return Err(server.error(failure)),
@@ -53,12 +51,6 @@ pub async fn switch(context: &CommandContext, words: &[String], switch: Switch, 
         }
     }
     Ok(code)
-}
-
-/// Whether all models can use it. The server lets a pipe be global, which means nothing.
-async fn can_be_global(key: &Key, server: Server<'_>) -> Result<bool, Error> {
-    let entry = if key.kind.has_switch() { server.row(key).await?.and_then(|row| row.entry) } else { None };
-    Ok(!matches!(entry, Some(Entry::Pipe | Entry::Event)))
 }
 
 /// The plugin for a word. Of a function and a tool with one id it is the function: the tool has no switch.
@@ -82,7 +74,7 @@ struct Models {
 impl Models {
     /// Whether no model uses a function that is on.
     async fn leave_unused(&mut self, row: &Row, server: Server<'_>) -> Result<bool, Error> {
-        if !Attached::default().is_unused(row) {
+        if !row.entry.is_some_and(|entry| row.switches().need_a_model(entry)) {
             return Ok(false);
         }
         if !std::mem::replace(&mut self.are_read, true) {

@@ -106,6 +106,31 @@ pub struct Row {
     pub version_id: Option<String>,
 }
 
+impl Row {
+    /// Its switches.
+    #[must_use]
+    pub fn switches(&self) -> OnServer {
+        OnServer { active: self.is_active, global: self.is_global }
+    }
+}
+
+/// The switches of a plugin that the server has; unknown ones are `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OnServer {
+    /// The on/off switch, for a function.
+    pub active: Option<bool>,
+    /// Whether all models use it, for a function.
+    pub global: Option<bool>,
+}
+
+impl OnServer {
+    /// Whether a function of this class is on, and runs only for models that it is attached to.
+    #[must_use]
+    pub fn need_a_model(self, entry: Entry) -> bool {
+        entry.is_attached() && self.active == Some(true) && self.global == Some(false)
+    }
+}
+
 /// The functions that are attached to at least one model, which may be switched off itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attached {
@@ -119,18 +144,13 @@ impl Attached {
     /// Whether nothing uses a function that is on: a filter or an action that is neither global nor attached.
     #[must_use]
     pub fn is_unused(&self, row: &Row) -> bool {
-        let attached = match row.entry {
-            Some(Entry::Filter) => &self.filters,
-            Some(Entry::Action) => &self.actions,
-            Some(Entry::Pipe | Entry::Event | Entry::Tools) | None => return false,
-        };
-        row.is_active == Some(true) && row.is_global == Some(false) && !attached.contains(&row.id)
+        row.entry.is_some_and(|entry| row.switches().need_a_model(entry)) && !self.uses(&row.id)
     }
 
     /// Whether a model uses this filter or action.
     #[must_use]
-    pub fn uses(&self, id: &PluginId) -> bool {
-        self.filters.contains(id.as_str()) || self.actions.contains(id.as_str())
+    pub fn uses(&self, id: &str) -> bool {
+        self.filters.contains(id) || self.actions.contains(id)
     }
 }
 

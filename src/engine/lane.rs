@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::crashes::Crash;
-use super::deploy::{self, CallFailure, Deploy, OnServer, Reply, Step};
+use super::deploy::{self, CallFailure, Deploy, Reply, Step};
 use super::ledger::{Rollback, UpdateIntent};
 use super::plan::{Remote, Why};
 use super::queue::Queue;
@@ -49,8 +49,8 @@ pub(super) struct Lane {
     pub(super) verdict: Option<Verdict>,
     /// The user asked for a deploy of it, which has not started yet.
     pub(super) requested: bool,
-    /// Its switches when the server was last asked whether a model uses it.
-    pub(super) asked_use: Option<OnServer>,
+    /// The server has answered whether a model uses it, and it still needs one.
+    pub(super) has_known_use: bool,
 }
 
 impl Lane {
@@ -93,9 +93,9 @@ impl Lane {
 
     /// The state for the next engine of the same server.
     fn hand_over(self) -> Self {
-        let Self { removal, session, unanswered, crash, retry, sent, requested, asked_use, .. } = self;
+        let Self { removal, session, unanswered, crash, retry, sent, requested, has_known_use, .. } = self;
         let retry = retry.filter(|retry| retry.cause == Cause::Crash);
-        Self { session, removal, unanswered, crash, retry, sent, requested, asked_use, ..Self::default() }
+        Self { session, removal, unanswered, crash, retry, sent, requested, has_known_use, ..Self::default() }
     }
 
     /// Adds that state to what was saved.
@@ -106,11 +106,11 @@ impl Lane {
 
     fn is_empty(&self) -> bool {
         let Self { job, in_flight, intent, rollback, session, removal, created, .. } = self;
-        let Self { unanswered, crash, retry, sent, duplicate, unread, verdict, requested, asked_use, .. } = self;
+        let Self { unanswered, crash, retry, sent, duplicate, unread, verdict, requested, has_known_use, .. } = self;
         let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none() && !requested;
         let is_trusted = unanswered.is_none() && crash.is_none() && duplicate.is_none() && unread.is_none();
         let is_trusted = is_trusted && verdict.as_ref().is_none_or(|verdict| verdict.errors.is_empty());
-        let is_new = rollback.is_none() && session.is_none() && sent.is_none() && asked_use.is_none();
+        let is_new = rollback.is_none() && session.is_none() && sent.is_none() && !has_known_use;
         is_idle && is_trusted && is_new && removal.is_none() && created.is_none()
     }
 }

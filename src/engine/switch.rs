@@ -3,7 +3,7 @@
 
 use crate::engine::deploy::{self, Call, CallFailure, Reply, Row};
 use crate::plugin::id::PluginId;
-use crate::plugin::{Key, Kind};
+use crate::plugin::{Entry, Key, Kind};
 
 /// The most flips of one conversation: there and back, and each again if no answer came.
 pub(super) const MOST_FLIPS: u8 = 4;
@@ -47,6 +47,8 @@ pub enum Outcome {
     },
     /// There is no such function.
     Absent,
+    /// It cannot be global: models are not what it is attached to. The server would flip the switch all the same.
+    NotGlobal,
     /// Somebody else flips it at the same moment.
     Contested,
     /// A call failed.
@@ -92,7 +94,9 @@ impl Switching {
     }
 
     fn on_row(&mut self, row: Box<Row>, was_flipping: bool) -> Step {
+        let is_attached = row.entry.is_none_or(Entry::is_attached);
         match self.switch.of(&row) {
+            _ if self.switch == Switch::Global && self.wanted && !is_attached => Step::Done(Outcome::NotGlobal),
             Some(is) if is == self.wanted => Step::Done(Outcome::AsWanted { row, flipped: self.flips > 0 }),
             Some(_) if self.flips < MOST_FLIPS => {
                 if was_flipping {
@@ -155,6 +159,10 @@ mod tests {
                         "on" => row(switch, Some(true)),
                         "off" => row(switch, Some(false)),
                         "hidden" => row(switch, None),
+                        "pipe" => match row(switch, Some(false)) {
+                            Reply::Row(row) => Reply::Row(Box::new(Row { entry: Some(Entry::Pipe), ..*row })),
+                            other => other,
+                        },
                         "lost" => Reply::Lost { cause: "a reset".to_owned() },
                         "absent" => Reply::Absent,
                         "denied" => Reply::NotAllowed { status: 403, words: "no".to_owned() },
@@ -169,6 +177,7 @@ mod tests {
         let ended = match outcome {
             Outcome::AsWanted { flipped, .. } => if flipped { "flipped" } else { "as it was" }.to_owned(),
             Outcome::Absent => "absent".to_owned(),
+            Outcome::NotGlobal => "not global".to_owned(),
             Outcome::Contested => "contested".to_owned(),
             Outcome::Failed(CallFailure::Unreachable { cause, .. }) => format!("unreachable: {cause}"),
             Outcome::Failed(CallFailure::NotAllowed { .. }) => "denied".to_owned(),
@@ -201,6 +210,9 @@ mod tests {
         check(Active, true, &["off", "absent"], "get toggle: absent");
         check(Active, true, &["denied"], "get: denied");
         check(Active, true, &["lost"], "get: unreachable: a reset");
+        check(Global, true, &["pipe"], "get: not global");
+        check(Global, false, &["pipe"], "get: as it was");
+        check(Active, true, &["pipe", "on"], "get toggle: flipped");
         check(Global, true, &["hidden"], "get: Odd { words: \"the server does not say how the switch stands\" }");
     }
 }

@@ -139,7 +139,10 @@ struct EntryRow {
     kind: Kind,
     word: &'static str,
     class: &'static str,
-    hook: Option<&'static str>,
+    hooks: &'static [&'static str],
+    /// The hook that tells it from other classes of this common name.
+    mark: Option<&'static str>,
+    is_attached: bool,
 }
 
 impl Entry {
@@ -148,14 +151,14 @@ impl Entry {
 
     #[rustfmt::skip]
     fn row(self) -> EntryRow {
-        let (kind, word, class, hook) = match self {
-            Self::Pipe => (Kind::Function, "pipe", "Pipe", None),
-            Self::Filter => (Kind::Function, "filter", "Filter", None),
-            Self::Action => (Kind::Function, "action", "Action", Some("action")),
-            Self::Event => (Kind::Function, "event", "Event", Some("event")),
-            Self::Tools => (Kind::Tool, "tool", "Tools", None),
+        let (kind, word, class, hooks, mark, is_attached): (_, _, _, &[_], _, _) = match self {
+            Self::Pipe => (Kind::Function, "pipe", "Pipe", &["pipe"], None, false),
+            Self::Filter => (Kind::Function, "filter", "Filter", &["inlet", "stream", "outlet"], None, true),
+            Self::Action => (Kind::Function, "action", "Action", &["action"], Some("action"), true),
+            Self::Event => (Kind::Function, "event", "Event", &["event"], Some("event"), false),
+            Self::Tools => (Kind::Tool, "tool", "Tools", &[], None, false),
         };
-        EntryRow { kind, word, class, hook }
+        EntryRow { kind, word, class, hooks, mark, is_attached }
     }
 
     /// The table that plugins of this type live in.
@@ -176,9 +179,21 @@ impl Entry {
         self.row().class
     }
 
+    /// The methods that the server calls; none for tools, of which it offers every public method.
+    #[must_use]
+    pub fn hooks(self) -> &'static [&'static str] {
+        self.row().hooks
+    }
+
     /// The method that tells an entry class with a common name from other classes of that name.
-    pub(super) fn hook(self) -> Option<&'static str> {
-        self.row().hook
+    pub(super) fn mark(self) -> Option<&'static str> {
+        self.row().mark
+    }
+
+    /// Whether it runs only for the models that it is attached to, unless it is global.
+    #[must_use]
+    pub fn is_attached(self) -> bool {
+        self.row().is_attached
     }
 }
 

@@ -191,7 +191,7 @@ impl Trying<'_> {
     async fn judged(&self, attempt: Attempt, entry: Entry) -> Result<Attempt, Obstacle> {
         let content = self.row.get("content").and_then(Value::as_str).unwrap_or_default();
         let methods = public_methods(content, entry.class());
-        let has_hook = |methods: &[String]| methods.iter().any(|method| seen::hooks(entry).contains(&&**method));
+        let has_hook = |methods: &[String]| methods.iter().any(|method| entry.hooks().contains(&&**method));
         // A pipe that answered has run.
         let lacks_hooks =
             !matches!(entry, Entry::Tools | Entry::Pipe) && methods.as_ref().is_some_and(|methods| !has_hook(methods));

@@ -81,17 +81,6 @@ impl Seen {
     }
 }
 
-/// The methods that the server calls.
-pub(super) fn hooks(entry: Entry) -> &'static [&'static str] {
-    match entry {
-        Entry::Pipe => &["pipe"],
-        Entry::Filter => &["inlet", "stream", "outlet"],
-        Entry::Action => &["action"],
-        Entry::Event => &["event"],
-        Entry::Tools => &[],
-    }
-}
-
 /// The hooks that were called, in the order of their first calls.
 fn listed(calls: &[&SeenCall]) -> String {
     let mut hooks: Vec<&str> = Vec::new();
@@ -109,7 +98,7 @@ fn listed(calls: &[&SeenCall]) -> String {
 
 /// The failure of a plugin without a hook.
 pub(super) fn nothing_ran(entry: Entry) -> TrialResult {
-    let hooks: Vec<_> = hooks(entry).iter().map(|hook| format!("`{hook}`")).collect();
+    let hooks: Vec<_> = entry.hooks().iter().map(|hook| format!("`{hook}`")).collect();
     let hint = match hooks.as_slice() {
         [] => None,
         [hook] => Some(format!("the server calls `{}` by its method {hook}: check the name", entry.class())),

@@ -4,7 +4,7 @@
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
-use crate::check::context::{Hook, hooks, name_of};
+use crate::check::context::{Hook, name_of};
 use crate::check::flow::Ends;
 use crate::plugin::{Entry, Severity};
 
@@ -50,7 +50,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
     };
     let lacks_pipe = context.entry == Entry::Pipe && !has("pipe");
     let mut misspelled = false;
-    for (hook, ..) in hooks(context.entry).iter().filter(|(hook, ..)| !has(hook)) {
+    for hook in context.entry.hooks().iter().filter(|hook| !has(hook)) {
         let near = |name: &str| strsim::damerau_levenshtein(name, hook) == 1 && !matches!(name, "pipes" | "actions");
         for method in methods.iter().filter(|method| near(&method.name)) {
             if context.text.contains(&format!("self.{}", method.name)) {

@@ -11,7 +11,7 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use crate::engine::call::{Attached, Call, CallFailure, Cause, Form, Reply, Row, Version};
+pub use crate::engine::call::{Attached, Call, CallFailure, Cause, Form, OnServer, Reply, Row, Version};
 use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
 pub use crate::engine::form::message;
 use crate::engine::form::{form_of_stub, form_to_create, form_to_update, is_stub};
@@ -347,15 +347,6 @@ pub struct Deploy {
     on_server: Option<OnServer>,
 }
 
-/// The switches of a plugin that the server has; unknown ones are `None`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct OnServer {
-    /// The on/off switch, for a function.
-    pub active: Option<bool>,
-    /// Whether all models use it, for a function.
-    pub global: Option<bool>,
-}
-
 /// The question that the next reply answers.
 #[derive(Clone, Debug)]
 enum Stage {
@@ -501,7 +492,7 @@ impl Deploy {
     /// Takes the reply to the last call.
     pub fn reply(&mut self, reply: Reply) -> Step {
         match &reply {
-            Reply::Row(row) => self.on_server = Some(OnServer { active: row.is_active, global: row.is_global }),
+            Reply::Row(row) => self.on_server = Some(row.switches()),
             // A refused call changes nothing.
             Reply::Refused { .. } | Reply::Crashed { .. } => {}
             _ => self.on_server = None,

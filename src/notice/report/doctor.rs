@@ -12,7 +12,7 @@ pub enum Examination {
     Finding(Finding),
     /// The end.
     Diagnosis {
-        /// How many findings ask for something to be done.
+        /// How many findings ask the user to do something.
         problems: usize,
     },
 }
@@ -102,7 +102,7 @@ impl Finding {
         Self { hint, ..self }
     }
 
-    /// Whether something is to be done.
+    /// Whether it asks the user to do something.
     #[must_use]
     pub fn is_wrong(&self) -> bool {
         self.verdict.level() >= Level::Warning

@@ -44,7 +44,7 @@ pub struct TrialFailure {
 }
 
 impl TrialFailure {
-    /// A failure of which no more is known.
+    /// A failure with nothing but these words.
     #[must_use]
     pub fn new(words: impl Into<String>) -> Self {
         Self { words: words.into(), ..Self::default() }

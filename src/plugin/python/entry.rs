@@ -107,7 +107,7 @@ impl<'a> Module<'a> {
         if place.scope == Scope::Module
             && let Some(entry) = Entry::ALL.into_iter().find(|entry| entry.class() == name)
         {
-            let may_be_unrelated = entry.hook().is_some() && !self.hooked.contains(&(name.to_owned(), entry));
+            let may_be_unrelated = entry.mark().is_some() && !self.hooked.contains(&(name.to_owned(), entry));
             let origin = if may_be_unrelated { origin.min(Origin::Namesake) } else { origin };
             self.bindings.insert(entry, (origin, range));
         }
@@ -115,7 +115,7 @@ impl<'a> Module<'a> {
 
     /// Remembers that the class of this name has a hook: one of its own, or that of a base or of what it is another name for.
     pub(super) fn note_hooks(&mut self, name: &str, body: &[Stmt], bases: &[Expr]) {
-        for (entry, hook) in Entry::ALL.into_iter().filter_map(|entry| Some((entry, entry.hook()?))) {
+        for (entry, hook) in Entry::ALL.into_iter().filter_map(|entry| Some((entry, entry.mark()?))) {
             let has_own =
                 body.iter().any(|statement| match (statement.as_function_def_stmt(), statement.as_assign_stmt()) {
                     (Some(function), _) => function.name.as_str() == hook,

@@ -88,7 +88,7 @@ pub fn resembles_plugin(bytes: &[u8], declared: bool) -> bool {
             line.strip_prefix(b"def ").is_some_and(|rest| names(rest.trim_ascii_start(), hook))
         })
     };
-    let is_meant = |entry: &Entry| declared || entry.hook().is_none_or(defines);
+    let is_meant = |entry: &Entry| declared || entry.mark().is_none_or(defines);
     let has_class =
         |entry: &Entry| lines().filter_map(|line| line.strip_prefix(b"class ")).any(|rest| names(rest, entry.class()));
     Entry::ALL.iter().any(|entry| has_class(entry) && is_meant(entry))

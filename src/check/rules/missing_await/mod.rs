@@ -430,7 +430,7 @@ mod tests {
             ("if NEW: return (await Users.get_user_by_id(1)).email", ""),
             ("if NEW: return (await asyncio.wait_for(Users.get_user_by_id(1), 5)).email", ""),
             ("async def new(): return (await Users.get_user_by_id(1)).email\nif NEW: return await new()", ""),
-            // Neither compares a version nor awaits the same function.
+            // These gates compare no version, and await another function or none.
             ("is_new = SIZE >= 9", "error 6"),
             ("print(VERSION)", "error 6"),
             ("if NEW: return (await Users.get_user_by_email(1)).email", "error 6"),
