@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 use std::fmt;
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 const TABLE: &str = include_str!("servers.txt");
 
@@ -14,8 +14,15 @@ type Mask = u8;
 
 struct Servers {
     versions: Vec<ServerVersion>,
-    modules: HashMap<&'static str, Module>,
-    packages: HashMap<&'static str, Mask>,
+    modules: HashMap<&'static str, Section>,
+    /// A line for each.
+    packages: &'static str,
+}
+
+/// A module's part of the table. It is read when a plugin first names the module: all of them take megabytes.
+struct Section {
+    text: &'static str,
+    module: OnceLock<Module>,
 }
 
 struct Module {
@@ -134,59 +141,34 @@ pub(super) struct Gone {
 
 impl Servers {
     fn read(table: &'static str) -> Self {
-        let mut servers = Self { versions: Vec::new(), modules: HashMap::new(), packages: HashMap::new() };
-        let mut module: Option<(&'static str, Module)> = None;
-        let mut last = "";
-        let mut in_packages = false;
-        for line in table.lines().filter(|line| !line.starts_with('#')) {
-            let mut words = line.split(' ');
-            let Some(word) = words.next() else { continue };
-            if servers.versions.is_empty() {
-                servers.versions = words.filter_map(ServerVersion::parse).collect();
-                continue;
-            }
-            if word == "packages" {
-                in_packages = true;
-                continue;
-            }
-            let every = ((1_u16 << servers.versions.len().min(8)) - 1).to_le_bytes()[0];
-            let around = match (&module, word.as_bytes().first()) {
-                (Some((_, module)), Some(b'.')) => module.names.get(last).map_or(every, |name| name.exists),
-                (Some((_, module)), Some(first)) if *first != b'@' && !in_packages => module.exists,
-                _ => every,
-            };
-            let mut name = Name { exists: around, ..Name::default() };
-            let mut open = 0;
-            for word in words {
-                let bits = |text: &str| Mask::from_str_radix(text, 16).unwrap_or_default();
-                match word.split_at_checked(1) {
-                    Some(("~", rest)) => open = bits(rest),
-                    Some(("*", rest)) => name.coroutine = bits(rest),
-                    Some(("!", rest)) => name.closed = bits(rest),
-                    Some((">", rest)) => name.link = Some(rest),
-                    _ => name.exists = bits(word),
-                }
-            }
-            if in_packages {
-                servers.packages.insert(word, name.exists);
-            } else if let Some(path) = word.strip_prefix('@') {
-                let next = Module { exists: name.exists, open, names: HashMap::new() };
-                if let Some((path, done)) = module.replace((path, next)) {
-                    servers.modules.insert(path, done);
-                }
-            } else if let Some((_, module)) = &mut module {
-                if let Some(method) = word.strip_prefix('.') {
-                    if let Some(owner) = module.names.get_mut(last) {
-                        owner.methods.insert(method, name);
-                    }
-                } else {
-                    last = word;
-                    module.names.insert(word, name);
-                }
-            }
+        let (modules, packages) = table.split_once("\npackages\n").unwrap_or((table, ""));
+        let mut sections = modules.split("\n@");
+        let versions = sections.next().and_then(|head| head.lines().last()).unwrap_or_default();
+        let section = |text: &'static str| {
+            let path = text.split([' ', '\n']).next().unwrap_or_default();
+            (path, Section { text, module: OnceLock::new() })
+        };
+        Self {
+            versions: versions.split(' ').filter_map(ServerVersion::parse).collect(),
+            modules: sections.map(section).collect(),
+            packages,
         }
-        servers.modules.extend(module);
-        servers
+    }
+
+    fn module(&self, path: &str) -> Option<&Module> {
+        let section = self.modules.get(path)?;
+        Some(section.module.get_or_init(|| Module::read(section.text, self.every())))
+    }
+
+    /// The versions that ship a package.
+    fn package(&self, name: &str) -> Option<Mask> {
+        let mut rows = self.packages.lines().map(|line| row(line, self.every()));
+        rows.find_map(|(word, package, _)| (word == name).then_some(package.exists))
+    }
+
+    /// The bits of all versions.
+    fn every(&self) -> Mask {
+        ((1_u16 << self.versions.len().min(8)) - 1).to_le_bytes()[0]
     }
 
     fn minors(&self, mask: Mask) -> Option<(String, String)> {
@@ -203,6 +185,49 @@ impl Servers {
     }
 }
 
+impl Module {
+    /// Reads a section of the table: a line of the module, and the lines of its names, each with its methods below it.
+    fn read(section: &'static str, every: Mask) -> Self {
+        let mut lines = section.lines();
+        let (_, Name { exists, .. }, open) = row(lines.next().unwrap_or_default(), every);
+        let mut module = Self { exists, open, names: HashMap::new() };
+        let mut last = "";
+        for line in lines {
+            if let Some(line) = line.strip_prefix('.') {
+                if let Some(owner) = module.names.get_mut(last) {
+                    let (word, method, _) = row(line, owner.exists);
+                    owner.methods.insert(word, method);
+                }
+            } else {
+                let (word, name, _) = row(line, exists);
+                last = word;
+                module.names.insert(word, name);
+            }
+        }
+        module
+    }
+}
+
+/// A line of the table: its word, what it says of it, and where a module may have more names. What it is in exists in
+/// `around`.
+fn row(line: &'static str, around: Mask) -> (&'static str, Name, Mask) {
+    let mut words = line.split(' ');
+    let word = words.next().unwrap_or_default();
+    let mut name = Name { exists: around, ..Name::default() };
+    let mut open = 0;
+    for word in words {
+        let bits = |text: &str| Mask::from_str_radix(text, 16).unwrap_or_default();
+        match word.split_at_checked(1) {
+            Some(("~", rest)) => open = bits(rest),
+            Some(("*", rest)) => name.coroutine = bits(rest),
+            Some(("!", rest)) => name.closed = bits(rest),
+            Some((">", rest)) => name.link = Some(rest),
+            _ => name.exists = bits(word),
+        }
+    }
+    (word, name, open)
+}
+
 /// Looks a full name up: `open_webui.models.users.Users.get_user_by_id`.
 pub(super) fn find(path: &str, version: ServerVersion) -> Found {
     let servers = &*SERVERS;
@@ -213,10 +238,10 @@ pub(super) fn find(path: &str, version: ServerVersion) -> Found {
     }
     // The longest part of the path that some version knows as a module.
     let ends: Vec<_> = path.match_indices('.').map(|(at, _)| at).chain([path.len()]).collect();
-    let Some(end) = ends.into_iter().rev().find(|end| servers.modules.contains_key(&path[..*end])) else {
+    let module = |end: usize| Some((end, servers.module(&path[..end])?));
+    let Some((end, module)) = ends.into_iter().rev().find_map(module) else {
         return Found::Unknown;
     };
-    let module = &servers.modules[&path[..end]];
     let gone = |end: usize, is_module, mask: Mask| {
         Found::Gone(Gone { path: path[..end].to_owned(), is_module, versions: servers.minors(mask) })
     };
@@ -263,9 +288,9 @@ pub(super) fn find(path: &str, version: ServerVersion) -> Found {
 /// Whether a server ships a package of this import name.
 pub(super) fn ships(package: &str, version: ServerVersion) -> Shipped {
     let servers = &*SERVERS;
-    match servers.packages.get(package) {
+    match servers.package(package) {
         Some(mask) if mask & (1 << version.column()) != 0 => Shipped::Yes,
-        Some(mask) => Shipped::Elsewhere(servers.minors(*mask).map(|(_, last)| last).unwrap_or_default()),
+        Some(mask) => Shipped::Elsewhere(servers.minors(mask).map(|(_, last)| last).unwrap_or_default()),
         None => Shipped::Never,
     }
 }
@@ -315,7 +340,7 @@ mod tests {
         assert!(TABLE.len() <= 300 * 1024, "{}", TABLE.len());
         let minors: Vec<_> = SERVERS.versions.iter().map(|version| version.minor()).collect();
         assert_eq!(minors, ["0.6", "0.7", "0.8", "0.9", "0.10", "0.11", "0.12"]);
-        assert!(SERVERS.modules.len() > 200 && SERVERS.packages.len() > 200);
+        assert!(SERVERS.modules.len() > 200 && SERVERS.packages.lines().count() > 200);
     }
 
     #[test]

@@ -108,7 +108,7 @@ impl<T> List<T> {
             match self.quoted {
                 Quoted::Escape => self.quoted = Quoted::Yes,
                 Quoted::Yes => {
-                    let Some(next) = self.rest[self.at..].iter().position(|byte| matches!(byte, b'"' | b'\\')) else {
+                    let Some(next) = memchr::memchr2(b'"', b'\\', &self.rest[self.at..]) else {
                         self.at = self.rest.len();
                         break;
                     };

@@ -164,8 +164,10 @@ fn meant(name: &str) -> Option<String> {
         Some(_) | None => {}
     }
     // One typo per eight letters.
-    let slips = |ours: &String| strsim::damerau_levenshtein(&name.to_uppercase(), ours);
-    ours.into_iter().filter(|ours| slips(ours) <= ours.len() / 8).min_by_key(slips)
+    let name = name.to_uppercase();
+    let slips = |ours: &String| strsim::damerau_levenshtein(&name, ours);
+    let is_near = |ours: &String| ours.len().abs_diff(name.len()) <= ours.len() / 8 && slips(ours) <= ours.len() / 8;
+    ours.into_iter().filter(is_near).min_by_key(slips)
 }
 
 #[cfg(test)]

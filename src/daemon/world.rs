@@ -370,9 +370,15 @@ impl World for Outside {
             cache.deployed(held.iter().map(|(key, digest)| (key, *digest)));
             // Files may be half written: only quiet ones count.
             let scanned = eyes.lock().unwrap_or_else(PoisonError::into_inner).scan(Trust::Quiet(debounce), &mut cache);
-            if let Some(folder) = folder.filter(|_| cache.has_changed()) {
-                // Scans work without the cache.
-                folder.write_seen(&cache).inspect_err(|error| tracing::debug!("{error:#}")).ok();
+            if let Some(folder) = folder {
+                // Nothing waits for this.
+                tokio::task::spawn_blocking(move || {
+                    if cache.has_changed() {
+                        // Scans work without the cache.
+                        folder.write_seen(&cache).inspect_err(|error| tracing::debug!("{error:#}")).ok();
+                    }
+                    folder.clear_up();
+                });
             }
             scanned
         }));

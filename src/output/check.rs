@@ -7,9 +7,10 @@ use anstyle::{AnsiColor, Effects, Style};
 use serde_json::{Value, json};
 
 use super::columns;
+use super::difference::{coloured, unified};
 use super::frames::frame;
 use super::messages::hint_line;
-use super::screen::{coloured, out, unified};
+use super::screen::out;
 use crate::check::{RULES, ServerVersion};
 use crate::cli::CheckFormat;
 use crate::paths::without_dots;

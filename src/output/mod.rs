@@ -6,6 +6,7 @@ mod bottom;
 mod check;
 mod console;
 mod diagnostics;
+mod difference;
 mod frames;
 #[cfg(unix)]
 mod keyboard;
@@ -35,10 +36,11 @@ use messages::{print_hint, wrapped_message};
 pub use check::{CheckOutput, Repository};
 pub use console::Console;
 pub use diagnostics::DiagnosticLine;
+pub use difference::{changed_lines, unified};
 #[cfg(unix)]
 pub use keyboard::{Key, Keyboard};
 pub use messages::{Steps, question};
-pub use screen::{Screen, changed_lines, unified};
+pub use screen::Screen;
 pub use terminal::Terminal;
 pub use transcript::Transcript;
 pub use view::Keys;
@@ -294,6 +296,10 @@ impl Backlog {
             Some((_, time)) if dropped > 0 => Some((Notice::of_unread(dropped), *time)),
             _ => self.waiting.pop_front(),
         };
+        if self.waiting.is_empty() {
+            // A start tells of every plugin at once.
+            self.waiting.shrink_to(ROOM);
+        }
         self.taken += usize::from(next.is_some());
         next
     }

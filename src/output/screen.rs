@@ -5,18 +5,17 @@ use std::io::{IsTerminal as _, Write as _};
 
 use anstyle::{AnsiColor, Effects, Style};
 use jiff::Timestamp;
-use similar::{ChangeTag, TextDiff};
 
+use super::difference::coloured;
 use super::messages::hint_line;
 use super::{Format, columns, json_line, print_hint, wrapped_message};
-use crate::notice::{ChangedLines, Level, Notice};
+use crate::notice::{Level, Notice};
 use crate::printable;
 
 const BOLD: Style = Style::new().effects(Effects::BOLD);
 const RED: Style = AnsiColor::Red.on_default();
 const GREEN: Style = AnsiColor::Green.on_default();
 const YELLOW: Style = AnsiColor::Yellow.on_default();
-const CYAN: Style = AnsiColor::Cyan.on_default();
 
 /// Prints the notices of a command, in the format and from the level that the user asked for.
 #[derive(Clone, Copy)]
@@ -147,82 +146,4 @@ impl Screen {
 pub(super) fn out(text: &str) {
     let mut stdout = anstream::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).ok();
-}
-
-/// The difference of two texts, each with its name, as `diff -u` shows it.
-#[must_use]
-pub fn unified(from: (&str, &str), to: (&str, &str)) -> String {
-    // A line break in a name would start a line of the difference.
-    let [from_name, to_name] = [from.0, to.0].map(|name| printable::source(name).replace('\n', " "));
-    TextDiff::from_lines(from.1, to.1).unified_diff().header(&from_name, &to_name).to_string()
-}
-
-/// How many lines a change adds and removes.
-#[must_use]
-pub fn changed_lines(from: &str, to: &str) -> ChangedLines {
-    let mut lines = ChangedLines::default();
-    for change in TextDiff::from_lines(from, to).iter_all_changes() {
-        match change.tag() {
-            ChangeTag::Insert => lines.added += 1,
-            ChangeTag::Delete => lines.removed += 1,
-            ChangeTag::Equal => {}
-        }
-    }
-    lines
-}
-
-pub(super) fn coloured(diff: &str) -> String {
-    let mut heading = true;
-    diff.split_inclusive('\n').fold(String::new(), |text, line| {
-        heading &= !line.starts_with("@@");
-        let style = match line.chars().next() {
-            Some('@') => CYAN,
-            Some('-' | '+') if heading => BOLD,
-            Some('-') => RED,
-            Some('+') => GREEN,
-            Some(_) | None => Style::new(),
-        };
-        text + &format!("{style}{}{style:#}\n", printable::source(line.trim_end_matches('\n')))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use expect_test::expect;
-
-    use super::*;
-
-    #[test]
-    fn a_difference_is_that_of_diff() {
-        let old = "a\nb\nc\nd\ne\nf\ng\nh\n";
-        let new = old.replace('b', "B").replace("h\n", "h");
-        let diff = unified(("a/x.py (server)", old), ("b/x.py", &new));
-        expect![[r"
-            --- a/x.py (server)
-            +++ b/x.py
-            @@ -1,8 +1,8 @@
-             a
-            -b
-            +B
-             c
-             d
-             e
-             f
-             g
-            -h
-            +h
-            \ No newline at end of file
-        "]]
-        .assert_eq(&diff);
-        assert_eq!(unified(("a", old), ("b", old)), "");
-    }
-
-    #[test]
-    fn a_text_does_not_steer_the_terminal() {
-        let diff = unified(("a", "x\u{1b}[2J\t\u{202e}\n"), ("b", "--- y\n"));
-        let shown = coloured(&diff);
-        assert!(!shown.contains("\u{1b}[2J") && !shown.contains('\u{202e}') && shown.contains('\t'), "{shown:?}");
-        assert!(shown.contains(&format!("{GREEN}+--- y{GREEN:#}\n")), "{shown:?}");
-        assert!(shown.contains(&format!("{BOLD}--- a{BOLD:#}\n")), "{shown:?}");
-    }
 }

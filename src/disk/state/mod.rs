@@ -155,8 +155,9 @@ impl Folder {
         trust::entries(&self.path, folder)
     }
 
-    /// Removes files that a killed program left half written. One that cannot be removed does no harm.
-    fn clear_up(&self) {
+    /// Removes files that a killed program left half written, a minute ago or more. One that cannot be removed does no
+    /// harm. It looks into each folder of the state, of which there is one for each plugin.
+    pub fn clear_up(&self) {
         let mut folders = vec![self.path.clone()];
         // Only in our own folders: the user may keep other things here.
         folders
@@ -208,7 +209,6 @@ impl State {
         let folder = Folder::new(folder, server);
         let (_, aside) = folder.make().map_err(|error| folder.cannot_keep(&error))?;
         let lock = folder.take_lock(&folder.lock())?;
-        folder.clear_up();
         Ok(Self { folder, aside, rollbacks_seen: None, requests_seen: None, bell_at: None, lock })
     }
 
@@ -309,7 +309,7 @@ mod tests {
                 file.set_modified(SystemTime::now() - 2 * ABANDONED).unwrap();
             }
         }
-        drop(State::open(state.clone(), "http://h").unwrap());
+        State::open(state.clone(), "http://h").unwrap().clear_up();
         for folder in folders {
             let there = |name: &str| state.join(folder).join(name).exists();
             assert_eq!((there(&old), there(&new), there("kept.py")), (folder == "theirs", true, true), "{folder}");
