@@ -1,11 +1,11 @@
-//! Checks a plugin once its deploy is through, off the loop: the way of a save to the server gets no longer. Each text's
-//! diagnostics are told once.
+//! Checks a plugin once its deploy is through, off the loop, and one after the other while no call is under way: the way
+//! of a save to the server gets no longer. Each text's diagnostics are told once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::JoinHandle;
 
 use crate::check::{self, Options, ServerVersion};
 use crate::config::Config;
@@ -15,8 +15,8 @@ use crate::plugin::{Digest, FileSettings, Key, Parsed, Severity, parse};
 
 /// The checks of a watch.
 pub(super) struct Checks {
-    send: UnboundedSender<Vec<Notice>>,
-    receive: UnboundedReceiver<Vec<Notice>>,
+    waiting: VecDeque<Check>,
+    running: Option<JoinHandle<Vec<Notice>>>,
     /// The texts whose diagnostics were told, or are being looked for.
     told: BTreeMap<Key, Digest>,
     /// A pass deploys many plugins, which nobody has just edited.
@@ -25,16 +25,24 @@ pub(super) struct Checks {
     version: ServerVersion,
 }
 
+/// The check of one plugin.
+struct Check {
+    about: Subject,
+    path: Arc<Path>,
+    digest: Digest,
+    settings: FileSettings,
+    options: Options,
+}
+
 impl Default for Checks {
     fn default() -> Self {
-        let (send, receive) = unbounded_channel();
-        let (told, version) = (BTreeMap::new(), ServerVersion::of_server(None));
-        Self { send, receive, told, in_pass: false, version }
+        let version = ServerVersion::of_server(None);
+        Self { waiting: VecDeque::new(), running: None, told: BTreeMap::new(), in_pass: false, version }
     }
 }
 
 impl Checks {
-    /// Starts to check the plugin that a notice says was deployed.
+    /// Queues the plugin that a notice says was deployed.
     pub(super) fn hear(&mut self, notice: &Notice, config: &Config) {
         match &notice.what {
             NoticeKind::Connected { version, .. } => {
@@ -43,31 +51,45 @@ impl Checks {
             NoticeKind::Pass { .. } => self.in_pass = true,
             NoticeKind::Summary { .. } => self.in_pass = false,
             NoticeKind::Created { .. } | NoticeKind::Updated { .. } if !self.in_pass => {
-                self.start(&notice.about, config);
+                self.push(&notice.about, config);
             }
             _ => {}
         }
     }
 
-    fn start(&mut self, about: &Subject, config: &Config) {
+    fn push(&mut self, about: &Subject, config: &Config) {
         let Subject { key: Some(key), path: Some(path), digest: Some(digest), .. } = about else { return };
         if self.told.insert(key.clone(), *digest) == Some(*digest) {
             return;
         }
-        let options = config.checks.options(path, self.version);
-        let settings = config.files.get(&**path).cloned().unwrap_or_default();
-        let (about, path, digest, send) = (about.clone(), Arc::clone(path), *digest, self.send.clone());
-        tokio::task::spawn_blocking(move || {
-            let notice = |diagnostic| Notice { about: about.clone(), what: NoticeKind::Surprising(diagnostic) };
-            // The watch may have ended.
-            send.send(diagnostics(&path, &settings, digest, &options).into_iter().map(notice).collect()).ok();
+        self.waiting.push_back(Check {
+            about: about.clone(),
+            path: Arc::clone(path),
+            digest: *digest,
+            settings: config.files.get(&**path).cloned().unwrap_or_default(),
+            options: config.checks.options(path, self.version),
         });
     }
 
-    /// Waits for the diagnostics of a plugin.
-    pub(super) async fn next(&mut self) -> Vec<Notice> {
-        // It has a sender itself, so the channel is never closed.
-        self.receive.recv().await.unwrap_or_default()
+    /// Waits for the diagnostics of a plugin; starts the next check if there is time for it.
+    pub(super) async fn next(&mut self, has_time: bool) -> Vec<Notice> {
+        if self.running.is_none() && has_time {
+            let run = |check: Check| tokio::task::spawn_blocking(move || check.run());
+            self.running = self.waiting.pop_front().map(run);
+        }
+        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let found = running.await;
+        self.running = None;
+        // Only a bug ends a check without a result.
+        found.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+    }
+}
+
+impl Check {
+    fn run(self) -> Vec<Notice> {
+        let Self { about, path, digest, settings, options } = self;
+        let notice = |diagnostic| Notice { about: about.clone(), what: NoticeKind::Surprising(diagnostic) };
+        diagnostics(&path, &settings, digest, &options).into_iter().map(notice).collect()
     }
 }
 
@@ -86,4 +108,46 @@ fn diagnostics(
     let mut found = check::check(&plugin, &plugin.text, options);
     found.retain(|diagnostic| diagnostic.severity() != Severity::Info);
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+    use crate::cli::Args;
+    use crate::config::{self, World};
+
+    /// Whether it waits at this moment.
+    async fn is_pending(future: impl Future<Output = Vec<Notice>>) -> bool {
+        let mut future = pin!(future);
+        poll_fn(|context| Poll::Ready(future.as_mut().poll(context).is_pending())).await
+    }
+
+    #[tokio::test]
+    #[expect(clippy::disallowed_methods, reason = "a test sets its own scene")]
+    async fn checks_wait_while_plugins_are_sent() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::create_dir(folder.path().join("plugins")).unwrap();
+        let world = World { cwd: folder.path().to_owned(), ..World::default() };
+        let config = config::read(&Args::default(), &world).config.unwrap();
+        let mut checks = Checks::default();
+        for name in ["a.py", "b.py"] {
+            let path: Arc<Path> = Arc::from(folder.path().join(name));
+            let text = "class Pipe:\n    def pip(self, body):\n        return body\n";
+            std::fs::write(&path, text).unwrap();
+            let Parsed::Plugin(plugin) = parse(&path, text.as_bytes(), &FileSettings::default()) else { panic!() };
+            let about = Subject::from(&*plugin);
+            checks.push(&about, &config);
+            checks.push(&about, &config);
+        }
+        assert!(is_pending(checks.next(false)).await && checks.running.is_none());
+        for left in [1, 0] {
+            let found = checks.next(true).await;
+            assert!(matches!(found[0].what, NoticeKind::Surprising(_)), "{found:?}");
+            assert_eq!(checks.waiting.len(), left, "each text is checked once");
+        }
+    }
 }

@@ -579,7 +579,7 @@ impl<'a> Daemon<'a> {
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
         let deadline = wake.into_iter().chain(glance).min();
         let Outside { calls, writer, signs, scanning, trials, checks, .. } = &mut self.outside;
-        let listens = scanning.is_none();
+        let (listens, has_time) = (scanning.is_none(), calls.is_empty());
         tokio::select! {
             biased;
             Some(signal) = signals.recv() => Wakeup::Signal(signal),
@@ -600,7 +600,7 @@ impl<'a> Daemon<'a> {
             Some(event) = trials.next() => Wakeup::Replied(event),
             Some(notice) = self.notices.recv() => Wakeup::Heard(Box::new(notice)),
             Some(found) = found(&mut self.server_log) => Wakeup::Found(found),
-            found = checks.next() => Wakeup::Checked(found),
+            found = checks.next(has_time) => Wakeup::Checked(found),
             () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
         }
     }
