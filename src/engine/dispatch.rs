@@ -258,8 +258,10 @@ impl Engine {
         if self.ending.is_some() || self.exit.is_some() || !self.site.is_open() {
             return;
         }
-        self.cancel_outdated();
         while let Some((key, job)) = self.next_job() {
+            if job.deploy().is_some_and(|(plugin, _)| !self.is_in_its_file(plugin)) {
+                continue;
+            }
             let Job { task, since, in_pass } = job;
             // The repair after an interrupted deploy comes first.
             let (conversation, step) = match (self.site.lanes.of(&key).intent.clone(), task) {
@@ -313,19 +315,20 @@ impl Engine {
         }
     }
 
-    /// Takes back waiting deploys whose file has changed or whose root is missing. They are planned again when it is
-    /// back.
+    /// Takes back waiting deploys that would not start, so that nobody counts them.
     pub(super) fn cancel_outdated(&mut self) {
-        let is_current = |plugin: &Plugin| {
-            let held = self.tree.files.get(&plugin.path).and_then(File::plugin);
-            held.is_some_and(|held| held.key == plugin.key && held.digest == plugin.digest)
-                && !self.tree.is_out_of_reach(&plugin.path)
-        };
         let waiting = self.site.lanes.all_waiting().filter_map(Job::deploy).map(|(plugin, _)| plugin);
-        let outdated: Vec<_> = waiting.filter(|plugin| !is_current(plugin)).map(|plugin| plugin.key.clone()).collect();
+        let outdated: Vec<_> = waiting.filter(|plugin| !self.is_in_its_file(plugin)).map(|it| it.key.clone()).collect();
         for key in &outdated {
             self.site.lanes.cancel(key);
         }
+    }
+
+    /// Whether its file still holds this text, and its root is there. If not, it is planned again when it is back.
+    fn is_in_its_file(&self, plugin: &Plugin) -> bool {
+        let held = self.tree.files.get(&plugin.path).and_then(File::plugin);
+        held.is_some_and(|held| held.key == plugin.key && held.digest == plugin.digest)
+            && !self.tree.is_out_of_reach(&plugin.path)
     }
 
     /// The next job that may start. A text that may have brought the server down is sent alone, so that the right text
