@@ -175,7 +175,7 @@ pub async fn run(
     let output = Output::start(console, reader_gone).map_err(|error| Error::new("cannot start").because(error))?;
     let (press, keys) = unbounded_channel();
     let mut signals = Signals::new(signals, keys, gone);
-    let keys = Keys { browser: true, editor: setup.keys.editor.is_some() };
+    let keys = Keys { editor: setup.keys.editor.is_some() };
     let terminal = is_live.then(|| Arc::new(Terminal::listen(&output, &press, keys)));
     let audience = Audience { output: output.clone(), supervisor, board: Board::default(), terminal: terminal.clone() };
     let end = Box::pin(live(plan, setup, audience, &mut signals, notices)).await;
@@ -388,8 +388,9 @@ impl<'a> Daemon<'a> {
         }
         loop {
             let end = self.turn(events, scan.take()).await;
-            self.answer_requests(false);
+            // What is told may start a check, whose result belongs to the answer.
             self.outside.tell_all();
+            self.answer_requests(false);
             if let Some(code) = end {
                 return End::Done(code);
             }
