@@ -5,18 +5,19 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::task::{Id, JoinSet};
 
 use crate::check::{self, Options, ServerVersion};
 use crate::config::Config;
 use crate::disk::file;
 use crate::notice::{Notice, NoticeKind, Subject};
-use crate::plugin::{Digest, FileSettings, Key, Parsed, Severity, parse};
+use crate::plugin::{Diagnostic, Digest, FileSettings, Key, Severity, parse_and};
 
 /// The checks of a watch.
 pub(super) struct Checks {
-    send: UnboundedSender<Vec<Notice>>,
-    receive: UnboundedReceiver<Vec<Notice>>,
+    running: JoinSet<Vec<Notice>>,
+    /// What runs.
+    checking: Vec<(Id, Key)>,
     /// The texts whose diagnostics were told, or are being looked for.
     told: BTreeMap<Key, Digest>,
     /// A pass deploys many plugins, which nobody has just edited.
@@ -27,9 +28,8 @@ pub(super) struct Checks {
 
 impl Default for Checks {
     fn default() -> Self {
-        let (send, receive) = unbounded_channel();
-        let (told, version) = (BTreeMap::new(), ServerVersion::of_server(None));
-        Self { send, receive, told, in_pass: false, version }
+        let (running, checking, told) = (JoinSet::new(), Vec::new(), BTreeMap::new());
+        Self { running, checking, told, in_pass: false, version: ServerVersion::of_server(None) }
     }
 }
 
@@ -56,34 +56,43 @@ impl Checks {
         }
         let options = config.checks.options(path, self.version);
         let settings = config.files.get(&**path).cloned().unwrap_or_default();
-        let (about, path, digest, send) = (about.clone(), Arc::clone(path), *digest, self.send.clone());
-        tokio::task::spawn_blocking(move || {
+        let (about, path, digest) = (about.clone(), Arc::clone(path), *digest);
+        let task = self.running.spawn_blocking(move || {
             let notice = |diagnostic| Notice { about: about.clone(), what: NoticeKind::Surprising(diagnostic) };
-            // The watch may have ended.
-            send.send(diagnostics(&path, &settings, digest, &options).into_iter().map(notice).collect()).ok();
+            diagnostics(&path, &settings, digest, &options).into_iter().map(notice).collect()
         });
+        self.checking.push((task.id(), key.clone()));
     }
 
-    /// Waits for the diagnostics of a plugin.
+    /// Whether what is wrong with a plugin is still being looked for.
+    pub(super) fn is_checking(&self, key: &Key) -> bool {
+        self.checking.iter().any(|(_, checked)| checked == key)
+    }
+
+    /// Has the diagnostics of a plugin told once more.
+    pub(super) fn forget(&mut self, key: &Key) {
+        self.told.remove(key);
+    }
+
+    /// Waits for the diagnostics of a plugin, forever if none is checked.
     pub(super) async fn next(&mut self) -> Vec<Notice> {
-        // It has a sender itself, so the channel is never closed.
-        self.receive.recv().await.unwrap_or_default()
+        let Some(ended) = self.running.join_next_with_id().await else { return std::future::pending().await };
+        // A rule that panics says nothing.
+        let (id, found) = ended.unwrap_or_else(|error| (error.id(), Vec::new()));
+        self.checking.retain(|(task, _)| *task != id);
+        found
     }
 }
 
 /// The errors and warnings of a file, if it still has the text that was deployed.
-fn diagnostics(
-    path: &Arc<Path>,
-    settings: &FileSettings,
-    digest: Digest,
-    options: &Options,
-) -> Vec<crate::plugin::Diagnostic> {
+fn diagnostics(path: &Arc<Path>, settings: &FileSettings, digest: Digest, options: &Options) -> Vec<Diagnostic> {
     let Ok(bytes) = file::read(path) else { return Vec::new() };
-    let Parsed::Plugin(plugin) = parse(path, &bytes, settings) else { return Vec::new() };
-    if plugin.digest != digest {
-        return Vec::new();
-    }
-    let mut found = check::check(&plugin, &plugin.text, options);
+    let mut found = Vec::new();
+    drop(parse_and(path, &bytes, settings, |plugin, syntax| {
+        if plugin.digest == digest {
+            found = check::check_syntax(plugin, &plugin.text, syntax, options).diagnostics;
+        }
+    }));
     found.retain(|diagnostic| diagnostic.severity() != Severity::Info);
     found
 }
