@@ -134,7 +134,8 @@ impl Engine {
                     self.record_found(plugin, now);
                 }
                 self.tree.files.drop_text(plugin);
-                self.tell_unchanged(plugin, in_pass, None);
+                let is_off = in_pass && self.site.listed_off.contains(key);
+                self.tell_unchanged(plugin, in_pass, is_off.then_some(false));
             }
             Decision::RolledBack => {
                 self.cancel(key);

@@ -488,7 +488,7 @@ impl Engine {
                 let holds = rows.iter().filter_map(|row| {
                     let id = PluginId::new(&row.id)?;
                     let digest = row.digest.or_else(|| row.content.as_deref().map(Digest::of_text));
-                    Some((Key { kind, id }, Seen { digest, identity: Identity::of_row(row) }))
+                    Some((Key { kind, id }, Seen { digest, is_active: row.is_active, identity: Identity::of_row(row) }))
                 });
                 probe.holds.rows.extend(holds);
                 probe.holds.kinds.insert(kind);

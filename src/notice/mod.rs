@@ -324,7 +324,7 @@ pub enum NoticeKind {
     Unchanged {
         /// Found in a pass over all plugins, which is not worth a line.
         in_pass: bool,
-        /// Whether it is on; functions whose switch was just read only.
+        /// Whether it is on; functions whose switch was just read only, and in a pass only where it is off.
         active: Option<bool>,
         /// Whether the last notice about the file was an error, or that it was rolled back.
         good_again: bool,
