@@ -119,4 +119,9 @@ fn a_watch_hears_of_a_switch() {
         let told = watch.wait("switched", Some("a")).pop().unwrap();
         assert_eq!((&told["switch"], &told["active"]), (&json!(switch), &json!(active)), "{arguments:?}");
     }
+    // One that starts later sees it by itself.
+    check(&project.run(&["off", "a"]), 0);
+    assert!(watch.stop().success());
+    let mut watch = project.watch_with(&[]);
+    assert_eq!(watch.wait("unchanged", Some("a")).pop().unwrap()["active"], json!(false));
 }

@@ -13,7 +13,7 @@
 //!   event on. `deleted a`: it deleted the plugin on the server.
 //! - `rescan`, `wake`, `hang up`, `stop`, `replace`.
 //! - `rescan: a=v1` and `wake: a=v1`, or `nothing`: the same, and the server answers the probe that follows with this list.
-//!   The probe takes 2 ms and has no numbers. `rescan: 0.9.6 a=v1` names the server's version; `a=v1!off` is off.
+//!   The probe takes 2 ms and has no numbers. `rescan: 0.9.6 a=v1` names the server's version.
 //! - `#3 row a v1`, `#3 rows a=v1 b=v2`, `#3 connected`, `#3 absent`, `#3 refused WORDS`, … answer the request with that
 //!   number. `#3 saved`: the backup or the intent is on disk; `#3 not-saved`: the disk is full. `#3 works`, `#3 fails`,
 //!   `#3 off`, `#3 unable`, `#3 away`: the end of a trial.
@@ -525,11 +525,7 @@ fn read_reply(words: &[&str]) -> Reply {
         ["connected"] => Reply::Connected { version: "0.12.4".to_owned() },
         ["rows", rows @ ..] => {
             let rows = rows.iter().map(|row| row.split_once('=').unwrap());
-            let listed = |(id, version): (&str, &str)| match version.strip_suffix("!off") {
-                Some(version) => Row { is_active: Some(false), ..row(id, version) },
-                None => row(id, version),
-            };
-            Reply::Rows(rows.map(listed).collect())
+            Reply::Rows(rows.map(|(id, version)| row(id, version)).collect())
         }
         ["row", id, version] => Reply::Row(Box::new(row(id, version))),
         ["row", id, version, "off"] => Reply::Row(Box::new(Row { is_active: Some(false), ..row(id, version) })),

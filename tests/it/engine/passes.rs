@@ -542,28 +542,3 @@ fn a_single_pass_waits_for_files_that_may_conflict() {
         "#]],
     );
 }
-
-#[test]
-fn a_pass_tells_which_functions_are_off() {
-    check(
-        "0ms edit a v1
-         0ms edit b v1
-         0ms rescan: a=v1!off b=v1
-         10ms write a v1",
-        &expect![[r#"
-            0ms edit a v1
-            0ms edit b v1
-            0ms rescan: a=v1!off b=v1
-                  ready plugins=2 roots=["plugins"]
-                  connected server_version=0.12.4
-                  archive v1, found
-                  a unchanged
-                  archive v1, found
-                  b unchanged
-                  summary ms=2 unchanged=2
-                  save
-            10ms write a v1
-                  a unchanged
-        "#]],
-    );
-}
