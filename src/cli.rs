@@ -262,9 +262,9 @@ pub enum Command {
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugins: Vec<String>,
 
-        /// Which files, and which server.
+        /// Which server. Every root counts: a file in any of them keeps its plugin.
         #[command(flatten)]
-        project: ProjectFlags,
+        server: ServerFlag,
 
         /// Delete them without asking
         #[arg(long)]
@@ -493,19 +493,27 @@ pub enum ServiceAction {
 /// The flags for files and server, given after a command.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct ProjectFlags {
-    /// The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
-    #[arg(long, value_name = "URL")]
-    pub url: Option<String>,
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerFlag,
 
     /// The folder with the plugins; repeatable [default: `root` in watch.toml]
     #[arg(long, value_name = "DIR")]
     pub root: Vec<PathBuf>,
 }
 
+/// Which server a command is for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
+pub struct ServerFlag {
+    /// The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+    #[arg(long, value_name = "URL")]
+    pub url: Option<String>,
+}
+
 /// The flags of a run that a command takes too, and their values after the command.
 #[derive(Default)]
 struct SharedFlags<'a> {
-    project: Option<&'a ProjectFlags>,
+    server: Option<&'a ServerFlag>,
     root: Option<&'a [PathBuf]>,
     yes: Option<bool>,
     no_live: Option<bool>,
@@ -514,7 +522,7 @@ struct SharedFlags<'a> {
 
 impl<'a> SharedFlags<'a> {
     fn of(project: &'a ProjectFlags) -> Self {
-        Self { project: Some(project), root: Some(&project.root), ..Self::default() }
+        Self { server: Some(&project.server), root: Some(&project.root), ..Self::default() }
     }
 }
 
@@ -559,8 +567,8 @@ impl Command {
             Command::Pull { project, all, yes, .. } => {
                 ("pull", SharedFlags { yes: all.then_some(*yes), ..SharedFlags::of(project) })
             }
-            Command::Delete { project, yes, .. } => {
-                ("delete", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
+            Command::Delete { server, yes, .. } => {
+                ("delete", SharedFlags { server: Some(server), yes: Some(*yes), ..SharedFlags::default() })
             }
             Command::Check { root, yes, .. } => {
                 ("check", SharedFlags { root: Some(root), yes: Some(*yes), ..SharedFlags::default() })
@@ -649,6 +657,7 @@ impl Args {
                 (_, "--try") => "tries nothing",
                 ("sandbox", _) => "watches against a server of its own",
                 ("check", _) => "asks no server",
+                ("delete", "--root") => "needs to see every root",
                 ("trust", "--url" | "--root") => "is about the settings in files",
                 ("service", "--url" | "--root") => "takes it after `install` alone",
                 _ => "makes no pass",
@@ -658,7 +667,7 @@ impl Args {
                 format!("'{other}' cannot be used with '{name}', which {reason}"),
             ));
         }
-        if let Some(url) = shared.project.and_then(|project| project.url.as_ref()) {
+        if let Some(url) = shared.server.and_then(|server| server.url.as_ref()) {
             args.url = Some(url.clone());
         }
         args.root.extend(shared.root.unwrap_or_default().iter().cloned());
@@ -682,7 +691,7 @@ impl Args {
             (self.dry_run, "--dry-run"),
             (self.force, "--force"),
             (self.wait, "--wait"),
-            (self.url.is_some() && shared.project.is_none(), "--url"),
+            (self.url.is_some() && shared.server.is_none(), "--url"),
             (!self.root.is_empty() && shared.root.is_none(), "--root"),
             (self.yes && shared.yes.is_none(), "--yes"),
             (self.no_live && shared.no_live.is_none(), "--no-live"),

@@ -113,6 +113,7 @@
 //! | what the server's log tells | `server_log/record.rs` (a log line), `server_log/traceback.rs` (whose frames they are); `daemon/server_log.rs` (runs `log_command`); recorded logs in `tests/it/server_log/` |
 //! | a command | `cli.rs` (`Command`); `run.rs`; + a file, named in `commands/mod.rs`; `notice/report/mod.rs` (what it reports) |
 //! | a command that asks the running watch | `disk/state/requests.rs` (the request and its answer); `commands/deploy.rs` (asks); `daemon/requests.rs` (takes and answers it); `engine/request.rs` (carries it out); *a command* |
+//! | a command that tells the running watch what it did | `disk/state/requests.rs` (`Done`); `daemon/requests.rs` (what is told, and what the engine hears); `notice/board/mod.rs` (what it changes in the view); *a command* |
 //! | something that `doctor` looks at | `notice/report/doctor.rs` (`Area`); `commands/doctor/mod.rs` (looks); `commands/doctor/judge.rs` (what it means) |
 //! | a state that `status` shows | `notice/report/status.rs` (the state and its words); `commands/status.rs` (which one it is) |
 //!

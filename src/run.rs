@@ -21,7 +21,7 @@ use crate::daemon::{self, End, KeyPrograms, Plan, Setup, Signal};
 use crate::disk::Folder;
 use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::switch::Switch;
-use crate::engine::{Code, Policy, TrialPolicy};
+use crate::engine::{Code, Policy, ServerHabits, TrialPolicy};
 use crate::error::Error;
 use crate::notice::{Level, Notice, Report, Subject};
 use crate::output::{Console, DiagnosticLine, Format, Screen, Steps, Terminal};
@@ -130,12 +130,7 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
             commands::try_out(&context(args, world).await?, plugin, wish).await?
         }
         Some(Command::Pull { plugins, all, .. }) => commands::pull(&context(args, world).await?, plugins, *all).await?,
-        Some(Command::Delete { plugins, .. }) => {
-            if !args.root.is_empty() {
-                return Err(Error::new("`delete` needs to see all roots").hinted("leave out `--root`"));
-            }
-            commands::delete(&context(args, world).await?, plugins).await?
-        }
+        Some(Command::Delete { plugins, .. }) => commands::delete(&context(args, world).await?, plugins).await?,
         Some(Command::Rollback { plugin, version, .. }) => {
             return roll_back(&context(args, world).await?, plugin, version.as_deref()).await;
         }
@@ -415,8 +410,10 @@ fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
             tables: config.trials.iter().map(|(path, table)| (path.clone(), format!("{table:?}"))).collect(),
             plain: is_sandbox,
         }),
-        new_is_global: is_sandbox,
-        installs_nothing: matches!(args.command, Some(Command::Sandbox { install_requirements: false, .. })),
+        habits: ServerHabits {
+            new_is_global: is_sandbox,
+            installs_nothing: matches!(args.command, Some(Command::Sandbox { install_requirements: false, .. })),
+        },
         only: scope.only(&config),
     };
     let trial_client = args.tries.then(|| client(&config)).transpose()?;

@@ -146,11 +146,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
     let server = Server::connect(context).await?;
     if let [name, wanted] = typed {
         let files = Files::read(&context.config)?;
-        if let Err(no_plugin) = files.select(&context.spelled(wanted), context, Some(server)).await {
-            // The server failed, or a file of that name cannot be compared.
-            if !no_plugin.to_string().starts_with("there is no plugin ") {
-                return Err(no_plugin);
-            }
+        if files.find(&context.spelled(wanted), context, Some(server)).await?.is_empty() {
             let target = files.select_one(&context.spelled(name), context, Some(server)).await?;
             return diff_with_earlier(context, server, &target, wanted, stat).await;
         }

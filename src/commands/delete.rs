@@ -5,6 +5,7 @@ use super::ask::agreed;
 use super::server::{Server, text};
 use super::target::{Files, Target, no_folder};
 use super::{CommandContext, now};
+use crate::disk::Done;
 use crate::engine::Code;
 use crate::engine::deploy::Backup;
 use crate::error::Error;
@@ -53,6 +54,7 @@ pub async fn delete(context: &CommandContext, words: &[String]) -> Result<Code, 
             Some(_) => return Err(Error::failed(format!("{key} was not deleted: somebody has just changed it"))),
             None => {}
         }
+        context.folder.tell_watch(&key, None, Done::Deleted { backup: backup_path.clone() });
         context.screen.say(&Notice::report(about, Report::DeletedStray { backup: backup_path }));
     }
     Ok(code)

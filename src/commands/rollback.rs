@@ -19,7 +19,7 @@ use crate::engine::deploy::{
 use crate::engine::duplicate::Duplicates;
 use crate::engine::ledger::UpdateIntent;
 use crate::engine::repair::Recovery;
-use crate::engine::{Code, ledger, repair};
+use crate::engine::{Code, ServerHabits, ledger, repair};
 use crate::error::Error;
 use crate::notice::{Between, Level, Notice, NoticeKind, Report, Subject, Task};
 use crate::output::{Console, Format, Screen, unified};
@@ -286,7 +286,7 @@ impl Rollback {
             Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Failed(_) => Code::NotDeployed,
             _ => Code::Fine,
         };
-        for what in NoticeKind::of_outcome(outcome, &self.plugin, on_server, false, false, took) {
+        for what in NoticeKind::of_outcome(outcome, &self.plugin, on_server, false, ServerHabits::default(), took) {
             self.say(what);
         }
         code

@@ -3,6 +3,7 @@
 use super::CommandContext;
 use super::server::Server;
 use super::target::{Files, Target, with_kind};
+use crate::disk::Done;
 use crate::engine::Code;
 use crate::engine::deploy::{Attached, Row};
 use crate::engine::switch::{Outcome, Switch};
@@ -43,7 +44,11 @@ pub async fn switch(context: &CommandContext, words: &[String], switch: Switch, 
         } else {
             failed(SwitchFailure::Tool)
         };
-        if matches!(report, Report::Switched { .. }) {
+        if let Report::Switched { switch, is, before, usage } = &report {
+            let (switch, is, before) = (*switch, *is, *before);
+            let usage = serde_json::to_value(usage).unwrap_or_default();
+            let path = target.local.as_ref().map(|local| &*local.path);
+            context.folder.tell_watch(&target.key, path, Done::Switched { switch, is, before, usage });
             context.screen.say(&Notice::report(about, report));
         } else {
             code = Code::NotDeployed;

@@ -153,8 +153,20 @@ impl Files {
         }
     }
 
-    /// The plugins for an argument: a path, a folder, an id, or an id with its kind.
+    /// The plugins for an argument: a path, a folder, an id, or an id with its kind. An error if there are none.
     pub(super) async fn select(
+        &self,
+        name: &str,
+        context: &CommandContext,
+        server: Option<Server<'_>>,
+    ) -> Result<Vec<Target>, Error> {
+        let found = self.find(name, context, server).await?;
+        // No name means all plugins, which may be none.
+        if found.is_empty() && !name.is_empty() { Err(self.unknown(name)) } else { Ok(found) }
+    }
+
+    /// Like [`Files::select`], but nothing for an argument that names no plugin.
+    pub(super) async fn find(
         &self,
         name: &str,
         context: &CommandContext,
@@ -174,13 +186,11 @@ impl Files {
         if let Some((_, error)) = self.unreadable().find(|(file, _)| file.starts_with(path)) {
             return Err(error);
         }
-        let Some(id) = PluginId::new(name) else {
-            return Err(self.unknown(name));
-        };
+        let Some(id) = PluginId::new(name) else { return Ok(Vec::new()) };
         let keys: BTreeSet<_> = self.found.iter().map(|local| &local.key).filter(|key| key.id == id).cloned().collect();
         let keys = if keys.is_empty() { known(&id, context, server).await? } else { keys.into_iter().collect() };
         match keys.as_slice() {
-            [] => Err(self.unknown(name)),
+            [] => Ok(Vec::new()),
             [key] => Ok(vec![self.target(key.clone())?]),
             _ => Err(Error::new(format!("`{id}` is both a function and a tool"))
                 .hinted(format!("say `function:{id}` or `tool:{id}`"))),

@@ -3,7 +3,7 @@
 use super::server::{Server, text};
 use super::target::{Files, Target};
 use super::{CommandContext, failed};
-use crate::disk::{ReportedTrial, Request, Requested};
+use crate::disk::Done;
 use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::{Level, Notice, Report, Task, TrialResult, Tried, format_place};
@@ -66,13 +66,10 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
 
 /// Has the running watch show how the plugin stands.
 fn tell_watch(context: &CommandContext, target: &Target, tried: Tried) {
-    let Some(local) = target.local.as_ref().filter(|_| context.folder.holder().is_some()) else { return };
-    let Ok(tried) = serde_json::to_value(tried) else { return };
-    let plugin = Requested::new(&target.key, &local.path);
-    let trial = Some(ReportedTrial { plugin, digest: local.digest.to_string(), tried });
-    // It is for the view alone.
-    let request = Request { trial, ..Request::default() };
-    context.folder.save_request(&request).inspect_err(|error| tracing::debug!("{error:#}")).ok();
+    if let (Some(local), Ok(tried)) = (&target.local, serde_json::to_value(tried)) {
+        let done = Done::Tried { digest: local.digest.to_string(), tried };
+        context.folder.tell_watch(&target.key, Some(&local.path), done);
+    }
 }
 
 fn report(context: &CommandContext, target: &Target, attempts: Vec<Attempt>) -> Code {

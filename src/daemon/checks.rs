@@ -1,4 +1,4 @@
-//! Checks a plugin once its deploy is through, off the loop, and one after the other while no call is under way: the way
+//! Checks a plugin once its deploy is through, off the loop, and one after the other once no plugin waits to be sent: the way
 //! of a save to the server gets no longer. Each text's diagnostics are told once.
 
 use std::collections::{BTreeMap, VecDeque};
@@ -11,12 +11,12 @@ use crate::check::{self, Options, ServerVersion};
 use crate::config::Config;
 use crate::disk::file;
 use crate::notice::{Notice, NoticeKind, Subject};
-use crate::plugin::{Digest, FileSettings, Key, Parsed, Severity, parse};
+use crate::plugin::{Diagnostic, Digest, FileSettings, Key, Severity, parse_and};
 
 /// The checks of a watch.
 pub(super) struct Checks {
     waiting: VecDeque<Check>,
-    running: Option<JoinHandle<Vec<Notice>>>,
+    running: Option<(Key, JoinHandle<Vec<Notice>>)>,
     /// The texts whose diagnostics were told, or are being looked for.
     told: BTreeMap<Key, Digest>,
     /// A pass deploys many plugins, which nobody has just edited.
@@ -27,6 +27,7 @@ pub(super) struct Checks {
 
 /// The check of one plugin.
 struct Check {
+    key: Key,
     about: Subject,
     path: Arc<Path>,
     digest: Digest,
@@ -63,6 +64,7 @@ impl Checks {
             return;
         }
         self.waiting.push_back(Check {
+            key: key.clone(),
             about: about.clone(),
             path: Arc::clone(path),
             digest: *digest,
@@ -71,41 +73,48 @@ impl Checks {
         });
     }
 
-    /// Waits for the diagnostics of a plugin; starts the next check if there is time for it.
+    /// Whether what is wrong with a plugin is still being looked for.
+    pub(super) fn is_checking(&self, key: &Key) -> bool {
+        let running = self.running.iter().map(|(running, _)| running);
+        self.waiting.iter().map(|check| &check.key).chain(running).any(|checked| checked == key)
+    }
+
+    /// Has the diagnostics of a plugin told once more.
+    pub(super) fn forget(&mut self, key: &Key) {
+        self.told.remove(key);
+    }
+
+    /// Waits for the diagnostics of a plugin, forever if none is checked; starts the next check if there is time for it.
     pub(super) async fn next(&mut self, has_time: bool) -> Vec<Notice> {
         if self.running.is_none() && has_time {
-            let run = |check: Check| tokio::task::spawn_blocking(move || check.run());
+            let run = |check: Check| (check.key.clone(), tokio::task::spawn_blocking(move || check.run()));
             self.running = self.waiting.pop_front().map(run);
         }
-        let Some(running) = &mut self.running else { return std::future::pending().await };
+        let Some((_, running)) = &mut self.running else { return std::future::pending().await };
         let found = running.await;
         self.running = None;
-        // Only a bug ends a check without a result.
-        found.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
+        // A rule that panics says nothing.
+        found.unwrap_or_default()
     }
 }
 
 impl Check {
     fn run(self) -> Vec<Notice> {
-        let Self { about, path, digest, settings, options } = self;
+        let Self { about, path, digest, settings, options, .. } = self;
         let notice = |diagnostic| Notice { about: about.clone(), what: NoticeKind::Surprising(diagnostic) };
         diagnostics(&path, &settings, digest, &options).into_iter().map(notice).collect()
     }
 }
 
 /// The errors and warnings of a file, if it still has the text that was deployed.
-fn diagnostics(
-    path: &Arc<Path>,
-    settings: &FileSettings,
-    digest: Digest,
-    options: &Options,
-) -> Vec<crate::plugin::Diagnostic> {
+fn diagnostics(path: &Arc<Path>, settings: &FileSettings, digest: Digest, options: &Options) -> Vec<Diagnostic> {
     let Ok(bytes) = file::read(path) else { return Vec::new() };
-    let Parsed::Plugin(plugin) = parse(path, &bytes, settings) else { return Vec::new() };
-    if plugin.digest != digest {
-        return Vec::new();
-    }
-    let mut found = check::check(&plugin, &plugin.text, options);
+    let mut found = Vec::new();
+    drop(parse_and(path, &bytes, settings, |plugin, syntax| {
+        if plugin.digest == digest {
+            found = check::check_syntax(plugin, &plugin.text, syntax, options).diagnostics;
+        }
+    }));
     found.retain(|diagnostic| diagnostic.severity() != Severity::Info);
     found
 }
@@ -119,6 +128,7 @@ mod tests {
     use super::*;
     use crate::cli::Args;
     use crate::config::{self, World};
+    use crate::plugin::{self, Parsed};
 
     /// Whether it waits at this moment.
     async fn is_pending(future: impl Future<Output = Vec<Notice>>) -> bool {
@@ -138,7 +148,9 @@ mod tests {
             let path: Arc<Path> = Arc::from(folder.path().join(name));
             let text = "class Pipe:\n    def pip(self, body):\n        return body\n";
             std::fs::write(&path, text).unwrap();
-            let Parsed::Plugin(plugin) = parse(&path, text.as_bytes(), &FileSettings::default()) else { panic!() };
+            let Parsed::Plugin(plugin) = plugin::parse(&path, text.as_bytes(), &FileSettings::default()) else {
+                panic!()
+            };
             let about = Subject::from(&*plugin);
             checks.push(&about, &config);
             checks.push(&about, &config);

@@ -3,14 +3,15 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::io;
+use std::io::{self, Read};
 use std::path::Path;
 use std::process::Stdio;
+use std::thread;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use tokio::io::{AsyncRead, AsyncReadExt as _};
 use tokio::process::Command;
+use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::Daemon;
@@ -133,7 +134,7 @@ async fn run(output: Output, owui_watch: Vec<OsString>, word: &'static str, name
     let mut command = Command::new(program);
     command.args(flags).args([word, "--"]).arg(&name).kill_on_drop(true);
     // It answers no question: nobody could type the answer.
-    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).env("CLICOLOR_FORCE", "1");
+    command.stdin(Stdio::null()).env("CLICOLOR_FORCE", "1");
     withhold_manager(command.as_std_mut());
     let line = command_line(word, &name);
     match printed(command).await {
@@ -147,12 +148,18 @@ fn command_line(word: &str, name: &OsStr) -> String {
     format!("owui-watch {word} {}", printable::line(&name.to_string_lossy()))
 }
 
-/// Waits for a command, and answers what it printed.
-async fn printed(mut command: Command) -> io::Result<[Printed; 2]> {
-    let mut child = command.spawn()?;
-    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
-    let (_, stdout, stderr) = tokio::try_join!(child.wait(), Printed::read(stdout), Printed::read(stderr))?;
-    Ok([stdout, stderr])
+/// Waits for a command, and answers what it printed: both outputs, in the order in which it wrote them.
+async fn printed(mut command: Command) -> io::Result<Printed> {
+    let (from, to) = io::pipe()?;
+    let mut child = command.stdout(to.try_clone()?).stderr(to).spawn()?;
+    // Only the child may hold the pipe's other end.
+    drop(command);
+    let (send, receive) = oneshot::channel();
+    let reader = thread::Builder::new().name("printed".to_owned());
+    // Where nobody waits any more, the program ends.
+    reader.spawn(move || send.send(Printed::read(from)).ok())?;
+    child.wait().await?;
+    receive.await.map_err(io::Error::other)?
 }
 
 /// The beginning of an output.
@@ -165,22 +172,20 @@ struct Printed {
 
 impl Printed {
     /// Reads an output to its end, so that the program does not wait for us.
-    async fn read(from: Option<impl AsyncRead + Unpin>) -> io::Result<Self> {
-        let Some(mut from) = from else { return Ok(Self::default()) };
+    fn read(mut from: impl Read) -> io::Result<Self> {
         let mut text = Vec::new();
-        (&mut from).take(MOST_BYTES).read_to_end(&mut text).await?;
-        let rest = tokio::io::copy(&mut from, &mut tokio::io::sink()).await?;
+        from.by_ref().take(MOST_BYTES).read_to_end(&mut text)?;
+        let rest = io::copy(&mut from, &mut io::sink())?;
         Ok(Self { text, is_cut: rest > 0 })
     }
 }
 
 /// What a command printed, below its command line.
-fn shown(line: &str, printed: &[Printed]) -> String {
-    let is_cut = printed.iter().any(|printed| printed.is_cut);
-    let printed = printed.iter().map(|printed| String::from_utf8_lossy(&printed.text)).collect::<String>();
+fn shown(line: &str, Printed { text, is_cut }: &Printed) -> String {
+    let printed = String::from_utf8_lossy(text);
     let more = printed.lines().count().saturating_sub(MOST_LINES);
     let mut lines: Vec<_> = printed.lines().take(MOST_LINES).map(str::to_owned).collect();
-    match (is_cut, more) {
+    match (*is_cut, more) {
         (true, _) => lines.push("… and more".to_owned()),
         (false, 0) => {}
         (false, more) => lines.push(format!("… and {more} more lines")),
@@ -251,19 +256,28 @@ mod tests {
     fn a_long_output_is_cut() {
         let text = "line\n".repeat(MOST_LINES + 2);
         let text = Printed { text: text.into_bytes(), is_cut: false };
-        let shown = shown("owui-watch diff a", &[text, Printed::default()]);
+        let shown = shown("owui-watch diff a", &text);
         assert_eq!(shown.lines().count(), 1 + MOST_LINES + 1);
         assert!(shown.starts_with("$ owui-watch diff a\nline\n") && shown.ends_with("… and 2 more lines"));
     }
 
-    #[tokio::test]
-    async fn an_endless_output_is_read_and_not_kept() {
-        let endless = tokio::io::repeat(b'x').take(MOST_BYTES + 10);
-        let printed = Printed::read(Some(endless)).await.unwrap();
+    #[test]
+    fn an_endless_output_is_read_and_not_kept() {
+        let endless = io::repeat(b'x').take(MOST_BYTES + 10);
+        let printed = Printed::read(endless).unwrap();
         assert_eq!((printed.text.len() as u64, printed.is_cut), (MOST_BYTES, true));
-        assert!(shown("owui-watch diff a", &[printed]).ends_with("x\n… and more"));
-        let printed = Printed::read(Some(&b"line\n"[..])).await.unwrap();
-        assert_eq!(shown("owui-watch diff a", &[printed]), "$ owui-watch diff a\nline");
+        assert!(shown("owui-watch diff a", &printed).ends_with("x\n… and more"));
+        let printed = Printed::read(&b"line\n"[..]).unwrap();
+        assert_eq!(shown("owui-watch diff a", &printed), "$ owui-watch diff a\nline");
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn both_outputs_are_shown_in_their_order() {
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo one >&2; echo two; echo three >&2; echo four"]);
+        let printed = printed(command).await.unwrap();
+        assert_eq!(shown("owui-watch try a", &printed), "$ owui-watch try a\none\ntwo\nthree\nfour");
     }
 
     #[tokio::test]

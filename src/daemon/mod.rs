@@ -175,7 +175,7 @@ pub async fn run(
     let output = Output::start(console, reader_gone).map_err(|error| Error::new("cannot start").because(error))?;
     let (press, keys) = unbounded_channel();
     let mut signals = Signals::new(signals, keys, gone);
-    let keys = Keys { browser: true, editor: setup.keys.editor.is_some() };
+    let keys = Keys { editor: setup.keys.editor.is_some() };
     let terminal = is_live.then(|| Arc::new(Terminal::listen(&output, &press, keys)));
     let audience = Audience { output: output.clone(), supervisor, board: Board::default(), terminal: terminal.clone() };
     let end = Box::pin(live(plan, setup, audience, &mut signals, notices)).await;
@@ -388,8 +388,9 @@ impl<'a> Daemon<'a> {
         }
         loop {
             let end = self.turn(events, scan.take()).await;
-            self.answer_requests(false);
+            // What is told may start a check, whose result belongs to the answer.
             self.outside.tell_all();
+            self.answer_requests(false);
             if let Some(code) = end {
                 return End::Done(code);
             }
@@ -579,7 +580,7 @@ impl<'a> Daemon<'a> {
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
         let deadline = wake.into_iter().chain(glance).min();
         let Outside { calls, writer, signs, scanning, trials, checks, .. } = &mut self.outside;
-        let (listens, has_time) = (scanning.is_none(), calls.is_empty());
+        let (listens, has_time) = (scanning.is_none(), !self.driver.engine().has_waiting());
         tokio::select! {
             biased;
             Some(signal) = signals.recv() => Wakeup::Signal(signal),

@@ -1,4 +1,5 @@
 //! Deploys that the command `deploy` asks a running watch for, and what is told about them meanwhile, which is the answer.
+//! Other commands tell what they did on the server.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -7,10 +8,11 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 
 use super::Daemon;
-use crate::disk::{Answer, Folder, ReportedTrial, Request, RequestId, State, Told};
+use super::checks::Checks;
+use crate::disk::{Answer, Done, Folder, Request, RequestId, Requested, State, Told};
 use crate::engine::request::Progress;
 use crate::engine::{Code, Engine, Event};
-use crate::notice::{Level, Notice, NoticeKind, Subject, Tried};
+use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Tried};
 use crate::output::Transcript;
 use crate::plugin::Key;
 
@@ -45,6 +47,8 @@ impl OpenRequest {
             });
             about.fold(false, |good, notice| match notice.what {
                 NoticeKind::Created { .. } | NoticeKind::Updated { .. } | NoticeKind::Unchanged { .. } => true,
+                // It is deployed all the same.
+                NoticeKind::Surprising(_) => good,
                 // It may still be switched on.
                 _ => good && notice.level() < Level::Error && !matches!(notice.what, NoticeKind::NotSwitchedOn { .. }),
             })
@@ -79,11 +83,12 @@ impl Requests {
 
     /// Writes the answers that are complete; all of them if the watch ends. Returns the plugins whose requests are over:
     /// one that waits for the server is deployed later.
-    pub(super) fn answer(&mut self, engine: &Engine, folder: Option<&Folder>, ends: bool) -> Vec<Key> {
+    pub(super) fn answer(&mut self, engine: &Engine, checks: &Checks, folder: Option<&Folder>, ends: bool) -> Vec<Key> {
         let mut over = Vec::new();
         self.0.retain(|request| {
             let progress = || request.plugins.iter().map(|(key, path)| engine.progress(key, path));
-            if !ends && progress().any(|progress| progress == Progress::Busy) {
+            let is_checked = !request.plugins.iter().any(|(key, _)| checks.is_checking(key));
+            if !ends && (!is_checked || progress().any(|progress| progress == Progress::Busy)) {
                 return true;
             }
             let is_waiting = progress().any(|progress| progress == Progress::Waiting);
@@ -119,36 +124,64 @@ impl Requests {
 }
 
 impl Daemon<'_> {
-    /// Takes the requests of the command `deploy`. A single pass takes none.
-    pub(super) fn take_requests(&mut self) -> Option<Event> {
-        self.settings.as_ref()?;
+    /// Takes what other commands ask or tell. A single pass takes nothing.
+    pub(super) fn take_requests(&mut self) -> Vec<Event> {
+        if self.settings.is_none() {
+            return Vec::new();
+        }
         // Somebody deleted the state folder.
         if self.outside.state.as_ref().is_some_and(State::has_lost_bell) {
             self.listen();
         }
-        let mut requests = self.outside.state.as_mut()?.take_requests();
-        for trial in requests.iter_mut().filter_map(|(_, request)| request.trial.take()) {
-            self.on_reported(trial);
+        let requests = self.outside.state.as_mut().map(State::take_requests).unwrap_or_default();
+        let (mut events, mut plugins) = (Vec::new(), Vec::new());
+        for (id, mut request) in requests {
+            if let Some((plugin, done)) = request.done.take() {
+                events.extend(self.on_done(&plugin, done));
+            }
+            if !request.plugins.is_empty() {
+                plugins.extend(self.outside.requests.take(id, &request));
+            }
         }
-        requests.retain(|(_, request)| !request.plugins.is_empty());
-        let take = |(id, request)| self.outside.requests.take(id, &request);
-        let plugins: Vec<_> = requests.into_iter().flat_map(take).collect();
-        (!plugins.is_empty()).then_some(Event::Deploy(plugins))
+        if !plugins.is_empty() {
+            // The user wants to hear what is wrong with them, even again.
+            for (key, _) in &plugins {
+                self.outside.checks.forget(key);
+            }
+            events.push(Event::Deploy(plugins));
+        }
+        events
     }
 
-    /// Takes the result of a trial by the command `try`, if the file still has the text that was tried.
-    fn on_reported(&mut self, trial: ReportedTrial) {
-        let plugin = trial.plugin.key().and_then(|key| self.driver.engine().plugin(&key));
-        let Some(plugin) = plugin.filter(|plugin| plugin.digest.to_string() == trial.digest) else { return };
-        let about = Subject::from(&*plugin);
-        if let Ok(tried) = serde_json::from_value(trial.tried) {
-            self.tell(Notice { about, what: NoticeKind::Tried(Box::new(Tried { is_shown: true, ..tried })) });
+    /// Hears what another command did.
+    fn on_done(&mut self, plugin: &Requested, done: Done) -> Option<Event> {
+        let key = plugin.key()?;
+        let here = self.driver.engine().plugin(&key);
+        let about = here.as_ref().map_or_else(|| Subject::from(&key), |plugin| Subject::from(&**plugin));
+        match done {
+            // The file may have another text by now.
+            Done::Tried { digest, tried } => {
+                here.filter(|plugin| plugin.digest.to_string() == digest)?;
+                let tried = Tried { is_shown: true, ..serde_json::from_value(tried).ok()? };
+                self.tell(Notice { about, what: NoticeKind::Tried(Box::new(tried)) });
+                None
+            }
+            Done::Switched { switch, is, before, usage } => {
+                let usage = serde_json::from_value(usage).ok()?;
+                self.tell(Notice::report(about, Report::Switched { switch, is, before, usage }));
+                None
+            }
+            Done::Deleted { backup } => {
+                self.tell(Notice::report(Subject::from(&key), Report::DeletedStray { backup }));
+                Some(Event::Deleted(vec![key]))
+            }
         }
     }
 
     pub(super) fn answer_requests(&mut self, ends: bool) {
         let folder = self.outside.state.as_ref().map(State::folder);
-        for key in self.outside.requests.answer(self.driver.engine(), folder.as_ref(), ends) {
+        let (engine, checks) = (self.driver.engine(), &self.outside.checks);
+        for key in self.outside.requests.answer(engine, checks, folder.as_ref(), ends) {
             self.driver.end_request(&key);
         }
     }

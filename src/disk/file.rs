@@ -34,7 +34,7 @@ pub fn replace(path: &Path, old: &[u8], new: &[u8]) -> anyhow::Result<()> {
 pub fn create(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let file = written(path, bytes, None).with_context(|| cannot_write(path))?;
     match file.persist_noclobber(path) {
-        Ok(_) => Ok(()),
+        Ok(()) => Ok(()),
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
             bail!("`{}` exists already, and is not this plugin", path.display())
         }
@@ -46,8 +46,9 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write `{}`", path.display())
 }
 
-/// A temporary file beside the target, with a name that the walk ignores.
-fn written(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> anyhow::Result<tempfile::NamedTempFile> {
+/// A temporary file beside the target, with a name that the walk ignores. It is closed: a watch would take a later close
+/// for another save.
+fn written(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> anyhow::Result<tempfile::TempPath> {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
     let mut builder = tempfile::Builder::new();
@@ -62,7 +63,7 @@ fn written(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> any
         file.as_file().set_permissions(permissions)?;
     }
     file.as_file().sync_all()?;
-    Ok(file)
+    Ok(file.into_temp_path())
 }
 
 /// The bytes of a text in the style of a file: with its byte order mark, and with `\r\n` if all its lines end so.

@@ -29,9 +29,7 @@ pub use mounts::network_file_system;
 pub use read::Trust;
 use read::{OnPlugin, is_closed, unlisted};
 pub use scan_cache::ScanCache;
-pub use state::{
-    Answer, Copy, Folder, Origin, Other, ReportedTrial, Request, RequestId, Requested, State, StateError, Told,
-};
+pub use state::{Answer, Copy, Done, Folder, Origin, Other, Request, RequestId, Requested, State, StateError, Told};
 
 /// Finds and reads the plugins under the roots.
 pub struct Plugins {

@@ -134,7 +134,8 @@ impl Engine {
                     self.record_found(plugin, now);
                 }
                 self.tree.files.drop_text(plugin);
-                self.tell_unchanged(plugin, in_pass, None);
+                let is_off = in_pass && self.site.listed_off.contains(key);
+                self.tell_unchanged(plugin, in_pass, is_off.then_some(false));
             }
             Decision::RolledBack => {
                 self.cancel(key);
@@ -486,7 +487,7 @@ impl Engine {
     }
 
     /// Takes the current rollbacks. A conversation already in flight does not end a new one.
-    pub(super) fn on_rolled_back(&mut self, rollbacks: BTreeMap<Key, Rollback>) {
+    pub(super) fn on_rolled_back(&mut self, rollbacks: BTreeMap<Key, Rollback>, now: Now) {
         let mut before: BTreeMap<_, _> =
             self.site.lanes.iter_mut().filter_map(|(key, lane)| Some((key.clone(), lane.rollback.take()?))).collect();
         for (key, rollback) in rollbacks {
@@ -500,16 +501,26 @@ impl Engine {
                 && rollback.done
                 && rollback.replaced(plugin.digest)
             {
+                self.tree.complain(&plugin, Complaint::RolledBack);
                 self.tell(Notice::of(&plugin, NoticeKind::RolledBack));
+            }
+        }
+        // The file's own text was put back.
+        for (key, rollback) in before {
+            if let Owner::One(plugin) = self.tree.present_owner(&key)
+                && rollback.done
+                && rollback.replaced(plugin.digest)
+            {
+                self.consider(&key, now.at, now);
             }
         }
     }
 
-    /// Tells that the server holds the text; after an error, that the file is good again.
+    /// Tells that the server holds the text; after an error or a rollback, that all is good again.
     pub(super) fn tell_unchanged(&mut self, plugin: &Plugin, in_pass: bool, active: Option<bool>) {
         // The outcome of a conversation in flight is still open.
         let good_again = self.site.lanes.in_flight(&plugin.key).is_none()
-            && self.tree.complaints.remove(&plugin.path) == Some(Complaint::Error);
+            && self.tree.complaints.remove(&plugin.path).is_some_and(|complaint| complaint != Complaint::Held);
         if in_pass {
             self.note_result(&plugin.key, PassResult::Unchanged);
         }
@@ -519,6 +530,7 @@ impl Engine {
 
     pub(super) fn tell_rolled_back(&mut self, plugin: &Plugin) {
         self.note_result(&plugin.key, PassResult::Held);
+        self.tree.complain(plugin, Complaint::RolledBack);
         self.tell(Notice::of(plugin, NoticeKind::RolledBack));
     }
 }

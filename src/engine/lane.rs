@@ -39,8 +39,10 @@ pub(super) struct Lane {
     pub(super) retry: Option<Retry>,
     /// When it was last sent.
     pub(super) sent: Option<Duration>,
-    /// When it was created on the server.
-    pub(super) created: Option<Duration>,
+    /// When it was created on the server, and with which text.
+    pub(super) created: Option<(Duration, Digest)>,
+    /// The plugin that it was before its id changed; the user was told.
+    pub(super) renamed_from: Option<Key>,
     /// The plugin on the server that this new one may duplicate; the user was asked.
     pub(super) duplicate: Option<Key>,
     /// What the server holds, kept while the file's text is read for the plan.
@@ -105,13 +107,13 @@ impl Lane {
     }
 
     fn is_empty(&self) -> bool {
-        let Self { job, in_flight, intent, rollback, session, removal, created, .. } = self;
+        let Self { job, in_flight, intent, rollback, session, removal, created, renamed_from, .. } = self;
         let Self { unanswered, crash, retry, sent, duplicate, unread, verdict, requested, has_known_use, .. } = self;
         let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none() && !requested;
         let is_trusted = unanswered.is_none() && crash.is_none() && duplicate.is_none() && unread.is_none();
         let is_trusted = is_trusted && verdict.as_ref().is_none_or(|verdict| verdict.errors.is_empty());
         let is_new = rollback.is_none() && session.is_none() && sent.is_none() && !has_known_use;
-        is_idle && is_trusted && is_new && removal.is_none() && created.is_none()
+        is_idle && is_trusted && is_new && removal.is_none() && created.is_none() && renamed_from.is_none()
     }
 }
 

@@ -118,6 +118,8 @@ pub enum Event {
     Deploy(Vec<(Key, Arc<Path>)>),
     /// Another process started or ended rollbacks: these are the current ones.
     RolledBack(BTreeMap<Key, Rollback>),
+    /// Another process deleted these plugins on the server, because the user asked for it.
+    Deleted(Vec<Key>),
     /// The time of [`Engine::next_wake`] has come.
     Wake,
     /// Finish what is in flight, within a limit, and end.
@@ -221,12 +223,19 @@ pub struct Policy {
     pub checks: Choices,
     /// Which plugins are tried after a deploy; `None` for no plugin.
     pub trials: Option<TrialPolicy>,
-    /// Whether the server makes new filters and actions global.
-    pub new_is_global: bool,
-    /// Whether the server installs nothing for plugins: a sandbox does so only when asked to.
-    pub installs_nothing: bool,
+    /// What the server does by itself.
+    pub habits: ServerHabits,
     /// The paths and ids to work on; empty for all.
     pub only: Vec<String>,
+}
+
+/// What a server does by itself. A sandbox is not like others here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ServerHabits {
+    /// Whether it makes new filters and actions global.
+    pub new_is_global: bool,
+    /// Whether it installs nothing for plugins.
+    pub installs_nothing: bool,
 }
 
 /// What to do on the server about a plugin whose file is gone.
@@ -412,7 +421,8 @@ impl Engine {
             Event::PresenceChecked(path, presence) => self.on_presence(&path, presence, now),
             Event::Tried(ticket, outcome) => self.on_tried(ticket, outcome),
             Event::Deploy(plugins) => plugins.into_iter().for_each(|(key, path)| self.on_requested(&key, path, now)),
-            Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks),
+            Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks, now),
+            Event::Deleted(keys) => keys.iter().for_each(|key| self.on_deleted(key, now)),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
             Event::Replace => self.on_replace(now),
@@ -478,7 +488,7 @@ impl Engine {
                 let holds = rows.iter().filter_map(|row| {
                     let id = PluginId::new(&row.id)?;
                     let digest = row.digest.or_else(|| row.content.as_deref().map(Digest::of_text));
-                    Some((Key { kind, id }, Seen { digest, identity: Identity::of_row(row) }))
+                    Some((Key { kind, id }, Seen { digest, is_active: row.is_active, identity: Identity::of_row(row) }))
                 });
                 probe.holds.rows.extend(holds);
                 probe.holds.kinds.insert(kind);

@@ -1,6 +1,7 @@
 //! What follows from an outcome: what to record, what to tell, and what to do next.
 
 use std::collections::VecDeque;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::deploy::{Aftermath, Backup, Call, CallFailure, Deploy, Failure, OnServer, Outcome};
@@ -132,7 +133,7 @@ impl Engine {
             }
             Outcome::Created { left, .. } => {
                 let lane = self.site.lanes.of(&plugin.key);
-                (lane.duplicate, lane.created) = (None, Some(now.at));
+                (lane.duplicate, lane.created) = (None, Some((now.at, plugin.digest)));
                 let had_it = self.site.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
                 if had_it && !in_pass && self.site.is_open() {
                     // The server lost this one, and perhaps others.
@@ -171,28 +172,32 @@ impl Engine {
         let switches = match &outcome {
             Outcome::Created { active, .. } => {
                 // The sandbox makes new ones global by itself, after its answer.
-                let global = on_server.and_then(|row| row.global).map(|is| is || self.policy.new_is_global);
+                let global = on_server.and_then(|row| row.global).map(|is| is || self.policy.habits.new_is_global);
                 Some(OnServer { active: *active, global })
             }
             Outcome::Updated { .. } => Some(on_server.unwrap_or_default()),
             _ => None,
         };
-        for mut what in NoticeKind::of_outcome(outcome, plugin, on_server, in_pass, self.policy.new_is_global, took) {
-            if let NoticeKind::Refused { installs, .. } = &mut what {
-                *installs = !self.policy.installs_nothing;
-            }
+        for what in NoticeKind::of_outcome(outcome, plugin, on_server, in_pass, self.policy.habits, took) {
             self.tell(Notice::of(plugin, what));
         }
         if result == PassResult::Created
             && let Some(from) = self.renamed_from(plugin)
         {
-            self.tell(Notice::of(plugin, NoticeKind::IdChanged { from }));
+            self.tell_id_changed(plugin, &from);
         }
         if let Some(switches) = switches {
             self.ask_whether_used(plugin, switches);
             self.try_deployed(plugin, switches.active);
         }
         self.prune(&plugin.key, version, now);
+    }
+
+    /// Whether the server keeps a plugin that we deployed and no file claims any more.
+    pub(super) fn is_left_behind(&self, key: &Key) -> bool {
+        self.site.ledger.get(key).is_some_and(|record| record.deployed.is_some())
+            && self.site.lanes.get(key).is_none_or(|lane| lane.removal.is_none())
+            && self.tree.files.owner(key) == Owner::None
     }
 
     /// The plugin that a new one replaces here: it was deployed with the same text, and no file claims it any more.
@@ -202,28 +207,43 @@ impl Engine {
             return None;
         }
         let is_it = |key: &Key, deployed: Digest| {
-            deployed == plugin.digest
-                && *key != plugin.key
-                && key.kind == plugin.key.kind
-                && self.tree.files.owner(key) == Owner::None
+            deployed == plugin.digest && *key != plugin.key && key.kind == plugin.key.kind && self.is_left_behind(key)
         };
         self.site.ledger.all_deployed().find(|(key, deployed)| is_it(key, *deployed)).map(|(key, _)| key.clone())
     }
 
-    /// A file is gone: tells it if another one, created a moment ago, has its text.
-    pub(super) fn tell_renamed(&mut self, was: &Plugin, now: Now) {
+    /// The plugin that replaces one whose file is gone: it has the same text, and is new.
+    pub(super) fn renamed_to(&self, was: &Plugin, now: Now) -> Option<Arc<Plugin>> {
+        let was_created = self.site.lanes.get(&was.key).and_then(|lane| lane.created);
         let is_new = |key: &Key| {
-            let created = self.site.lanes.get(key).and_then(|lane| lane.created);
-            created.is_some_and(|created| now.at <= created + RENAMED)
+            let lane = self.site.lanes.get(key);
+            let created = lane.and_then(|lane| lane.created);
+            let is_later = |at| was_created.is_none_or(|(was_at, _)| was_at < at);
+            let created =
+                created.is_some_and(|(at, text)| now.at <= at + RENAMED && text == was.digest && is_later(at));
+            let is_asked_about = lane.is_some_and(|lane| lane.duplicate.is_some());
+            let is_deployed = self.site.ledger.get(key).is_some_and(|record| record.deployed.is_some());
+            created || !is_deployed && !is_asked_about
         };
-        let mut others = self.tree.files.plugins().filter(|other| other.digest == was.digest && other.key != was.key);
-        let renamed = others.find(|other| other.key.kind == was.key.kind && is_new(&other.key)).cloned();
-        drop(others);
-        if let Some(renamed) = renamed
-            && self.tree.files.owner(&was.key) == Owner::None
-            && self.site.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some())
-        {
-            self.tell(Notice::of(&renamed, NoticeKind::IdChanged { from: was.key.clone() }));
+        let mut others = self.tree.files.plugins().filter(|other| {
+            other.digest == was.digest
+                && other.key != was.key
+                && other.key.kind == was.key.kind
+                && self.policy.selects_plugin(other)
+                && is_new(&other.key)
+        });
+        others.next().filter(|_| self.is_left_behind(&was.key)).cloned()
+    }
+
+    /// Tells, once, that a plugin has another id than the one that the server keeps as well.
+    pub(super) fn tell_id_changed(&mut self, plugin: &Plugin, from: &Key) {
+        // It may be renamed back later, and again.
+        if let Some(lane) = self.site.lanes.get_mut(from) {
+            lane.renamed_from = None;
+        }
+        let told = self.site.lanes.of(&plugin.key).renamed_from.replace(from.clone());
+        if told.as_ref() != Some(from) {
+            self.tell(Notice::of(plugin, NoticeKind::IdChanged { from: from.clone() }));
         }
     }
 
@@ -390,7 +410,7 @@ impl Engine {
     }
 
     /// Ends the rollback: the server holds the file's text again.
-    fn end_rollback(&mut self, key: &Key) {
+    pub(super) fn end_rollback(&mut self, key: &Key) {
         if !self.policy.deploy.dry_run && self.site.lanes.get_mut(key).and_then(|lane| lane.rollback.take()).is_some() {
             self.effects.push(Effect::EndRollback(key.clone()));
         }

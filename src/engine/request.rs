@@ -1,4 +1,5 @@
-//! A deploy that the user asks a running watch for. It is handled like a save that is sent whatever the ledger says.
+//! What other processes of the user ask of a running watch, or tell it. A deploy is handled like a save that is sent
+//! whatever the ledger says.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use super::files::Owner;
 use super::site::Access;
 use super::tree::Pending;
-use super::{Engine, Now};
+use super::{Effect, Engine, Now};
 use crate::plugin::Key;
 
 /// How far a request has come.
@@ -31,11 +32,48 @@ impl Engine {
         self.read(path, Pending::new(now.at, Some(now.at)));
     }
 
+    /// Forgets what the server held of a plugin that was deleted there. Those that seemed to be the same one are planned
+    /// again.
+    pub(super) fn on_deleted(&mut self, key: &Key, now: Now) {
+        self.site.ledger.forget(key);
+        self.effects.push(Effect::Save(key.clone()));
+        self.end_rollback(key);
+        if self.site.lanes.in_flight(key).is_none() {
+            self.cancel(key);
+            self.site.end_removal(key);
+        }
+        if let Some(pass) = &mut self.site.pass {
+            pass.holds.rows.remove(key);
+        }
+        if let Access::Probing(probe) = &mut self.site.access {
+            probe.holds.ended.insert(key.clone());
+        }
+        let held: Vec<_> = self
+            .site
+            .lanes
+            .with(|lane| lane.duplicate.as_ref())
+            .filter(|(_, other)| *other == key)
+            .map(|(held, _)| held.clone())
+            .collect();
+        for held in &held {
+            self.site.lanes.of(held).duplicate = None;
+            self.consider(held, now.at, now);
+        }
+        // A file may have brought it back meanwhile.
+        self.consider(key, now.at, now);
+    }
+
     /// Forgets a request that was answered: the next save is a save like any other.
     pub fn end_request(&mut self, key: &Key) {
         if let Some(lane) = self.site.lanes.get_mut(key) {
             lane.requested = false;
         }
+    }
+
+    /// Whether a plugin waits for its turn to be sent.
+    #[must_use]
+    pub fn has_waiting(&self) -> bool {
+        self.site.lanes.n_waiting() > 0
     }
 
     /// How far a request for this plugin has come.

@@ -1,6 +1,8 @@
 //! Sets a switch of a function: on or off, global or not. The server can only flip a switch, so it is read before and
 //! after every flip: somebody else may flip it at the same moment.
 
+use serde::{Deserialize, Serialize};
+
 use crate::engine::deploy::{self, Call, CallFailure, Reply, Row};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Entry, Key, Kind};
@@ -9,7 +11,8 @@ use crate::plugin::{Entry, Key, Kind};
 pub(super) const MOST_FLIPS: u8 = 4;
 
 /// A switch of a function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Switch {
     /// On or off.
     Active,

@@ -82,6 +82,8 @@ pub(super) enum Complaint {
     Error,
     /// The user must decide.
     Held,
+    /// An earlier text was put back on the server.
+    RolledBack,
 }
 
 impl Tree {
@@ -303,10 +305,7 @@ impl Engine {
         };
         let was = before.as_ref().and_then(File::plugin).cloned();
         self.on_file_gone(&path, loaded, before.as_ref(), now);
-        self.tell_loaded(&path, loaded, before.as_ref(), saved.is_some());
-        if let (Loaded::Missing, Some(was)) = (loaded, before.as_ref().and_then(File::known)) {
-            self.tell_renamed(was, now);
-        }
+        self.tell_loaded(&path, loaded, before.as_ref(), saved.is_some(), now);
         let is = match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => Some(plugin.key.clone()),
             _ => None,
@@ -351,7 +350,14 @@ impl Engine {
     }
 
     /// Tells what is in a file that was read: everything after a save, only what is new after a scan.
-    pub(super) fn tell_loaded(&mut self, path: &Arc<Path>, loaded: &Loaded, before: Option<&File>, saved: bool) {
+    pub(super) fn tell_loaded(
+        &mut self,
+        path: &Arc<Path>,
+        loaded: &Loaded,
+        before: Option<&File>,
+        saved: bool,
+        now: Now,
+    ) {
         let was = before.and_then(File::plugin);
         let about = Subject::file(path);
         match loaded {
@@ -361,10 +367,9 @@ impl Engine {
                 }
                 if let Some(was) = was
                     && was.key != plugin.key
-                    && self.site.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some())
-                    && self.tree.files.owner(&was.key) == Owner::None
+                    && self.is_left_behind(&was.key)
                 {
-                    self.tell(Notice::of(plugin, NoticeKind::IdChanged { from: was.key.clone() }));
+                    self.tell_id_changed(plugin, &was.key);
                 }
                 if was.is_none_or(|was| was.digest != plugin.digest) {
                     for warning in &plugin.warnings {
@@ -409,15 +414,17 @@ impl Engine {
             && self.tree.files.owner(&was.key) == Owner::None
             && self.policy.selects_plugin(was)
         {
-            let leaves = self.site.lanes.get(&was.key).is_some_and(|lane| lane.removal.is_some());
-            let next = leaves.then_some((self.policy.on_delete, self.policy.gone_after));
-            let on_server = self.site.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
             let file_there = *loaded != Loaded::Missing;
-            self.tell(Notice::of(was, NoticeKind::Removed { file_there, on_server, next }));
-            if !leaves {
-                // Without a file, the user may delete it on the server.
-                self.record_seen(&was.key, None);
+            if let Some(renamed) = self.renamed_to(was, now).filter(|_| !file_there) {
+                self.tell_id_changed(&renamed, &was.key);
+            } else {
+                let leaves = self.site.lanes.get(&was.key).is_some_and(|lane| lane.removal.is_some());
+                let next = leaves.then_some((self.policy.on_delete, self.policy.gone_after));
+                let on_server = self.site.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
+                self.tell(Notice::of(was, NoticeKind::Removed { file_there, on_server, next }));
             }
+            // Without a file, the user may delete it on the server.
+            self.record_seen(&was.key, None);
         }
     }
 

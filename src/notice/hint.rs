@@ -1,6 +1,6 @@
 //! What the user can do about a notice: one remedy a line.
 
-use super::{KeepReason, Notice, NoticeKind};
+use super::{KeepReason, Notice, NoticeKind, Subject};
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::ledger::RefusalKind;
 use crate::engine::refusal::{self, NO_FUNCTION, OWN};
@@ -11,7 +11,7 @@ impl Notice {
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn hint(&self) -> Option<String> {
-        let id = || self.about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str());
+        let id = || self.about.id();
         let hint = match &self.what {
             NoticeKind::NothingFound { .. } => {
                 "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools\n\
@@ -41,12 +41,16 @@ impl Notice {
             }
             NoticeKind::Foreign { .. } => "use the address you open in the browser, without /api",
             NoticeKind::Created { active: Some(false), .. } => {
-                "`owui-watch on ID` switches it on\n\
-                 set `activate_new = true` in watch.toml to have new functions switched on"
+                return Some(format!(
+                    "`owui-watch on {}` switches it on\n\
+                     set `activate_new = true` in watch.toml to have new functions switched on",
+                    id()
+                ));
             }
             NoticeKind::Updated { active: Some(false), .. }
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
-            | NoticeKind::LeftOff => "`owui-watch on ID` switches it on",
+            | NoticeKind::LeftOff
+            | NoticeKind::NotSwitchedOn { later: false, .. } => return Some(self.about.switches_on()),
             NoticeKind::Refused { words, installs: false, requirements, .. } if is_package_missing(words) => {
                 if requirements.is_some() {
                     INSTALLS
@@ -55,7 +59,7 @@ impl Notice {
                 }
             }
             NoticeKind::Refused { words, kind, span, requirements, .. } => {
-                return of_refusal(words, *kind, self.about.entry, span.as_ref(), requirements.as_deref());
+                return of_refusal(words, *kind, &self.about, span.as_ref(), requirements.as_deref());
             }
             NoticeKind::Untested { .. } => {
                 return Some(format!("deploys continue; tested versions are {}", crate::engine::TESTED.join(", ")));
@@ -98,27 +102,30 @@ impl Notice {
                 "if you no longer need it, delete it or switch it off on the server"
             }
             NoticeKind::IdChanged { from } => {
-                let table = self.about.table("");
-                return Some(format!(
-                    "`id = \"{}\"` under {table} in watch.toml keeps the old one, with its valves\n\
-                     `owui-watch delete ID` deletes the one that has no file here",
-                    from.id
-                ));
+                return Some(format!("`owui-watch delete {}` deletes the one that has no file here", from.id));
             }
             NoticeKind::Unused => {
-                "`owui-watch global on ID` has all models use it\n\
-                 or attach it to a model under Workspace > Models"
+                return Some(format!(
+                    "`owui-watch global on {}` has all models use it\n\
+                     or attach it to a model under Workspace > Models",
+                    id()
+                ));
             }
-            NoticeKind::NotSwitchedOn { later: false, .. } => "`owui-watch on ID` switches it on",
-            NoticeKind::WentOff { later: false, .. } => "`owui-watch on ID` switches it on again",
+            NoticeKind::WentOff { later: false, .. } => return Some(format!("{} again", self.about.switches_on())),
             NoticeKind::RefusedBefore { words, .. } if refusal::install_failed(words) => {
-                "correct `requirements` in its frontmatter\n\
-                 `owui-watch deploy ID` sends it again as it is"
+                return Some(format!(
+                    "correct `requirements` in its frontmatter\n\
+                     `owui-watch deploy {}` sends it again as it is",
+                    id()
+                ));
             }
             NoticeKind::RefusedBefore { words, .. } if refusal::names_a_line(words) => "correct the file and save it",
             NoticeKind::RefusedBefore { .. } => {
-                "correct the file\n\
-                 `owui-watch deploy ID` sends it again as it is"
+                return Some(format!(
+                    "correct the file\n\
+                     `owui-watch deploy {}` sends it again as it is",
+                    id()
+                ));
             }
             NoticeKind::Blocked(diagnostic) => {
                 let deploys = format!("`owui-watch deploy {}` deploys it as it is", id());
@@ -135,7 +142,7 @@ impl Notice {
                 let again = || format!("`owui-watch try {}` runs it again", id());
                 return failure.hint.clone().or_else(|| failure.place.is_none().then(again));
             }
-            NoticeKind::NotTried { why, .. } => return why.hint(&self.about.table(".try")),
+            NoticeKind::NotTried { why, .. } => return why.hint(&self.about),
             NoticeKind::Report(report) => return report.said(&self.about).hint,
             NoticeKind::Failed { failure: Failure::Call(CallFailure::NotOurs { .. }), .. } => {
                 "use the key of an admin or of the tool's owner"
@@ -145,7 +152,7 @@ impl Notice {
                  the server's log may say more"
             }
             NoticeKind::Failed { failure: Failure::StoredOther, .. } => {
-                "`owui-watch deploy ID` sends it again, once nobody else is editing it"
+                return Some(format!("`owui-watch deploy {}` sends it again, once nobody else is editing it", id()));
             }
             NoticeKind::Failed { failure: Failure::KeepFailed { .. }, .. } => {
                 "free disk space or make the state folder writable; a watch then retries"
@@ -171,12 +178,12 @@ fn is_package_missing(words: &str) -> bool {
     refusal::missing_module(words).is_some_and(|module| !module.starts_with(OWN))
 }
 
-/// What can be done about a refusal. `span` is the line that the words are about, `requirements` what the frontmatter
-/// names.
+/// What can be done about the refusal of this plugin. `span` is the line that the words are about, `requirements` what
+/// the frontmatter names.
 fn of_refusal(
     words: &str,
     kind: RefusalKind,
-    entry: Option<Entry>,
+    about: &Subject,
     span: Option<&Span>,
     requirements: Option<&str>,
 ) -> Option<String> {
@@ -184,8 +191,11 @@ fn of_refusal(
         "this version of Open WebUI hides the reason: look for it in the server's log\n\
          often a module is missing: name its package under `requirements` in the frontmatter"
     } else if kind == RefusalKind::NoAnswer {
-        "if the server takes long to load it, raise `timeout` in watch.toml\n\
-         `owui-watch deploy ID` sends it again as it is"
+        return Some(format!(
+            "if the server takes long to load it, raise `timeout` in watch.toml\n\
+             `owui-watch deploy {}` sends it again as it is",
+            about.id()
+        ));
     } else if words.starts_with("413 ") {
         "raise the proxy's limit (in nginx: `client_max_body_size`)\n\
          make the plugin smaller"
@@ -196,13 +206,14 @@ fn of_refusal(
         let packages = requirements.unwrap_or("its requirements");
         return Some(format!(
             "the server could not install {packages}: correct the line; the server's log has pip's words\n\
-             if its package index was out of reach, `owui-watch deploy ID` sends it again"
+             if its package index was out of reach, `owui-watch deploy {}` sends it again",
+            about.id()
         ));
     } else if let Some(module) = refusal::missing_module(words) {
         return Some(of_missing_module(module, span, requirements));
     } else if let Some(class) = refusal::uncallable_class(words).filter(|_| words.contains("missing")) {
         return Some(format!("the server calls `{class}` without arguments: give each parameter a default"));
-    } else if words == NO_FUNCTION && entry == Some(Entry::Event) {
+    } else if words == NO_FUNCTION && about.entry == Some(Entry::Event) {
         "event functions need Open WebUI 0.10 or later"
     } else if span.is_none() {
         "the server's log may say more"
@@ -302,12 +313,12 @@ mod tests {
             root_missing: set `root` in watch.toml (or --root) to the folder with the plugins
             trouble: a remedy
             trouble: a remedy
-            created: `owui-watch on ID` switches it on
+            created: `owui-watch on shout` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
-            updated: `owui-watch on ID` switches it on
-            updated: `owui-watch on ID` switches it on
-            unchanged: `owui-watch on ID` switches it on
-            unchanged: `owui-watch on ID` switches it on
+            updated: `owui-watch on shout` switches it on
+            updated: `owui-watch on shout` switches it on
+            unchanged: `owui-watch on shout` switches it on
+            unchanged: `owui-watch on shout` switches it on
             remote_edit: `owui-watch pull shout` takes the server's text and keeps a copy of yours
             remote_edit: `owui-watch deploy shout` deploys yours and keeps a copy of the server's
             remote_edit: `owui-watch pull shout` takes the server's text and keeps a copy of yours
@@ -324,17 +335,17 @@ mod tests {
             refused: often a module is missing: name its package under `requirements` in the frontmatter
             refused: the server's log may say more
             refused: if the module comes from another package, add that to `requirements` (now: yaml, attrs)
-            went_off: `owui-watch on ID` switches it on again
-            not_switched_on: `owui-watch on ID` switches it on
-            unused: `owui-watch global on ID` has all models use it
+            went_off: `owui-watch on shout` switches it on again
+            not_switched_on: `owui-watch on shout` switches it on
+            unused: `owui-watch global on shout` has all models use it
             unused: or attach it to a model under Workspace > Models
             refused_before: correct the file and save it
             refused_before: correct the file
-            refused_before: `owui-watch deploy ID` sends it again as it is
+            refused_before: `owui-watch deploy shout` sends it again as it is
             refused_before: correct `requirements` in its frontmatter
-            refused_before: `owui-watch deploy ID` sends it again as it is
+            refused_before: `owui-watch deploy shout` sends it again as it is
             failed: use the key of an admin or of the tool's owner
-            failed: `owui-watch deploy ID` sends it again, once nobody else is editing it
+            failed: `owui-watch deploy shout` sends it again, once nobody else is editing it
             failed: check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
             failed: the server's log may say more
             failed: free disk space or make the state folder writable; a watch then retries
@@ -348,16 +359,15 @@ mod tests {
             removed: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
             removed: restore the file to prevent this
             removed: restore the file to prevent this
-            left_off: `owui-watch on ID` switches it on
+            left_off: `owui-watch on shout` switches it on
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
-            id_changed: `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml keeps the old one, with its valves
-            id_changed: `owui-watch delete ID` deletes the one that has no file here
+            id_changed: `owui-watch delete old` deletes the one that has no file here
             fails: `owui-watch try shout` runs it again
             fails: `owui-watch try shout` runs it again
             fails: a remedy
-            not_tried: `owui-watch on ID` switches it on
+            not_tried: `owui-watch on shout` switches it on
             not_tried: `[plugins."plugins/shout.py".try]` with a `message` in watch.toml tries it
             not_tried: `[plugins."plugins/shout.py".try]` with `tool` and `args` in watch.toml tries it
             not_tried: connect a model
@@ -401,8 +411,8 @@ mod tests {
         ] {
             let requirements = text.starts_with(HEADER).then_some("httpx==99");
             let span = refusal::place(words, &text);
-            let hint =
-                of_refusal(words, RefusalKind::Said, Some(entry), span.as_ref(), requirements).unwrap_or_default();
+            let about = Subject { entry: Some(entry), ..Subject::default() };
+            let hint = of_refusal(words, RefusalKind::Said, &about, span.as_ref(), requirements).unwrap_or_default();
             let at = span.map_or_else(String::new, |span| format!("{}: {}", span.line, span.source));
             writeln!(table, "`{words}`").unwrap();
             for remedy in hint.lines() {

@@ -74,6 +74,21 @@ impl Subject {
         format!("`[plugins.\"{}\"{inner}]`", parts.collect::<PathBuf>().display())
     }
 
+    /// Its id, as a command needs it.
+    pub(super) fn id(&self) -> &str {
+        self.key.as_ref().map_or("ID", |key| key.id.as_str())
+    }
+
+    /// A remedy as it is for any plugin.
+    pub(crate) fn of_any(&self, remedy: &str) -> String {
+        remedy.replace(&format!(" {}`", self.id()), " ID`")
+    }
+
+    /// The remedy for a function that is off.
+    pub(super) fn switches_on(&self) -> String {
+        format!("`owui-watch on {}` switches it on", self.id())
+    }
+
     /// A file that is not a plugin, at least not yet.
     #[must_use]
     pub fn file(path: &Arc<Path>) -> Self {
@@ -309,9 +324,9 @@ pub enum NoticeKind {
     Unchanged {
         /// Found in a pass over all plugins, which is not worth a line.
         in_pass: bool,
-        /// Whether it is on; functions whose switch was just read only.
+        /// Whether it is on; functions whose switch was just read only, and in a pass only where it is off.
         active: Option<bool>,
-        /// Whether the last notice about the file was an error.
+        /// Whether the last notice about the file was an error, or that it was rolled back.
         good_again: bool,
     },
     /// Would be created, but for `--dry-run`.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::{NoticeKind, OldVersion};
+use crate::engine::ServerHabits;
 use crate::engine::deploy::{Aftermath, OnServer, Outcome};
 use crate::engine::ledger::{Refusal, RefusalKind};
 use crate::engine::refusal;
@@ -16,13 +17,13 @@ impl NoticeKind {
         plugin: &Plugin,
         on_server: Option<OnServer>,
         in_pass: bool,
-        new_is_global: bool,
+        habits: ServerHabits,
         took: Duration,
     ) -> Vec<Self> {
         let active = on_server.and_then(|row| row.active);
         let (what, left) = match outcome {
             Outcome::Created { active, left } => {
-                (NoticeKind::Created { active, global: new_is_global, took }, Self::not_on(left))
+                (NoticeKind::Created { active, global: habits.new_is_global, took }, Self::not_on(left))
             }
             Outcome::Updated { from, kept, .. } => (NoticeKind::Updated { from, kept, active, took }, None),
             Outcome::Unchanged => (NoticeKind::Unchanged { in_pass, active, good_again: false }, None),
@@ -32,16 +33,14 @@ impl NoticeKind {
             Outcome::Duplicate(duplicate) => (NoticeKind::Duplicate { duplicate }, None),
             Outcome::Crashed { words, left } => {
                 let outcome = Outcome::Refused { refusal: Refusal::said(words), left };
-                return Self::of_outcome(outcome, plugin, on_server, in_pass, new_is_global, took);
+                return Self::of_outcome(outcome, plugin, on_server, in_pass, habits, took);
             }
             Outcome::Refused { refusal: Refusal { words, kind }, left } => {
                 let span = refusal::place(&words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
+                let installs = !habits.installs_nothing;
                 let old_version = OldVersion::after_refusal(kind, &left, on_server);
-                (
-                    NoticeKind::Refused { words, kind, span, requirements, installs: true, old_version, took },
-                    Self::left(left),
-                )
+                (NoticeKind::Refused { words, kind, span, requirements, installs, old_version, took }, Self::left(left))
             }
             Outcome::Failed(failure) => (NoticeKind::Failed { failure, took }, None),
         };

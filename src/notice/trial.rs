@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::format::{excerpt, quoted};
-use super::{TrialFailure, TrialResult};
+use super::{Subject, TrialFailure, TrialResult};
 
 /// How many characters of an answer `--json` has.
 const MOST_CHARACTERS: usize = 4000;
@@ -174,11 +174,11 @@ impl Untried {
         }
     }
 
-    /// `header` is that of the plugin's `try` table.
-    pub(super) fn hint(&self, header: &str) -> Option<String> {
-        let table = |keys: &str| Some(format!("{header} with {keys} in watch.toml tries it"));
+    /// What the user can do about it. `about` is the plugin.
+    pub(super) fn hint(&self, about: &Subject) -> Option<String> {
+        let table = |keys: &str| Some(format!("{} with {keys} in watch.toml tries it", about.table(".try")));
         match self {
-            Untried::Off => Some("`owui-watch on ID` switches it on".to_owned()),
+            Untried::Off => Some(about.switches_on()),
             Untried::ActsOutside { .. } => table("a `message`"),
             Untried::NoFunction => table("`tool` and `args`"),
             Untried::Impossible { hint, .. } => hint.clone(),

@@ -79,7 +79,7 @@ impl Lines {
         self.widen(notice);
         let mut remedies: Vec<_> = notice.hint().unwrap_or_default().lines().map(|hint| self.remedy(hint)).collect();
         remedies.retain(|remedy| {
-            let new = self.hinted.insert(remedy.clone());
+            let new = self.hinted.insert(notice.about.of_any(remedy));
             // Giving up does not repeat the hints of the first failure.
             new || notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. })
         });
@@ -384,7 +384,7 @@ mod tests {
                 12:34:56 · http://localhost:8080 is Open WebUI 0.12.4
                 12:34:56 ✓ tool    clock         created  34 ms
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
-                hint: `owui-watch on ID` switches it on
+                hint: `owui-watch on rubber_duck_of_the_house` switches it on
                 hint: set `activate_new = true` in watch.toml to have new functions switched on
                 12:34:56 ✓ pipe    rubber_duck_of_the_house  0.3  created, switched off  34 ms
                 12:34:56 ✓ filter  shout                     1.0 → 1.1  updated  34 ms
@@ -412,11 +412,11 @@ mod tests {
                 plugins/shout.py:1:1: warning: No Function class found in the module
                 note: the server keeps the old version
                 hint: correct the file
-                hint: `owui-watch deploy ID` sends it again as it is
+                hint: `owui-watch deploy shout` sends it again as it is
                 12:34:56 ✗ filter  shout                     1.1        not deployed  34 ms
                 plugins/shout.py:1:1: error: the server holds another text than the one sent: someone else just
                   edited it
-                hint: `owui-watch deploy ID` sends it again, once nobody else is editing it
+                hint: `owui-watch deploy shout` sends it again, once nobody else is editing it
                 12:34:56 ✗ filter  shout                     1.1        not sent
                 plugins/shout.py:2:14: error: invalid Python: expected `)`
                   |
@@ -470,7 +470,7 @@ mod tests {
                   the module
                 note: the server keeps the old version
                 hint: correct the file
-                hint: `owui-watch deploy ID` sends it again as it is
+                hint: `owui-watch deploy shout` sends it again as it is
                 12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py`
                            claim this id
                 hint: set another `id` in its frontmatter or under

@@ -104,8 +104,7 @@ impl Live {
             return ((!text.is_empty()).then_some(text), suspended);
         }
         let glance = self.board.glance();
-        let keys = self.keys.map(|keys| Keys { browser: keys.browser && self.terminal.browser, ..keys });
-        let frame = Frame { rows, columns, keys, help: self.help };
+        let frame = Frame { rows, columns, keys: self.keys, help: self.help };
         let lines = if self.is_shown() { view(&glance, frame) } else { Vec::new() };
         let title = (self.terminal.titled && !self.once).then(|| match glance.problems.len() {
             0 => "owui-watch".to_owned(),
@@ -159,7 +158,7 @@ mod tests {
 
     impl Scene {
         fn new(columns: u16, rows: u16) -> Self {
-            let terminal = Terminal { reflows: true, titled: true, browser: true, shows_stderr: true };
+            let terminal = Terminal { reflows: true, titled: true, shows_stderr: true };
             Self {
                 live: Live::new(terminal, false),
                 lines: Lines::new(true),
@@ -288,7 +287,7 @@ mod tests {
     fn the_view_at_120_columns() {
         let mut scene = Scene::new(120, 24);
         troubled(&mut scene);
-        scene.ask(Request::Keys(Some(Keys { browser: true, editor: true })));
+        scene.ask(Request::Keys(Some(Keys { editor: true })));
         scene.check(expect![[r#"
             ────────
             ✗ plugins/pipes/rubber_duck.py:75:14  invalid Python: unexpected EOF while parsing
@@ -307,6 +306,19 @@ mod tests {
             r compare everything with the server · d show the difference · e edit the place · o open in the browser
             t try the plugin · q end · ? hide the keys
             6 of 11 plugins deployed · 2 broken · 2 waiting · 1 on the way · http://localhost:8080
+        "#]]);
+    }
+
+    #[test]
+    fn every_key_is_explained_in_a_small_window() {
+        let mut scene = Scene::new(60, 9);
+        scene.tell(&start(3));
+        scene.ask(Request::Keys(Some(Keys { editor: true })));
+        scene.ask(Request::Help);
+        scene.check(expect![[r#"
+            ────────
+            r compare · d diff · e edit · o open · t try · q end
+            3 plugins deployed · http://localhost:8080
         "#]]);
     }
 

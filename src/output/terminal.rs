@@ -5,14 +5,11 @@ use std::io::IsTerminal as _;
 
 /// A terminal that can show the live view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(clippy::struct_excessive_bools, reason = "each is an ability of its own")]
 pub struct Terminal {
     /// Whether it wraps anew what was printed, when its width changes.
     pub(super) reflows: bool,
     /// Whether it has a title.
     pub(super) titled: bool,
-    /// Whether a browser can be opened.
-    pub(super) browser: bool,
     /// Whether the explanations are shown on it as well.
     pub(super) shows_stderr: bool,
 }
@@ -37,11 +34,9 @@ impl Terminal {
         // What runs in tmux inherits the variables of the terminal around it.
         let cuts = filled("TMUX").is_none() && (filled("XTERM_VERSION").is_some() || filled("STY").is_some());
         let is_console = term.starts_with("linux");
-        let browser = ["DISPLAY", "WAYLAND_DISPLAY", "BROWSER"].iter().any(|name| filled(name).is_some());
         Some(Self {
             reflows: !cuts && !is_console && !term.starts_with("rxvt"),
             titled: !is_console,
-            browser: browser || cfg!(target_os = "macos"),
             shows_stderr: true,
         })
     }

@@ -27,8 +27,6 @@ const NARROWEST: u16 = 20;
 /// The keys that are on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Keys {
-    /// Whether there is a browser to open.
-    pub browser: bool,
     /// Whether the user has named an editor.
     pub editor: bool,
 }
@@ -78,8 +76,7 @@ pub(super) fn view(glance: &Glance, frame: Frame) -> Vec<String> {
     room -= above.len();
     let rule = room > 0;
     room -= usize::from(rule);
-    let mut help = if frame.help { pieces(&help(glance, frame), columns) } else { Vec::new() };
-    help.truncate(room);
+    let help = help(glance, frame, room);
     room -= help.len();
     let problems = problems(&glance.problems, columns, room);
     middle.truncate(room - problems.len());
@@ -143,19 +140,30 @@ fn totals(glance: &Glance) -> Vec<String> {
     totals.chain(server).collect()
 }
 
-fn help(glance: &Glance, frame: Frame) -> Vec<String> {
-    let Some(keys) = frame.keys else { return Vec::new() };
-    let browser = keys.browser && glance.server.is_some();
+/// The keys on at most so many lines: with fewer words where a key would be left out.
+fn help(glance: &Glance, frame: Frame, most: usize) -> Vec<String> {
+    let Some(keys) = frame.keys.filter(|_| frame.help) else { return Vec::new() };
     let keys = [
-        Some(("r", "compare everything with the server")),
-        Some(("d", "show the difference")),
-        keys.editor.then_some(("e", "edit the place")),
-        browser.then_some(("o", "open in the browser")),
-        Some(("t", "try the plugin")),
-        Some(("q", "end")),
-        Some(("?", "hide the keys")),
+        Some(("r", "compare everything with the server", "compare")),
+        Some(("d", "show the difference", "diff")),
+        keys.editor.then_some(("e", "edit the place", "edit")),
+        // Where there is no browser, it tells the address.
+        glance.server.is_some().then_some(("o", "open in the browser", "open")),
+        Some(("t", "try the plugin", "try")),
+        Some(("q", "end", "end")),
+        Some(("?", "hide the keys", "hide")),
     ];
-    keys.into_iter().flatten().map(|(key, what)| format!("{BOLD}{key}{BOLD:#} {what}")).collect()
+    let lines = |has_room: bool| {
+        let shown = keys.into_iter().flatten().map(|(key, what, word)| {
+            let words = if has_room { what } else { word };
+            format!("{BOLD}{key}{BOLD:#} {words}")
+        });
+        pieces(&shown.collect::<Vec<_>>(), usize::from(frame.columns))
+    };
+    let all = lines(true);
+    let mut lines = if all.len() > most { lines(false) } else { all };
+    lines.truncate(most);
+    lines
 }
 
 fn signed(sign: &str, style: Style, text: &str) -> String {

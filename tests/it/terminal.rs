@@ -196,7 +196,7 @@ fn keys_need_no_enter() {
     assert!(terminal.mode().contains(LocalModes::ISIG), "Ctrl-C stays a signal");
     terminal.type_in("?");
     terminal.until("the keys", |screen| {
-        screen.contains("\nr compare everything with the server · d show the difference · t try the plugin")
+        screen.contains("\nr compare everything with the server · d show the difference\no open in the browser · t try")
     });
     terminal.type_in("?");
     terminal.until("the hint", |screen| screen.contains("? for keys"));

@@ -323,7 +323,8 @@ fn renamed_moved_in_and_removed_files() {
     let (project, mut watch) = watched(&server);
     fs::rename(project.path(A), project.path("plugins/b.py")).unwrap();
     watch.wait("created", Some("b"));
-    watch.wait("removed", Some("a"));
+    let told = watch.wait("id_changed", Some("b")).pop().unwrap();
+    assert_eq!(told["hint"], "`owui-watch delete a` deletes the one that has no file here");
 
     project.write("elsewhere/c.py", &filter("1"));
     fs::rename(project.path("elsewhere/c.py"), project.path("plugins/c.py")).unwrap();

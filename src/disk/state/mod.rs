@@ -32,7 +32,7 @@ use intents::{INTENTS, ROLLBACKS};
 pub use lock::Other;
 use log::LOGS;
 use requests::{ANSWERS, REQUESTS};
-pub use requests::{Answer, ReportedTrial, Request, RequestId, Requested, Told};
+pub use requests::{Answer, Done, Request, RequestId, Requested, Told};
 pub(super) use trust::Lasting;
 
 use crate::disk::read::age;

@@ -1,5 +1,5 @@
-//! Requests of the command `deploy` to the running watch, and its answers. Each is a file of its own, which the other side
-//! deletes. A request that nobody took counts for a minute only.
+//! Requests of the command `deploy` to the running watch, and its answers; and what other commands did, which has no answer.
+//! Each is a file of its own, which the other side deletes. A request that nobody took counts for a minute only.
 //!
 //! One counts only in the state folder that it was written in: a planted one could have a held plugin deployed.
 
@@ -16,6 +16,7 @@ use super::intents::{Signed, has_changed};
 use super::trust::{self, Lasting};
 use super::{Folder, State};
 use crate::disk::read::age;
+use crate::engine::switch::Switch;
 use crate::plugin::Key;
 use crate::plugin::Kind;
 use crate::plugin::id::PluginId;
@@ -42,28 +43,46 @@ const OUTDATED: Duration = Duration::from_mins(1);
 pub struct Request {
     /// Each with its file.
     pub plugins: Vec<Requested>,
-    /// The result of a trial, for the watch's view. It has no answer.
+    /// What a command did with a plugin. It has no answer.
     #[serde(default)]
-    pub trial: Option<ReportedTrial>,
+    pub done: Option<(Requested, Done)>,
 }
 
-/// How a trial of a plugin ended.
+/// What a command did with a plugin on the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ReportedTrial {
-    /// The plugin.
-    pub plugin: Requested,
-    /// The text that was tried.
-    pub digest: String,
-    /// The result, as notices have it.
-    pub tried: serde_json::Value,
+#[serde(rename_all = "snake_case")]
+pub enum Done {
+    /// Tried it.
+    Tried {
+        /// The text that was tried.
+        digest: String,
+        /// The result, as notices have it.
+        tried: serde_json::Value,
+    },
+    /// Set a switch.
+    Switched {
+        /// The switch.
+        switch: Switch,
+        /// How it stands.
+        is: bool,
+        /// Whether it stood like that before.
+        before: bool,
+        /// What the function is used for now, as notices have it.
+        usage: serde_json::Value,
+    },
+    /// Deleted it.
+    Deleted {
+        /// The copy of its text.
+        backup: PathBuf,
+    },
 }
 
-/// A plugin to deploy now.
+/// A plugin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requested {
     kind: Kind,
     id: String,
-    /// The file, as the watch spells it.
+    /// The file, as the watch spells it; empty without one.
     pub path: PathBuf,
 }
 
@@ -116,6 +135,15 @@ impl RequestId {
 }
 
 impl Folder {
+    /// Tells the running watch, if there is one, what was done with a plugin. The watch can do without it.
+    pub fn tell_watch(&self, key: &Key, path: Option<&Path>, done: Done) {
+        if self.holder().is_some() {
+            let plugin = Requested::new(key, path.unwrap_or(Path::new("")));
+            let request = Request { plugins: Vec::new(), done: Some((plugin, done)) };
+            self.save_request(&request).inspect_err(|error| tracing::debug!("{error:#}")).ok();
+        }
+    }
+
     /// Leaves a request for the running watch, and wakes it.
     pub fn save_request(&self, request: &Request) -> anyhow::Result<RequestId> {
         let id = RequestId(format!("{:032x}", fastrand::u128(..)));
@@ -242,7 +270,7 @@ mod tests {
 
     fn request(id: &str) -> Request {
         let key = Key { kind: Kind::Tool, id: PluginId::new(id).unwrap() };
-        Request { plugins: vec![Requested::new(&key, Path::new("plugins/clock.py"))], trial: None }
+        Request { plugins: vec![Requested::new(&key, Path::new("plugins/clock.py"))], done: None }
     }
 
     #[test]

@@ -42,9 +42,10 @@ impl Board {
             let those = self.plugins.iter().filter(|(_, standing)| states.contains(&standing.state));
             those.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
         };
-        let problems = self.plugins.iter().filter(|(_, standing)| standing.is_problem());
+        let standings = self.plugins.iter();
+        let problems = standings.filter_map(|(name, standing)| Some((name, self.problem(name, standing)?)));
         Glance {
-            problems: problems.map(|(name, standing)| problem(name, &standing.news)).collect(),
+            problems: problems.map(|(name, news)| problem(name, news)).collect(),
             trouble: self.trouble.clone(),
             settings: self.settings.as_ref().map(|why| format!("invalid settings, not used: {why}")),
             waiting: named(&[State::Waiting, State::Retrying]),
@@ -70,7 +71,11 @@ impl Board {
         let n = |states: &[State]| {
             self.plugins.values().filter(is_plugin).filter(|standing| states.contains(&standing.state)).count()
         };
-        let deployed = n(&[State::Deployed, State::Off, State::Failing, State::Trying]);
+        let deployed = self.plugins.values().filter(is_plugin).filter(|standing| standing.state.is_deployed()).count();
+        let is_mistaken = |(name, standing): &(&Name, &Standing)| {
+            standing.state.is_deployed() && !standing.is_problem() && self.errors.contains_key(*name)
+        };
+        let mistaken = self.plugins.iter().filter(is_mistaken).count();
         let share = match total {
             0 => return vec!["no plugins".to_owned()],
             _ if deployed == total => count(total, "plugin"),
@@ -79,6 +84,7 @@ impl Board {
         let parts = [
             (n(&[State::Off]), "off"),
             (n(&[State::Failing]), "failing"),
+            (mistaken, "with errors"),
             (n(&[State::Broken]), "broken"),
             (n(&[State::Refused]), "refused"),
             (n(&[State::Failed]), "failed"),
@@ -117,7 +123,9 @@ fn problem(name: &Name, news: &Notice) -> Problem {
         (None, _) => name.to_string(),
     };
     let words = match (&news.what, news.headline(), news.detail()) {
-        (NoticeKind::Flawed { .. } | NoticeKind::Blocked(_), Some(_), Some(detail)) => detail,
+        (NoticeKind::Flawed { .. } | NoticeKind::Blocked(_) | NoticeKind::Surprising(_), Some(_), Some(detail)) => {
+            detail
+        }
         (NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. }, _, Some(detail)) => {
             format!("refused: {}", detail.trim_start())
         }

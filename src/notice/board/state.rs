@@ -1,6 +1,6 @@
 //! How a plugin stands, and which notices change that.
 
-use super::{Notice, NoticeKind};
+use super::{Notice, NoticeKind, Report, Untried};
 
 /// What a plugin's notices come to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,6 +32,11 @@ pub enum State {
 }
 
 impl State {
+    /// Whether the server holds the text of the file.
+    pub(super) fn is_deployed(self) -> bool {
+        matches!(self, State::Deployed | State::Off | State::Failing | State::Trying)
+    }
+
     /// What a notice turns the state into; `None` where the state stays.
     pub(super) fn after(notice: &Notice) -> Option<Self> {
         Some(match &notice.what {
@@ -67,8 +72,22 @@ impl State {
             | NoticeKind::SameFile { .. }
             | NoticeKind::Deactivated
             | NoticeKind::Deleted { .. }
+            | NoticeKind::Report(Report::DeletedStray { .. })
             | NoticeKind::Spared { .. } => State::Gone,
             _ => return None,
         })
+    }
+}
+
+/// Whether a function is on, as a notice tells; `None` where it does not.
+pub(super) fn switch_after(notice: &Notice) -> Option<bool> {
+    match &notice.what {
+        NoticeKind::Created { active, .. }
+        | NoticeKind::Updated { active, .. }
+        | NoticeKind::Unchanged { active, .. } => *active,
+        NoticeKind::WentOff { .. } | NoticeKind::NotSwitchedOn { .. } | NoticeKind::LeftOff => Some(false),
+        NoticeKind::SwitchedOn => Some(true),
+        NoticeKind::NotTried { why, .. } => (*why == Untried::Off).then_some(false),
+        _ => None,
     }
 }

@@ -254,7 +254,7 @@ impl Report {
     }
 
     pub(super) fn said(&self, about: &Subject) -> Said {
-        let (name, id) = (name(about), about.key.as_ref().map_or("PLUGIN", |key| key.id.as_str()));
+        let (name, id) = (name(about), about.id());
         let path = about.path.as_deref().unwrap_or(Path::new("")).display();
         match self {
             Report::FoundProject { folder } => {

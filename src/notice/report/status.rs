@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Level, Said, Subject, SwitchFailure, name};
@@ -78,7 +79,7 @@ pub enum PluginState {
 }
 
 /// What the server uses a function for, as far as it is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Use {
     /// Whether it is on; functions only.
     pub active: Option<bool>,
@@ -215,7 +216,7 @@ impl PluginStatus {
             Some(words) => format!("{}: {words}", self.label()),
             None => self.label(),
         };
-        let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
+        let id = about.id();
         let said = Said::info("status", message).at(self.level()).with("state", json!(self.word()));
         let kept = if let PluginState::EditedThere = self.state { "edited_on_server" } else { self.word() };
         let said = Said { hint: hint(kept, id), ..self.usage.fields(said) };
@@ -337,7 +338,7 @@ pub(super) fn switched(about: &Subject, switch: Switch, is: bool, before: bool, 
     let (name, position) = (name(about), position(switch, is));
     let was = if before { "already " } else { "" };
     let now = if before { "" } else { " now" };
-    let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
+    let id = about.id();
     let (but, word) = match (switch, usage) {
         (_, Use { is_unused: true, .. }) => (", used by no model", "unused"),
         (Switch::Global, Use { active: Some(false), .. }) if is => (", but off", "off"),
@@ -352,7 +353,7 @@ pub(super) fn switched(about: &Subject, switch: Switch, is: bool, before: bool, 
 /// What is said of a switch that is not as the user wants it.
 pub(super) fn not_switched(about: &Subject, switch: Switch, wanted: bool, cause: SwitchFailure) -> Said {
     let (name, position) = (name(about), position(switch, wanted));
-    let id = about.key.as_ref().map_or("ID", |key| key.id.as_str());
+    let id = about.id();
     let (message, hint) = match cause {
         SwitchFailure::NotGlobal => (format!("{name} cannot be global: only filters and actions can"), None),
         SwitchFailure::Tool => (format!("{name} has no switch: a model or a user picks a tool"), None),

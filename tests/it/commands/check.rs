@@ -7,7 +7,7 @@ use expect_test::{Expect, expect};
 use regex::Regex;
 use serde_json::Value;
 
-use crate::support::command::{Project, Ran, check, notices, text};
+use crate::support::command::{Project, Ran, check, notices, of, text};
 use crate::support::fake_server::{FakeServer, Version};
 
 const WRONG: &str = r#"from open_webui.models.users import Users
@@ -296,9 +296,16 @@ fn errors_hold_a_deploy_back_on_demand() {
     assert_eq!(text(&server, "wrong"), RIGHT);
     let told = notices(&project, &["status"], 1);
     assert_eq!((&told[0]["state"], &told[0]["reason"]), (&"held".into(), &"blocked".into()));
-    // The user insists, and then mends it.
-    check(&project.run(&["deploy", "wrong"]), 0);
-    watch.wait("updated", Some("wrong"));
+    // The user insists, twice, and then mends it.
+    for _ in 0..2 {
+        let told = notices(&project, &["deploy", "wrong"], 0);
+        of(&told, "updated");
+        watch.wait("updated", Some("wrong"));
+        assert!(
+            told.iter().any(|notice| notice["reason"] == "missing-await" && notice["level"] == "error"),
+            "{told:?}"
+        );
+    }
     assert_eq!(text(&server, "wrong"), WRONG);
     project.write("plugins/wrong.py", &WRONG.replace("= Users", "= await Users"));
     watch.wait("updated", Some("wrong"));

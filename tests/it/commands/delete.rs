@@ -74,7 +74,11 @@ fn delete_does_nothing_while_a_root_is_missing() {
     );
     let ran = project.run(&["delete", "stray", "--yes", "--root", "plugins"]);
     check(&ran, 2);
-    assert_eq!(ran.stderr, "error: `delete` needs to see all roots\nhint: leave out `--root`\n");
+    assert!(ran.stderr.starts_with("error: unexpected argument '--root' found\n"), "{}", ran.stderr);
+    let ran = project.run(&["--root", "plugins", "delete", "stray", "--yes"]);
+    check(&ran, 2);
+    let refusal = "error: '--root' cannot be used with 'delete', which needs to see every root\n";
+    assert!(ran.stderr.starts_with(refusal), "{}", ran.stderr);
     assert!(server.row(Kind::Function, "stray").is_some());
 }
 
@@ -98,4 +102,21 @@ fn delete_leaves_a_text_that_has_just_changed() {
         check(&ran, 0);
         assert!(ran.stdout.contains("a copy is in"), "{}", ran.stdout);
     }
+}
+
+#[test]
+fn a_watch_hears_that_a_plugin_was_deleted() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put("plugins/b.py", filter("1"));
+    let mut watch = project.watch_with(&[]);
+    watch.wait("summary", None);
+    std::fs::remove_file(project.path(A)).unwrap();
+    watch.wait("removed", Some("a"));
+    check(&project.run(&["delete", "a", "--yes"]), 0);
+    let told = watch.wait("deleted", Some("a")).pop().unwrap();
+    assert_eq!(project.read(told["backup"].as_str().unwrap()), filter("2"));
+    project.write(A, &filter("2"));
+    watch.wait("created", Some("a"));
+    assert_eq!(text(&server, "a"), filter("2"));
 }

@@ -301,3 +301,22 @@ fn rollback_works_without_the_plugin_folder() {
     check(&project.run(&["pull", "a"]), 0);
     assert_eq!(project.read(A), filter("1"));
 }
+
+#[test]
+fn a_pull_beside_a_watch_is_one_save() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let mut watch = project.watch();
+    for version in ["theirs", "theirs again"] {
+        server.edit_row(Kind::Function, "a", |row| row.content = filter(version));
+        check(&project.run(&["pull", "a"]), 0);
+        watch.wait("unchanged", Some("a"));
+    }
+    // What comes after a later save of another file would have come by then.
+    project.write("plugins/b.py", &filter("1"));
+    watch.wait("created", Some("b"));
+    project.write("plugins/b.py", &filter("2"));
+    watch.wait("updated", Some("b"));
+    watch.stop();
+    assert_eq!(watch.said_of("a"), ["unchanged", "sending", "unchanged", "sending", "unchanged"]);
+}

@@ -103,3 +103,25 @@ fn a_lost_answer_is_looked_up_and_not_repeated_blindly() {
         assert_eq!(toggles(&server), expected, "{fault:?}");
     }
 }
+
+#[test]
+fn a_watch_hears_of_a_switch() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let mut watch = project.watch_with(&[]);
+    watch.wait("summary", None);
+    for (arguments, switch, active) in [
+        (&["off", "a"][..], "active", false),
+        (&["global", "on", "a"], "global", false),
+        (&["on", "a"], "active", true),
+    ] {
+        check(&project.run(arguments), 0);
+        let told = watch.wait("switched", Some("a")).pop().unwrap();
+        assert_eq!((&told["switch"], &told["active"]), (&json!(switch), &json!(active)), "{arguments:?}");
+    }
+    // One that starts later sees it by itself.
+    check(&project.run(&["off", "a"]), 0);
+    assert!(watch.stop().success());
+    let mut watch = project.watch_with(&[]);
+    assert_eq!(watch.wait("unchanged", Some("a")).pop().unwrap()["active"], json!(false));
+}

@@ -212,8 +212,93 @@ fn a_rename_is_told_when_the_old_file_is_gone() {
             5011ms delete a
                   held path=plugins/a.py
             5600ms wake
-                  a removed
                   b id_changed from_id=a
+        "#]],
+    );
+}
+
+/// The new file is still on its way when the old one counts as gone.
+#[test]
+fn a_rename_is_told_once() {
+    check(
+        "0ms given created a=nameless
+         5000ms remove a
+         5000ms write b nameless
+         5001ms delete a
+         5600ms wake
+         6001ms #1 absent
+         6002ms #2 created b",
+        &expect![[r#"
+            5000ms remove a
+            5000ms write b nameless
+                  b sending why=new
+                  #1 get b
+            5001ms delete a
+                  held path=plugins/a.py
+            5600ms wake
+                  b id_changed from_id=a
+            6001ms #1 absent
+                  #2 create b ?
+            6002ms #2 created b
+                  archive ?
+                  b created ms=1002
+                  save
+        "#]],
+    );
+}
+
+#[test]
+fn a_rename_and_its_way_back_are_both_told() {
+    check(
+        "0ms given created a=nameless
+         1000ms write b nameless
+         1001ms #1 absent
+         1002ms #2 created b
+         1003ms delete a
+         1600ms wake
+         3000ms write a nameless
+         3001ms #3 row a nameless
+         3002ms delete b
+         3600ms wake
+         5000ms write b nameless
+         5001ms #4 row b nameless
+         5002ms delete a
+         5600ms wake",
+        &expect![[r#"
+            1000ms write b nameless
+                  b sending why=new
+                  #1 get b
+            1001ms #1 absent
+                  #2 create b ?
+            1002ms #2 created b
+                  archive ?
+                  b created ms=2
+                  save
+            1003ms delete a
+                  held path=plugins/a.py
+            1600ms wake
+                  b id_changed from_id=a
+            3000ms write a nameless
+                  a sending why=retry
+                  #3 get a
+            3001ms #3 row a nameless
+                  archive ?
+                  a unchanged active=true
+                  save
+            3002ms delete b
+                  held path=plugins/b.py
+            3600ms wake
+                  b removed
+            5000ms write b nameless
+                  b sending why=retry
+                  #4 get b
+            5001ms #4 row b nameless
+                  archive ?
+                  b unchanged active=true
+                  save
+            5002ms delete a
+                  held path=plugins/a.py
+            5600ms wake
         "#]],
     );
 }

@@ -9,7 +9,8 @@
 //! - `delete a` removes the file. `edit a v1` and `remove a` change the disk without an event, as before a rescan.
 //! - `saving a` begins a save; with `changing a` its writer is known to be at work.
 //! - `root gone`, `root back`: the watched folder.
-//! - `rolling-back a v2 v1`, `rolled-back a v2 v1`, `pulled a v1`: another process, known from the next event on.
+//! - `rolling-back a v2 v1`, `rolled-back a v2 v1`, `pulled a v1`, `no-rollback a`: another process, known from the next
+//!   event on. `deleted a`: it deleted the plugin on the server.
 //! - `rescan`, `wake`, `hang up`, `stop`, `replace`.
 //! - `rescan: a=v1` and `wake: a=v1`, or `nothing`: the same, and the server answers the probe that follows with this list.
 //!   The probe takes 2 ms and has no numbers. `rescan: 0.9.6 a=v1` names the server's version.
@@ -20,6 +21,8 @@
 //! - `given …` is an opening that many scripts share, see [`prelude`]. It and the lines before it are not logged.
 //!
 //! Scans, reads and the ledger take no time.
+//!
+//! Long because it has every word of the language.
 
 mod blocked;
 mod crashes;
@@ -187,6 +190,11 @@ impl Script {
                 let server = Digest::of_text(&source(id, server));
                 self.world.roll_back(id, Rollback { local: None, server, done: true });
             }
+            ["no-rollback", id] => {
+                self.world.rollbacks.remove(&key(id));
+                self.world.rollbacks_changed = true;
+            }
+            ["deleted", id] => self.turn(vec![Event::Deleted(vec![key(id)])]),
             ["edit", name, what @ ..] => self.world.edit(name, what),
             ["saving", name] => self.turn(vec![Event::Saving(path(name))]),
             ["changing", name] => {

@@ -1,6 +1,6 @@
 //! Files that are gone, and what happens to their plugins on the server.
 //!
-//! Long: every test is a whole script of events and effects.
+//! Long because every test is a whole script of events and effects.
 
 use std::time::Duration;
 
@@ -64,12 +64,13 @@ fn on_delete_removes_a_plugin_whose_file_stays_gone() {
 }
 
 #[test]
-fn a_file_that_comes_back_cancels_the_removal() {
+fn a_file_that_comes_back_is_compared_and_not_removed() {
     check_removal(
         OnDelete::Delete,
         "2000ms delete a
          2350ms wake
          9000ms write a v1
+         9001ms #1 absent
          40000ms wake",
         &expect![[r#"
             2000ms delete a
@@ -77,8 +78,12 @@ fn a_file_that_comes_back_cancels_the_removal() {
             2350ms wake
                   a removed
             9000ms write a v1
-                  a unchanged
+                  a sending why=retry
+                  #1 get a
+            9001ms #1 absent
+                  #2 create a v1
             40000ms wake
+                  a slow so_far_ms=31000
         "#]],
     );
 }
@@ -207,7 +212,8 @@ fn on_delete_can_switch_a_function_off() {
                   a deactivated
             40000ms write a v1
                   a left_off
-                  a unchanged
+                  a sending why=retry
+                  #3 get a
                   save
             41000ms write a v1
                   a unchanged
@@ -468,10 +474,12 @@ fn a_plugin_taken_over_by_another_file_is_not_removed() {
                   a removed
             6000ms edit d as a v1
             6000ms rescan: a=v1 b=v1 c=v1
+                  archive v1
                   a unchanged path=plugins/d.py
                   b unchanged
                   c unchanged
                   summary ms=2 unchanged=3
+                  save
             35301ms wake
         "#]],
     );

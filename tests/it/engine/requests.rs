@@ -1,4 +1,4 @@
-//! Deploys that the user asks a running watch for.
+//! Deploys that the user asks a running watch for, and what other commands tell it.
 
 use expect_test::expect;
 use owui_watch::engine::ledger::Ledger;
@@ -179,6 +179,114 @@ fn a_request_follows_a_text_in_flight() {
             13ms #2 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=3
+                  save
+        "#]],
+    );
+}
+
+/// Its file comes back: the server must have it again.
+#[test]
+fn a_plugin_that_was_deleted_by_a_command_is_new() {
+    check(
+        "0ms given a=v1
+         5000ms delete a
+         5600ms wake
+         6000ms deleted a
+         7000ms write a v1
+         7001ms #1 absent
+         7002ms #2 created a",
+        &expect![[r#"
+            5000ms delete a
+                  held path=plugins/a.py
+            5600ms wake
+                  a removed
+            6000ms deleted a
+                  save
+            7000ms write a v1
+                  a sending why=new
+                  #1 get a
+            7001ms #1 absent
+                  #2 create a v1
+            7002ms #2 created a
+                  archive v1
+                  a created ms=2
+                  save
+        "#]],
+    );
+}
+
+/// It is not said of a new file that the server keeps the old plugin too.
+#[test]
+fn a_deleted_plugin_is_no_former_one() {
+    check(
+        "0ms given created a=nameless
+         5000ms given gone a
+         40000ms deleted a
+         41000ms write b nameless
+         41001ms #1 absent
+         41002ms #2 created b",
+        &expect![[r#"
+            40000ms deleted a
+                  save
+            41000ms write b nameless
+                  b sending why=new
+                  #1 get b
+            41001ms #1 absent
+                  #2 create b ?
+            41002ms #2 created b
+                  archive ?
+                  b created ms=2
+                  save
+        "#]],
+    );
+}
+
+#[test]
+fn a_duplicate_is_created_once_the_other_is_deleted() {
+    check(
+        "0ms edit b v1~Shout
+         0ms rescan: a=v1~Shout
+         10ms deleted a
+         11ms #1 absent
+         12ms #2 rows b=v9",
+        &expect![[r#"
+            0ms edit b v1~Shout
+            0ms rescan: a=v1~Shout
+                  ready plugins=1 roots=["plugins"]
+                  connected server_version=0.12.4
+                  pass todo=1
+                  b sending why=new
+                  b twin other_id=a
+                  summary held=1 ms=2
+            10ms deleted a
+                  b sending why=new
+                  #1 get b
+                  save
+            11ms #1 absent
+                  #2 overview of functions
+            12ms #2 rows b=v9
+                  #3 create b v1
+        "#]],
+    );
+}
+
+#[test]
+fn a_deleted_plugin_with_a_file_is_created_again() {
+    check(
+        "0ms given a=v1
+         10ms deleted a
+         11ms #1 absent
+         12ms #2 created a",
+        &expect![[r#"
+            10ms deleted a
+                  a sending why=new
+                  #1 get a
+                  save
+            11ms #1 absent
+                  #2 create a v1
+            12ms #2 created a
+                  archive v1
+                  a created ms=2
                   save
         "#]],
     );

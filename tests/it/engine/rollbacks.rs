@@ -19,7 +19,7 @@ fn a_rollback_ends_when_the_files_text_is_back() {
                   a rolled_back
             20ms rescan: a=v2
                   end the rollback of a
-                  a unchanged
+                  a unchanged good_again=true
                   summary ms=2 unchanged=1
         "#]],
     );
@@ -162,6 +162,76 @@ fn a_rolled_back_plugin_loses_its_turn() {
             9000ms write a v4
                   a sending why=edited
                   #3 get a
+        "#]],
+    );
+}
+
+/// A second rollback put the file's own text back, and ended the first one.
+#[test]
+fn a_rollback_to_the_files_text_ends_it() {
+    check(
+        "0ms given a=v2
+         10ms rolled-back a v2 v1
+         11ms write a v2
+         20ms no-rollback a
+         21ms wake
+         3000ms write a v2",
+        &expect![[r#"
+            10ms rolled-back a v2 v1
+            11ms write a v2
+                  a rolled_back
+                  a rolled_back
+            20ms no-rollback a
+            21ms wake
+                  a unchanged good_again=true
+            3000ms write a v2
+                  a unchanged
+        "#]],
+    );
+}
+
+/// Meanwhile a pass found the text that the rollback had put back.
+#[test]
+fn an_ended_rollback_is_compared_where_the_ledger_knows_no_better() {
+    check(
+        "0ms given a=v2
+         10ms rolled-back a v2 v1
+         20ms rescan: a=v1
+         30ms no-rollback a
+         31ms wake
+         32ms #1 row a v2",
+        &expect![[r#"
+            10ms rolled-back a v2 v1
+            20ms rescan: a=v1
+                  a rolled_back
+                  a rolled_back
+                  summary held=1 ms=2
+            30ms no-rollback a
+            31ms wake
+                  a sending why=retry
+                  #1 get a
+            32ms #1 row a v2
+                  archive v2, found
+                  a unchanged active=true good_again=true
+                  save
+        "#]],
+    );
+}
+
+/// Nothing was put back.
+#[test]
+fn a_rollback_that_failed_ends_silently() {
+    check(
+        "0ms given a=v2
+         10ms rolling-back a v2 v1
+         11ms wake
+         20ms no-rollback a
+         21ms wake",
+        &expect![[r#"
+            10ms rolling-back a v2 v1
+            11ms wake
+            20ms no-rollback a
+            21ms wake
         "#]],
     );
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use owui_watch::check::Choices;
 use owui_watch::engine::deploy::{Adopt, DeployPolicy, OnRemoteEdit};
-use owui_watch::engine::{OnDelete, Policy};
+use owui_watch::engine::{OnDelete, Policy, ServerHabits};
 
 /// The defaults, with less concurrency, so that scripts stay readable.
 pub(crate) fn policy() -> Policy {
@@ -32,8 +32,7 @@ pub(crate) fn policy() -> Policy {
         adopt_files: BTreeMap::new(),
         checks: Choices::default(),
         trials: None,
-        new_is_global: false,
-        installs_nothing: false,
+        habits: ServerHabits::default(),
         only: Vec::new(),
     }
 }
