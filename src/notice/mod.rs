@@ -3,6 +3,7 @@
 //!
 //! Long because one enum has every fact.
 
+mod again;
 pub mod board;
 mod format;
 mod hint;
@@ -30,6 +31,7 @@ use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
+pub use again::Repetitions;
 pub use format::{count, duration, format_place};
 pub use hint::of_missing_package;
 pub use level::Level;
@@ -487,6 +489,8 @@ pub enum NoticeKind {
     Called {
         /// The method.
         hook: String,
+        /// The name of the server's event, if the method is `event`.
+        server_event: Option<String>,
         /// What it returned, in few words.
         result: String,
         /// How many calls this stands for.

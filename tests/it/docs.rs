@@ -185,7 +185,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Trying,
         tried(TrialResult::Fails(failure)),
         NoticeKind::NotTried { why: Untried::Off, asked_for: true },
-        NoticeKind::Called { hook: text(), result: text(), times: 1, took },
+        NoticeKind::Called { hook: text(), server_event: Some(text()), result: text(), times: 1, took },
         NoticeKind::Raised(Box::new(Raised {
             hook: text(),
             error: text(),
@@ -194,6 +194,7 @@ fn examples() -> Vec<NoticeKind> {
             at: Some(text()),
             causes: Vec::new(),
             took: Some(took),
+            ..Raised::default()
         })),
         NoticeKind::Printed { text: text(), log_level: Some(text()), line: Some(1) },
         NoticeKind::ServerLog { text: text() },
