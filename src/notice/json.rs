@@ -217,7 +217,7 @@ impl Notice {
             NoticeKind::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
             NoticeKind::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
             NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],
-            NoticeKind::Tried(tried) => tried.fields().into_iter().map(|(name, value)| (name, json!(value))).collect(),
+            NoticeKind::Tried(tried) => tried.fields(),
             NoticeKind::NotTried { why, .. } => vec![("reason", json!(why.word()))],
             NoticeKind::Called { hook, server_event, result, times, .. } => vec![
                 ("hook", json!(hook)),
@@ -518,6 +518,7 @@ mod tests {
             fails {"model":"shout","words":"'nope'"}
             fails {"answer":"ho","model":"shout","words":"expected `^H`"}
             fails {"model":"shout","words":"KeyError: 'nope'"}
+            fails {"model":"shout","others":["filter `other`"],"words":"'nope'"}
             fails {"model":"shout","words":"nothing of it ran"}
             answered {"answer":"5","model":"shout"}
             works {"answer":"HELLO\nyou","model":"shout"}

@@ -600,7 +600,7 @@ impl Notice {
             | NoticeKind::Surprising(diagnostic) => diagnostic.span.as_ref(),
             NoticeKind::Refused { span, .. } | NoticeKind::RefusedBefore { span, .. } => span.as_ref(),
             NoticeKind::Raised(raised) => Some(&raised.frames.first()?.span),
-            NoticeKind::Tried(tried) => tried.trial_failure()?.place.as_ref(),
+            NoticeKind::Tried(tried) => tried.trial_failure()?.place.as_deref(),
             NoticeKind::Report(Report::Status(status)) => status.span(),
             _ => None,
         }

@@ -594,6 +594,8 @@ mod tests {
             Error fails: fails with `shout` on "hello": expected `^H`, got "ho"
                 short: fails with `shout` on "hello" / expected `^H`, got "ho"
             Error fails: fails on "hello": KeyError: 'nope' (line 2)
+            Error fails: trial failed on "hello": 'nope'
+                short: trial failed on "hello" / 'nope'
             Error fails: fails on "hello": nothing of it ran
                 short: fails on "hello" / nothing of it ran
             Info answered: answered: "hello" → "5"; who knows
