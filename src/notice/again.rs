@@ -33,7 +33,10 @@ impl Repetitions {
             return notice;
         }
         let counts = self.0.entry(key).or_default();
-        if counts.digest != notice.about.digest || counts.raised.len().max(counts.events.len()) >= MOST {
+        // The sandbox's server starts before the files are read: until then no text is known.
+        let is_other = counts.digest.is_some() && counts.digest != notice.about.digest;
+        counts.digest = counts.digest.or(notice.about.digest);
+        if is_other || counts.raised.len().max(counts.events.len()) >= MOST {
             *counts = Counts { digest: notice.about.digest, ..Counts::default() };
         }
         match &mut notice.what {
