@@ -168,10 +168,10 @@ fn located(config: Config, world: &World) -> Addressed {
     let is_named = names_server(&config);
     let find = |cache: PathBuf| {
         let project = project(&config, world)?;
-        if is_named { Running::at(&cache, &config.url) } else { Running::of(&cache, &project) }
+        let all = if is_named { Running::at(&cache, &config.url) } else { Running::of(&cache, &project) };
+        all.into_iter().find(|it| Folder::new(it.state.clone(), &it.url).holder().is_some())
     };
     let running = sandbox::default_cache().ok().and_then(find);
-    let running = running.filter(|it| Folder::new(it.state.clone(), &it.url).holder().is_some());
     let project_state = config.state.clone();
     match running {
         Some(running) => Addressed {

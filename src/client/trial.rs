@@ -59,6 +59,8 @@ pub enum TrialEnd {
     Json(Value),
     /// It failed, in the words of the server.
     Failed(String),
+    /// The pipe that answers in a chat failed, in the words of the server. Of a model without a pipe, its provider did.
+    PipeFailed(String),
     /// There was no whole answer in time.
     Late,
     /// The server is away, or denied access.
@@ -139,7 +141,9 @@ fn end(asked: Asked, answer: &Answer<'_>) -> TrialEnd {
         reply @ (Reply::NotAllowed { .. } | Reply::Unreachable { .. }) => TrialEnd::NoServer(Box::new(reply)),
         // A proxy or another program; the routes exist in all versions.
         reply @ Reply::Foreign { status: 200..400, .. } => TrialEnd::NoServer(Box::new(reply)),
-        Reply::Foreign { status, words } => TrialEnd::Failed(format!("{status}: {words}")),
+        Reply::Foreign { status, words } => {
+            TrialEnd::Failed(format!("the server answers with status {status}: {words}"))
+        }
         mut reply => {
             let words = super::secret::words(&mut reply).cloned().unwrap_or_default();
             TrialEnd::Failed(if words.is_empty() { NO_WORDS.to_owned() } else { words })
@@ -156,7 +160,7 @@ fn chat(body: &[u8]) -> Option<TrialEnd> {
     if let Ok(whole) = serde_json::from_slice::<Map<String, Value>>(body) {
         let mut answer = ChatAnswer::default();
         return Some(match answer.take(whole, "message") {
-            Some(Err(words)) => TrialEnd::Failed(words),
+            Some(Err(end)) => end,
             Some(Ok(())) => TrialEnd::Chat(answer),
             None => return None,
         });
@@ -175,7 +179,7 @@ fn chat(body: &[u8]) -> Option<TrialEnd> {
         let reason = event.get("choices").and_then(|choices| choices.get(0)?.get("finish_reason"));
         has_ended |= reason.is_some_and(|reason| !reason.is_null());
         match answer.take(event, "delta") {
-            Some(Err(words)) => return Some(TrialEnd::Failed(words)),
+            Some(Err(end)) => return Some(end),
             Some(Ok(())) => is_known = true,
             None => {}
         }
@@ -185,10 +189,13 @@ fn chat(body: &[u8]) -> Option<TrialEnd> {
 }
 
 impl ChatAnswer {
-    /// Takes in a part of the answer; `Err` has the words of an error. `None` if it is nothing known.
-    fn take(&mut self, mut part: Map<String, Value>, message: &str) -> Option<Result<(), String>> {
+    /// Takes in a part of the answer; `Err` for one that ends it with an error. `None` if it is nothing known.
+    fn take(&mut self, mut part: Map<String, Value>, message: &str) -> Option<Result<(), TrialEnd>> {
         if let Some(error) = part.get("error").filter(|error| !error.is_null()) {
-            return Some(Err(words_of(error)));
+            let words = words_of(error);
+            // So the server answers what a pipe raises, and nothing else.
+            let is_of_pipe = error.get("detail").is_some();
+            return Some(Err(if is_of_pipe { TrialEnd::PipeFailed(words) } else { TrialEnd::Failed(words) }));
         }
         let mut is_known = false;
         if let Some(Value::Array(sources)) = part.remove("sources") {
@@ -282,11 +289,14 @@ mod tests {
             (400, r#"{"detail": "half way"}"#, "half way"),
             (400, r#"{"detail": ""}"#, NO_WORDS),
             (400, r#"{"detail": "Model not found"}"#, "Model not found"),
-            (404, r#"{"detail": "gone"}"#, "404: gone"),
+            (404, r#"{"detail": "gone"}"#, "the server answers with status 404: gone"),
             (500, "Internal Server Error", "Internal Server Error"),
         ];
         for (status, body, words) in cases {
-            assert_eq!(chatted(status, body), failed(words), "{status} {body}");
+            // What a pipe raises has its own shape.
+            let is_of_pipe = status == 200 && body.contains("{\"detail\"");
+            let expected = if is_of_pipe { TrialEnd::PipeFailed(words.to_owned()) } else { failed(words) };
+            assert_eq!(chatted(status, body), expected, "{status} {body}");
         }
         assert_eq!(
             ended(Asked::Action, 400, "application/json", r#"{"detail": "Error: 'nope'"}"#),

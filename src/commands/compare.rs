@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::ask::agreed;
-use super::history::{Text, chosen, described, gather, text_of};
+use super::history::{Text, chosen, dated, described, gather, text_of};
 use super::server::{Server, text};
 use super::target::{Files, Local, Target, claimed_id, no_folder};
 use super::{CommandContext, failed, now, trouble};
@@ -218,7 +218,7 @@ async fn diff_with_earlier(
         return Ok(Code::Fine);
     }
     let earlier_text = normal::respelled(&earlier.source, &now);
-    let from = format!("a/{name}\t({})", described(entry));
+    let from = format!("a/{name}\t{}", dated(entry));
     let (to, between) = (format!("b/{name}"), Between::EarlierAndNow(described(entry)));
     show(context.screen, target.subject(), between, (&from, &earlier_text), (&to, &now), stat);
     Ok(Code::NotDeployed)

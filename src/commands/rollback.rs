@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context as _;
 
 use super::ask::agreed;
-use super::history::{Entry, Text, chosen, described, gather, text_of};
+use super::history::{Entry, Text, chosen, dated, described, gather, text_of};
 use super::server::Server;
 use super::target::{Files, Target};
 use super::{CommandContext, now, trouble};
@@ -137,7 +137,7 @@ fn show(screen: Screen, target: &Target, now: Option<&Text>, entry: &Entry, text
         Some(_) => format!("a/{name}\t(server)"),
         None => "/dev/null".to_owned(),
     };
-    let to = format!("b/{name}\t({})", described(entry));
+    let to = format!("b/{name}\t{}", dated(entry));
     let before = now.map(|now| plugin::normal::normal(&now.source).into_owned()).unwrap_or_default();
     let diff = unified((&from, &before), (&to, &plugin::normal::normal(&text.source)));
     let about = Subject { version: text.version.clone(), digest: Some(text.digest), ..Subject::from(&target.key) };

@@ -7,6 +7,7 @@ use crate::disk::Done;
 use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::{Level, Notice, Report, Task, TrialResult, Tried, format_place};
+use crate::output::Format;
 use crate::plugin::{Digest, normal};
 use crate::trial::{self, Attempt, Obstacle, ObstacleKind, OnTrial, Wish};
 
@@ -74,10 +75,11 @@ fn tell_watch(context: &CommandContext, target: &Target, tried: Tried) {
 
 fn report(context: &CommandContext, target: &Target, attempts: Vec<Attempt>) -> Code {
     let (mut code, screen) = (Code::Fine, context.screen);
+    let attempts = if screen.format == Format::Json { attempts } else { trial::folded(attempts) };
     for Attempt { called, model, took, result, .. } in attempts {
         let mut below = result.below();
         let failure = if let TrialResult::Fails(failure) = &result { Some(failure) } else { None };
-        if let (Some(place), Some(local)) = (failure.and_then(|failure| failure.place.as_ref()), &target.local) {
+        if let (Some(place), Some(local)) = (failure.and_then(|failure| failure.place.as_deref()), &target.local) {
             below.push(format!("  {}: {}", format_place(&local.path, place), place.source.trim()));
         }
         let has_failed = failure.is_some();

@@ -34,7 +34,7 @@ use crate::engine::{Code, Event, Scan};
 use crate::error::Error;
 use crate::git::{self, Leak};
 use crate::notice::board::Board;
-use crate::notice::{Notice, NoticeKind, Subject};
+use crate::notice::{Notice, NoticeKind, Repetitions, Subject};
 use crate::output::{Console, Keys, Output};
 use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
@@ -118,6 +118,8 @@ struct Daemon<'a> {
     notices: Receiver<Notice>,
     /// Runs `log_command`, if that is set.
     server_log: Option<ServerLog>,
+    /// What plugins did again, by the sandbox or by that log.
+    repetitions: Repetitions,
     /// Checks whether git tracks, or does not ignore, files with a key.
     leaks: Option<JoinHandle<Vec<(PathBuf, Leak)>>>,
     /// Has the terminal while it is there.
@@ -266,6 +268,7 @@ impl<'a> Daemon<'a> {
             successor: None,
             notices,
             server_log,
+            repetitions: Repetitions::default(),
             leaks: None,
             editor: None,
             jobs: KeyJobs::default(),
@@ -612,7 +615,7 @@ impl<'a> Daemon<'a> {
         let notices: Vec<_> = std::iter::once(first).chain(more).take(HEARD_AT_ONCE).collect();
         for notice in notices {
             let subject = |key: &Key| self.driver.engine().plugin(key).map(|plugin| Subject::from(&*plugin));
-            let notice = notice.located(&subject);
+            let notice = self.repetitions.count(notice.located(&subject));
             self.tell(notice);
         }
     }

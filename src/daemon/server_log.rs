@@ -125,6 +125,7 @@ impl Daemon<'_> {
         let subject = |key: &Key| engine.plugin(key).map(|plugin| Subject::from(&*plugin));
         let client = &self.outside.client;
         let notice = notice.located(&subject).masked(&|text| client.mask(text));
+        let notice = self.repetitions.count(notice);
         self.tell(notice);
     }
 

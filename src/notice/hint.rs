@@ -366,6 +366,7 @@ mod tests {
             id_changed: `owui-watch delete old` deletes the one that has no file here
             fails: `owui-watch try shout` runs it again
             fails: `owui-watch try shout` runs it again
+            fails: `owui-watch try shout` runs it again
             fails: a remedy
             not_tried: `owui-watch on shout` switches it on
             not_tried: `[plugins."plugins/shout.py".try]` with a `message` in watch.toml tries it

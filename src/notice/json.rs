@@ -217,14 +217,18 @@ impl Notice {
             NoticeKind::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
             NoticeKind::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
             NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],
-            NoticeKind::Tried(tried) => tried.fields().into_iter().map(|(name, value)| (name, json!(value))).collect(),
+            NoticeKind::Tried(tried) => tried.fields(),
             NoticeKind::NotTried { why, .. } => vec![("reason", json!(why.word()))],
-            NoticeKind::Called { hook, result, times, .. } => {
-                vec![("hook", json!(hook)), ("result", json!(result)), ("times", json!(times))]
-            }
+            NoticeKind::Called { hook, server_event, result, times, .. } => vec![
+                ("hook", json!(hook)),
+                ("server_event", json!(server_event)),
+                ("result", json!(result)),
+                ("times", json!(times)),
+            ],
             NoticeKind::Raised(raised) => vec![
                 ("hook", json!(raised.hook)),
                 ("error", json!(raised.error)),
+                ("times", json!(raised.before + 1)),
                 ("trace", json!(raised.frames.iter().map(Frame::place).collect::<Vec<_>>())),
             ],
             NoticeKind::Printed { text, log_level, line } => {
@@ -514,6 +518,7 @@ mod tests {
             fails {"model":"shout","words":"'nope'"}
             fails {"answer":"ho","model":"shout","words":"expected `^H`"}
             fails {"model":"shout","words":"KeyError: 'nope'"}
+            fails {"model":"shout","others":["filter `other`"],"words":"'nope'"}
             fails {"model":"shout","words":"nothing of it ran"}
             answered {"answer":"5","model":"shout"}
             works {"answer":"HELLO\nyou","model":"shout"}
@@ -529,8 +534,12 @@ mod tests {
             not_tried {"reason":"no_table"}
             called {"hook":"pipe","result":"\"HI\"","times":1}
             called {"hook":"pipe","result":"","times":14}
-            raised {"error":"KeyError: 'nope'","hook":"pipe","trace":["plugins/shout.py:3:5","plugins/shout.py:9:5"]}
-            raised {"error":"KeyError: 'nope'","hook":"load","trace":[]}
+            called {"hook":"event","result":"None","server_event":"user.login","times":1}
+            called {"hook":"event","result":"None","server_event":"user.login","times":7}
+            called {"hook":"event","result":"None","server_event":"user.login","times":10}
+            raised {"error":"KeyError: 'nope'","hook":"pipe","times":1,"trace":["plugins/shout.py:3:5","plugins/shout.py:9:5"]}
+            raised {"error":"KeyError: 'nope'","hook":"pipe","times":3,"trace":["plugins/shout.py:3:5","plugins/shout.py:9:5"]}
+            raised {"error":"KeyError: 'nope'","hook":"load","times":1,"trace":[]}
             printed {"text":"hello"}
             printed {"log_level":"warning","text":"careful"}
             server_log {"text":"INFO started"}

@@ -1,5 +1,6 @@
 //! How much a notice matters.
 
+use super::again::is_told;
 use super::{Notice, NoticeKind};
 use crate::plugin::Severity;
 
@@ -79,9 +80,10 @@ impl Notice {
             | NoticeKind::Slow { .. }
             | NoticeKind::Restored
             | NoticeKind::SwitchedOn
-            | NoticeKind::Called { .. }
             | NoticeKind::ServerLog { .. }
             | NoticeKind::Waiting { again: false, .. } => Level::Info,
+            NoticeKind::Called { server_event: Some(_), times, .. } if !is_told(*times) => Level::Detail,
+            NoticeKind::Called { .. } => Level::Info,
             NoticeKind::Printed { log_level, .. } => match log_level.as_deref() {
                 Some("warning") => Level::Warning,
                 Some("error" | "critical") => Level::Error,

@@ -3,6 +3,7 @@
 //!
 //! Long because one enum has every fact.
 
+mod again;
 pub mod board;
 mod format;
 mod hint;
@@ -30,6 +31,7 @@ use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
+pub use again::Repetitions;
 pub use format::{count, duration, format_place};
 pub use hint::of_missing_package;
 pub use level::Level;
@@ -502,6 +504,8 @@ pub enum NoticeKind {
     Called {
         /// The method.
         hook: String,
+        /// The name of the server's event, if the method is `event`.
+        server_event: Option<String>,
         /// What it returned, in few words.
         result: String,
         /// How many calls this stands for.
@@ -611,7 +615,7 @@ impl Notice {
             | NoticeKind::Surprising(diagnostic) => diagnostic.span.as_ref(),
             NoticeKind::Refused { span, .. } | NoticeKind::RefusedBefore { span, .. } => span.as_ref(),
             NoticeKind::Raised(raised) => Some(&raised.frames.first()?.span),
-            NoticeKind::Tried(tried) => tried.trial_failure()?.place.as_ref(),
+            NoticeKind::Tried(tried) => tried.trial_failure()?.place.as_deref(),
             NoticeKind::Report(Report::Status(status)) => status.span(),
             _ => None,
         }

@@ -46,7 +46,13 @@ pub(super) fn shout(what: NoticeKind) -> Notice {
 }
 
 pub(super) fn called(result: &str, times: u64) -> NoticeKind {
-    NoticeKind::Called { hook: "pipe".to_owned(), result: result.to_owned(), times, took: ms(34) }
+    let (hook, result) = ("pipe".to_owned(), result.to_owned());
+    NoticeKind::Called { hook, server_event: None, result, times, took: ms(34) }
+}
+
+fn server_event(times: u64) -> NoticeKind {
+    let (hook, server_event) = ("event".to_owned(), Some("user.login".to_owned()));
+    NoticeKind::Called { hook, server_event, result: "None".to_owned(), times, took: ms(34) }
 }
 
 pub(super) fn raised(hook: &str) -> Raised {
@@ -66,6 +72,8 @@ pub(super) fn raised(hook: &str) -> Raised {
         at: Some("json/decoder.py:355".to_owned()),
         causes: vec![("ValueError: no".to_owned(), Some(frame(4, "lookup"))), ("OSError".to_owned(), None)],
         took: Some(ms(34)),
+        is_likely: false,
+        before: 0,
     }
 }
 
@@ -300,7 +308,8 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::Trying,
         tried(1, fails(TrialFailure::new("'nope'"))),
         tried(2, fails(TrialFailure { answer: Some("ho".to_owned()), ..TrialFailure::new("expected `^H`") })),
-        tried(1, fails(TrialFailure { place: Some(span()), ..TrialFailure::new("KeyError: 'nope'") })),
+        tried(1, fails(TrialFailure { place: Some(Box::new(span())), ..TrialFailure::new("KeyError: 'nope'") })),
+        tried(1, fails(TrialFailure { others: vec!["filter `other`".to_owned()], ..TrialFailure::new("'nope'") })),
         tried(1, fails(TrialFailure { hint: Some("a remedy".to_owned()), ..TrialFailure::new("nothing of it ran") })),
         tried(1, TrialResult::Answered { answer: "5".to_owned(), why: "who knows".to_owned() }),
         tried(1, TrialResult::Works { answer: Some("HELLO\nyou".to_owned()), diff: None }),
@@ -317,7 +326,12 @@ pub(crate) fn samples() -> Vec<Notice> {
         untried(Untried::NoTable, false),
         called("\"HI\"", 1),
         called("", 14),
+        server_event(1),
+        server_event(7),
+        server_event(10),
         NoticeKind::Raised(Box::new(raised("pipe"))),
+        NoticeKind::Raised(Box::new(Raised { before: 2, ..raised("pipe") })),
+        NoticeKind::Raised(Box::new(Raised { is_likely: true, ..raised("pipe") })),
         NoticeKind::Raised(Box::new(Raised { frames: Vec::new(), took: None, ..raised("load") })),
         NoticeKind::Printed { text: "hello".to_owned(), log_level: None, line: None },
         NoticeKind::Printed { text: "careful".to_owned(), log_level: Some("warning".to_owned()), line: Some(16) },

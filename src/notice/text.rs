@@ -185,9 +185,12 @@ impl Notice {
                 None => tried.headline(),
             },
             NoticeKind::NotTried { why, .. } => why.sentence(),
+            NoticeKind::Called { hook, server_event: Some(name), times: 1, .. } => format!("{hook} {name}"),
+            NoticeKind::Called { hook, server_event: Some(name), times, .. } => format!("{hook} {name} ×{times}"),
             NoticeKind::Called { hook, times, .. } if *times > 1 => format!("{hook} ×{times}"),
             NoticeKind::Called { hook, result, .. } if result.is_empty() => hook.clone(),
             NoticeKind::Called { hook, result, .. } => format!("{hook} → {result}"),
+            NoticeKind::Raised(raised) if raised.before > 0 => format!("{} ×{}", raised.again(), raised.before + 1),
             NoticeKind::Raised(raised) => format!("{}: {}", self.headline().unwrap_or_default(), raised.error),
             NoticeKind::Printed { text, line: Some(line), .. } => format!("| {text} (line {line})"),
             NoticeKind::Printed { text, .. } => format!("| {text}"),
@@ -218,6 +221,7 @@ impl Notice {
             NoticeKind::Flawed { .. } => "not sent",
             NoticeKind::Blocked(_) => "held back, not sent",
             NoticeKind::Surprising(diagnostic) => diagnostic.severity().word(),
+            NoticeKind::Raised(raised) if raised.before > 0 => return None,
             NoticeKind::Raised(raised) if raised.hook == "load" => "raised an exception while it was loaded",
             NoticeKind::Raised(raised) => return Some(format!("{} raised an exception", raised.hook).into()),
             // Where the traceback was told, one line says it all.
@@ -247,7 +251,7 @@ impl Notice {
                 format!("the server has a plugin with the same {matched_by} under the id `{id}`")
             }
             NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } => reason(words).to_owned(),
-            NoticeKind::Raised(raised) => raised.error.clone(),
+            NoticeKind::Raised(raised) if raised.before == 0 => raised.error.clone(),
             NoticeKind::Tried(tried) if self.span().is_none() => return tried.failure(),
             NoticeKind::Failed { .. }
             | NoticeKind::Flawed { .. }
@@ -263,6 +267,9 @@ impl Notice {
     #[must_use]
     pub fn trace(&self) -> Vec<String> {
         let NoticeKind::Raised(raised) = &self.what else { return Vec::new() };
+        if raised.before > 0 {
+            return Vec::new();
+        }
         let callers = raised.frames.iter().skip(1);
         let mut lines: Vec<_> =
             callers.map(|frame| format!("called at {} in {}", frame.place(), frame.function)).collect();
@@ -271,6 +278,10 @@ impl Notice {
         } else if let Some(at) = &raised.at {
             let frames = count(usize::try_from(raised.outside).unwrap_or(usize::MAX), "frame");
             lines.push(format!("raised at {at}, {frames} away from the plugin"));
+        }
+        if let (true, Some(frame)) = (raised.is_likely, raised.frames.first()) {
+            let line = format!("line {} in {}", frame.span.line, frame.function);
+            lines.push(format!("the log names no plugin; only this one has such a {line}"));
         }
         for (error, frame) in &raised.causes {
             let place = frame.as_ref().map_or_else(String::new, |frame| format!(" at {}", frame.place()));
@@ -583,6 +594,8 @@ mod tests {
             Error fails: fails with `shout` on "hello": expected `^H`, got "ho"
                 short: fails with `shout` on "hello" / expected `^H`, got "ho"
             Error fails: fails on "hello": KeyError: 'nope' (line 2)
+            Error fails: trial failed on "hello": 'nope'
+                short: trial failed on "hello" / 'nope'
             Error fails: fails on "hello": nothing of it ran
                 short: fails on "hello" / nothing of it ran
             Info answered: answered: "hello" → "5"; who knows
@@ -600,6 +613,12 @@ mod tests {
             Info not_tried: no longer tried
             Info called: pipe → "HI"
             Info called: pipe ×14
+            Info called: event user.login
+            Detail called: event user.login ×7
+            Info called: event user.login ×10
+            Error raised: pipe raised an exception: KeyError: 'nope'
+                short: pipe raised an exception / KeyError: 'nope'
+            Error raised: pipe raised KeyError in line 3 again ×3
             Error raised: pipe raised an exception: KeyError: 'nope'
                 short: pipe raised an exception / KeyError: 'nope'
             Error raised: raised an exception while it was loaded: KeyError: 'nope'

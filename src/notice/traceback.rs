@@ -9,7 +9,7 @@ use crate::plugin::id::PluginId;
 use crate::plugin::{Key, Kind, Span};
 
 /// An exception of a plugin, with its traceback.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Raised {
     /// The method that was called; `load` if the plugin was only loaded.
     pub hook: String,
@@ -25,6 +25,10 @@ pub struct Raised {
     pub causes: Vec<(String, Option<Frame>)>,
     /// How long the call took.
     pub took: Option<Duration>,
+    /// Whether the log names no plugin, and this is the only one here with such a place.
+    pub is_likely: bool,
+    /// How often the same was raised before this time.
+    pub before: u64,
 }
 
 /// A place in a plugin that a traceback names.
@@ -38,6 +42,26 @@ pub struct Frame {
     pub function: String,
     /// The place.
     pub span: Span,
+}
+
+impl Raised {
+    /// What a repeated exception is told by: its class and its line.
+    pub(super) fn again(&self) -> String {
+        let class = self.error.split([':', '\n']).next().unwrap_or_default();
+        let class = class.rsplit('.').next().unwrap_or_default();
+        let line = self.frames.first().map_or_else(String::new, |frame| format!(" in line {}", frame.span.line));
+        let hook = if self.hook == "load" { "its load" } else { &self.hook };
+        format!("{hook} raised {class}{line} again")
+    }
+}
+
+impl Notice {
+    /// For an exception that was told before: what it is, without its count.
+    #[must_use]
+    pub fn again(&self) -> Option<String> {
+        let NoticeKind::Raised(raised) = &self.what else { return None };
+        (raised.before > 0).then(|| format!("{:?} {}", self.about.key, raised.again()))
+    }
 }
 
 impl Frame {

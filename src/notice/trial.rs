@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::format::{excerpt, quoted};
 use super::{Subject, TrialFailure, TrialResult};
@@ -101,7 +102,8 @@ impl Tried {
                 format!("works{with}: {asked} → {shown}")
             }
             TrialResult::Answered { answer, why } => format!("answered{with}: {asked} → {}; {why}", quoted(answer)),
-            TrialResult::Fails(_) => format!("fails{with} on {asked}"),
+            TrialResult::Fails(failure) if failure.others.is_empty() => format!("fails{with} on {asked}"),
+            TrialResult::Fails(_) => format!("trial failed{with} on {asked}"),
         }
     }
 
@@ -113,15 +115,22 @@ impl Tried {
     }
 
     /// The fields of `--json` beside the duration.
-    pub(super) fn fields(&self) -> Vec<(&'static str, Option<String>)> {
-        let cut = |text: &String| text.chars().take(MOST_CHARACTERS).collect();
+    pub(super) fn fields(&self) -> Vec<(&'static str, Value)> {
+        let cut = |text: &String| text.chars().take(MOST_CHARACTERS).collect::<String>();
         let (words, answer, diff) = match &self.result {
             TrialResult::Works { answer, diff } => (None, answer.as_ref(), diff.as_ref()),
             TrialResult::Answered { answer, .. } => (None, Some(answer), None),
             TrialResult::Fails(failure) => (Some(&failure.words), failure.answer.as_ref(), None),
         };
         let model = Some(self.model.clone()).filter(|model| !model.is_empty());
-        vec![("model", model), ("words", words.map(cut)), ("answer", answer.map(cut)), ("diff", diff.map(cut))]
+        let others = self.trial_failure().map(|failure| &failure.others).filter(|others| !others.is_empty());
+        vec![
+            ("model", json!(model)),
+            ("words", json!(words.map(cut))),
+            ("answer", json!(answer.map(cut))),
+            ("diff", json!(diff.map(cut))),
+            ("others", json!(others)),
+        ]
     }
 }
 
@@ -214,7 +223,7 @@ mod tests {
         let (asked, model, took) = (String::new(), String::new(), Duration::ZERO);
         let tried = Tried { asked, model, models: 1, took, result, is_shown: false };
         let fields = tried.fields();
-        assert_eq!(fields[2].1.as_ref().unwrap().chars().count(), MOST_CHARACTERS);
-        assert_eq!(fields[0].1, None);
+        assert_eq!(fields[2].1.as_str().unwrap().chars().count(), MOST_CHARACTERS);
+        assert_eq!(fields[0].1, Value::Null);
     }
 }

@@ -4,10 +4,11 @@ use std::borrow::Cow;
 use std::collections::BTreeSet;
 
 use annotate_snippets::Level as Label;
-use anstyle::{AnsiColor, Effects, Style};
+use anstyle::Style;
 
 use super::frames::frame;
 use super::messages::{hint_line, labelled, wrapped};
+use super::sign::{BOLD, DIM, sign};
 use crate::notice::{Level, Notice, NoticeKind, duration};
 use crate::plugin::Entry;
 use crate::printable;
@@ -62,8 +63,9 @@ impl Lines {
     /// The status line without time and duration, if it fits on one line: the same again may replace it.
     pub(super) fn repeatable(&self, notice: &Notice, columns: u16) -> Option<String> {
         let line = self.line(notice, "", 1, columns >= NARROW);
-        let is_short = notice.level() <= Level::Info && width(&line) + LONGEST_REST <= usize::from(columns);
-        is_short.then_some(line)
+        let is_short = width(&line) + LONGEST_REST <= usize::from(columns);
+        let again = notice.again();
+        (is_short && (again.is_some() || notice.level() <= Level::Info)).then(|| again.unwrap_or(line))
     }
 
     /// The status line, and what stands below it (which may be nothing). The notice has come so many `times` in a row.
@@ -84,6 +86,8 @@ impl Lines {
             new || notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. })
         });
         let aligned = above.is_none_or(|columns| columns >= NARROW);
+        // That of an exception is part of its sentence.
+        let times = if notice.again().is_some() { 1 } else { times };
         let line = wrapped(&self.whole_line(notice, clock, times, aligned), BEHIND_THE_SIGN, above);
         let line = line.replace(BOUND, " ");
         (line, self.explanation(notice, &remedies, below))
@@ -164,39 +168,6 @@ impl Lines {
         lines.extend(notice.note().map(|note| labelled("note", BOLD, note, columns)));
         lines.extend(remedies.iter().map(|remedy| hint_line(remedy, columns)));
         lines.join("\n")
-    }
-}
-
-const BOLD: Style = Style::new().effects(Effects::BOLD);
-const DIM: Style = Style::new().effects(Effects::DIMMED);
-const GREEN: Style = AnsiColor::Green.on_default();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
-const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
-
-/// The sign says without colour what the colour says.
-fn sign(notice: &Notice) -> (&'static str, Style) {
-    match &notice.what {
-        NoticeKind::Created { .. } | NoticeKind::Updated { .. } => ("✓", GREEN),
-        NoticeKind::Tried(tried) if !tried.has_failed() && !tried.is_open() => ("✓", GREEN),
-        NoticeKind::Unchanged { .. } => ("=", DIM),
-        NoticeKind::ServerLog { .. } => ("·", DIM),
-        NoticeKind::WouldCreate | NoticeKind::WouldUpdate { .. } => ("→", Style::new()),
-        NoticeKind::Summary { tally, .. } if !tally.is_complete() => ("!", YELLOW),
-        NoticeKind::Waiting { .. }
-        | NoticeKind::Slow { .. }
-        | NoticeKind::SettingsWait { .. }
-        | NoticeKind::Held
-        | NoticeKind::BeingWritten
-        | NoticeKind::RolledBack => ("…", YELLOW),
-        NoticeKind::Restored | NoticeKind::Deleted { .. } | NoticeKind::Deactivated | NoticeKind::Spared { .. } => {
-            ("!", YELLOW)
-        }
-        _ => match notice.level() {
-            Level::Detail => ("·", DIM),
-            Level::Info => ("·", Style::new()),
-            Level::Warning => ("!", YELLOW),
-            Level::Error => ("✗", RED),
-        },
     }
 }
 
@@ -523,9 +494,12 @@ mod tests {
             at: Some("json/decoder.py:355".to_owned()),
             causes: vec![("KeyError: 'x'".to_owned(), Some(frame(7, "lookup", "")))],
             took: Some(took),
+            ..Raised::default()
         };
+        let again = Raised { before: 2, ..raised.clone() };
         let called = |result: &str, times| NoticeKind::Called {
             hook: "pipe".to_owned(),
+            server_event: None,
             result: result.to_owned(),
             times,
             took,
@@ -542,6 +516,7 @@ mod tests {
                 pipe(printed("called by \x1b[31mAnn", None)),
                 pipe(printed("careful", Some("warning"))),
                 pipe(NoticeKind::Raised(Box::new(raised))),
+                pipe(NoticeKind::Raised(Box::new(again))),
                 Notice::general(NoticeKind::ServerLog { text: "INFO started".to_owned() }),
             ],
             Some(100),
@@ -561,6 +536,7 @@ mod tests {
                   called at plugins/shout.py:12:12 in pipe
                   raised at json/decoder.py:355, 3 frames away from the plugin
                   caused by KeyError: 'x' at plugins/shout.py:7:12
+                12:34:56 ✗ pipe    shout         1.1  pipe raised ValidationError in line 7 again ×3  3 ms
                 12:34:56 · server: INFO started
             "#]],
         );

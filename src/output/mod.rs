@@ -14,6 +14,7 @@ mod lines;
 mod live;
 mod messages;
 mod screen;
+mod sign;
 mod terminal;
 mod transcript;
 mod view;

@@ -75,7 +75,7 @@ impl Data {
                 Ok(Self::Named { path, _lock: lock })
             }
             Err(TryLockError::WouldBlock) => Err(Error::new(format!("another sandbox uses `{}`", folder.display()))
-                .hinted("end it, or name another folder")),
+                .hinted("end it, or name another folder with `--data`")),
             Err(TryLockError::Error(error)) => Err(cannot(error)),
         }
     }

@@ -252,8 +252,8 @@ fn hint(said: &str, version: &str) -> String {
         "network",
     ];
     if any(&network) {
-        return "the download needs the network: check that it is there, and the proxy settings (`HTTPS_PROXY`), and try \
-                again; it goes on where it stopped"
+        return "the download needs the network, or a proxy in `HTTPS_PROXY`\n\
+                try again: it goes on where it stopped"
             .to_owned();
     }
     if said.contains(&format!("no version of open-webui=={version}")) {

@@ -137,6 +137,15 @@ def brief(value, depth=2):
     return f"<{kind.__qualname__}>"
 
 
+def event_name(args, kwargs):
+    """The name of the server's event that an `event` method is called with."""
+    for value in (*kwargs.values(), *args):
+        name = value.get("event") if type(value) is dict else None
+        if type(name) is str:
+            return cut(name, RESULT)
+    return None
+
+
 def named(error):
     """An exception as Python's own last line of a traceback."""
     kind = type(error)
@@ -181,7 +190,7 @@ class Pane:
         if inspect.iscoroutinefunction(function):
 
             async def wrapper(*args, **kwargs):
-                call = Call(self, about, hook, function)
+                call = Call(self, about, hook, function, args, kwargs)
                 try:
                     result = await function(*args, **kwargs)
                 except BaseException as error:
@@ -192,7 +201,7 @@ class Pane:
         else:
 
             def wrapper(*args, **kwargs):
-                call = Call(self, about, hook, function)
+                call = Call(self, about, hook, function, args, kwargs)
                 try:
                     result = function(*args, **kwargs)
                 except BaseException as error:
@@ -380,8 +389,9 @@ class Pane:
 class Call:
     """One call of a plugin, which ends with its result, or with the end of the generator that it has returned."""
 
-    def __init__(self, pane, about, hook, function):
+    def __init__(self, pane, about, hook, function, args, kwargs):
         self.pane, self.about, self.hook, self.function = pane, about, hook, function
+        self.event = event_name(args, kwargs) if hook == "event" else None
         self.began, self.trial = time.perf_counter(), trial.get()
 
     def ms(self):
@@ -396,7 +406,8 @@ class Call:
             if self.trial:
                 self.trial.saw(self.about, self.hook, nothing)
             if self.pane.calls:
-                self.pane.tell("call", self.about, hook=self.hook, ms=self.ms(), result=cut(result, RESULT), times=1)
+                result = cut(result, RESULT)
+                self.pane.tell("call", self.about, hook=self.hook, event=self.event, ms=self.ms(), result=result, times=1)
         except Exception:
             pass
 

@@ -109,6 +109,8 @@ enum Message {
         #[serde(flatten)]
         about: About,
         hook: String,
+        #[serde(default)]
+        event: Option<String>,
         result: String,
         times: u64,
         ms: f64,
@@ -165,15 +167,16 @@ struct Place {
 impl Message {
     fn notice(self) -> Option<Notice> {
         Some(match self {
-            Self::Call { about, hook, result, times, ms } => {
-                about.notice(NoticeKind::Called { hook, result, times, took: millis(ms) })?
+            Self::Call { about, hook, event, result, times, ms } => {
+                about.notice(NoticeKind::Called { hook, server_event: event, result, times, took: millis(ms) })?
             }
             Self::Raise { about, hook, error, frames, outside, at, causes, ms } => {
                 let frames = frames.into_iter().filter_map(Place::frame).collect();
                 let causes =
                     causes.into_iter().map(|cause| (cause.error, cause.frame.and_then(Place::frame))).collect();
                 let took = ms.map(millis);
-                about.notice(NoticeKind::Raised(Box::new(Raised { hook, error, frames, outside, at, causes, took })))?
+                let raised = Raised { hook, error, frames, outside, at, causes, took, ..Raised::default() };
+                about.notice(NoticeKind::Raised(Box::new(raised)))?
             }
             Self::Print { about, text, level } => {
                 about.notice(NoticeKind::Printed { text, log_level: level, line: None })?
@@ -251,7 +254,7 @@ mod tests {
         assert_eq!(notice.about.key, Some(key(Kind::Function)));
         let (hook, result) = ("pipe".to_owned(), "\"HI\"".to_owned());
         let took = Duration::from_micros(1500);
-        assert_eq!(notice.what, NoticeKind::Called { hook, result, times: 1, took });
+        assert_eq!(notice.what, NoticeKind::Called { hook, server_event: None, result, times: 1, took });
         let notice = told.recv().await.unwrap();
         assert_eq!(notice.about.key, Some(key(Kind::Tool)));
         assert_eq!(notice.what, NoticeKind::Printed { text: "hi".to_owned(), log_level: None, line: None });

@@ -34,42 +34,47 @@ pub struct Announcement {
 }
 
 impl Running {
-    /// Tells of this sandbox. It replaces an earlier one of the same project.
+    /// Tells of this sandbox. Others of the same project may run, too.
     pub fn announce(self, cache: &Path) -> io::Result<Announcement> {
         let folder = cache.join(FOLDER);
         super::data::make_private(&folder)?;
-        let file = file(cache, &self.project);
+        let names = format!("{}\n{}", self.project.to_string_lossy(), self.url);
+        let file = folder.join(format!("{}.json", Digest::of_text(&names)));
         let mut unfinished = tempfile::NamedTempFile::new_in(&folder)?;
         unfinished.write_all(&serde_json::to_vec(&self)?)?;
         unfinished.persist(&file)?;
         Ok(Announcement { file, running: self })
     }
 
-    /// The sandbox of this project that was last told of.
+    /// The sandboxes of this project, the newest first.
     #[must_use]
-    pub fn of(cache: &Path, project: &Path) -> Option<Self> {
-        read(&file(cache, project)).filter(|running| running.project == project)
+    pub fn of(cache: &Path, project: &Path) -> Vec<Self> {
+        all(cache).filter(|running| running.project == project).collect()
     }
 
-    /// The sandbox at this address.
+    /// The sandboxes at this address: others may have had it before.
     #[must_use]
-    pub fn at(cache: &Path, url: &str) -> Option<Self> {
-        let files = fs::read_dir(cache.join(FOLDER)).ok()?.filter_map(Result::ok);
-        files.filter_map(|file| read(&file.path())).find(|running| running.url == url)
+    pub fn at(cache: &Path, url: &str) -> Vec<Self> {
+        all(cache).filter(|running| running.url == url).collect()
     }
+}
+
+/// All sandboxes that were told of, the newest first.
+fn all(cache: &Path) -> impl Iterator<Item = Running> {
+    let files = fs::read_dir(cache.join(FOLDER)).into_iter().flatten().filter_map(Result::ok);
+    let mut files: Vec<_> =
+        files.map(|file| (file.metadata().and_then(|data| data.modified()).ok(), file.path())).collect();
+    files.sort_unstable_by(|one, other| other.cmp(one));
+    files.into_iter().filter_map(|(_, file)| read(&file))
 }
 
 impl Drop for Announcement {
     fn drop(&mut self) {
-        // Another sandbox of this project may have told of itself since.
+        // Another sandbox may have this address by now.
         if read(&self.file).is_some_and(|running| running == self.running) {
             fs::remove_file(&self.file).ok();
         }
     }
-}
-
-fn file(cache: &Path, project: &Path) -> PathBuf {
-    cache.join(FOLDER).join(format!("{}.json", Digest::of_text(&project.to_string_lossy())))
 }
 
 fn read(file: &Path) -> Option<Running> {
@@ -90,22 +95,28 @@ mod tests {
         let (here, there) = (running("/here", "http://h:1"), running("/there", "http://h:2"));
         let told = here.clone().announce(cache.path()).unwrap();
         let _other = there.clone().announce(cache.path()).unwrap();
-        assert_eq!(Running::of(cache.path(), Path::new("/here")), Some(here.clone()));
-        assert_eq!(Running::at(cache.path(), "http://h:2"), Some(there));
-        assert_eq!(Running::of(cache.path(), Path::new("/elsewhere")), None);
-        assert_eq!(Running::at(cache.path(), "http://h:3"), None);
+        assert_eq!(Running::of(cache.path(), Path::new("/here")), [here]);
+        assert_eq!(Running::at(cache.path(), "http://h:2"), [there]);
+        assert_eq!(Running::of(cache.path(), Path::new("/elsewhere")), []);
+        assert_eq!(Running::at(cache.path(), "http://h:3"), []);
         drop(told);
-        assert_eq!(Running::of(cache.path(), Path::new("/here")), None);
+        assert_eq!(Running::of(cache.path(), Path::new("/here")), []);
     }
 
     #[test]
-    fn the_end_of_an_earlier_sandbox_hides_no_later_one() {
-        let cache = tempfile::tempdir().unwrap();
-        let earlier = running("/here", "http://h:1").announce(cache.path()).unwrap();
-        let later = running("/here", "http://h:2");
-        let _later = later.clone().announce(cache.path()).unwrap();
-        drop(earlier);
-        assert_eq!(Running::of(cache.path(), Path::new("/here")), Some(later));
+    fn the_end_of_one_sandbox_hides_no_other_of_its_project() {
+        for is_first_the_earlier in [true, false] {
+            let cache = tempfile::tempdir().unwrap();
+            let (earlier, later) = (running("/here", "http://h:1"), running("/here", "http://h:2"));
+            let first = earlier.clone().announce(cache.path()).unwrap();
+            fs::File::open(&first.file).unwrap().set_modified(std::time::UNIX_EPOCH).unwrap();
+            let second = later.clone().announce(cache.path()).unwrap();
+            let running = || Running::of(cache.path(), Path::new("/here"));
+            assert_eq!(running(), [later.clone(), earlier.clone()]);
+            let (ends, left) = if is_first_the_earlier { (first, later) } else { (second, earlier) };
+            drop(ends);
+            assert_eq!(running(), [left]);
+        }
     }
 
     #[cfg(unix)]
@@ -116,6 +127,6 @@ mod tests {
         let elsewhere = cache.path().join("elsewhere");
         fs::rename(&told.file, &elsewhere).unwrap();
         std::os::unix::fs::symlink(&elsewhere, &told.file).unwrap();
-        assert_eq!(Running::of(cache.path(), Path::new("/here")), None);
+        assert_eq!(Running::of(cache.path(), Path::new("/here")), []);
     }
 }

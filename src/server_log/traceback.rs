@@ -87,9 +87,17 @@ impl Source {
         self.code.as_ref().is_some_and(|code| code.functions.has(&place.function, place.line))
     }
 
-    /// Whether the frame fits its text, and the line there names the next function or the exception.
-    fn fits_well(&self, place: &Place, next: &str) -> bool {
-        self.fits(place) && self.line(place.line).is_some_and(|line| has_word(line, next))
+    /// Whether the frame fits its text, and the line there has one of the words.
+    fn fits_well(&self, place: &Place, words: &[&str]) -> bool {
+        self.fits(place) && self.line(place.line).is_some_and(|line| words.iter().any(|word| has_word(line, word)))
+    }
+
+    /// Whether the frame fits its text, and something can be raised in the line there.
+    fn fits_code(&self, place: &Place) -> bool {
+        let is_code = |line: &str| {
+            !line.is_empty() && !["#", "def ", "async def ", "class "].iter().any(|no| line.starts_with(no))
+        };
+        place.is_of_a_plugin() && self.fits(place) && self.line(place.line).map(str::trim).is_some_and(is_code)
     }
 
     fn line(&self, number: usize) -> Option<&str> {
@@ -136,8 +144,8 @@ impl Traceback {
     /// The notice of it, with the places in the plugins. `None` if it is not about one, or about one of another project.
     ///
     /// A frame in `<string>` belongs to a plugin that the log names if its text has that function there. It also belongs to
-    /// the only plugin that has that function there, if the line names the next function or the exception. Any other match
-    /// is uncertain.
+    /// the only plugin that has that function there, if the line has the name of the next function, or one of the names
+    /// in the exception. Without such a name, the only plugin with that function there is told as the likely one.
     #[must_use]
     pub fn notice(&self, sources: &[Source]) -> Option<Notice> {
         let named: Vec<Key> = self.named().collect();
@@ -146,19 +154,23 @@ impl Traceback {
             return None;
         }
         let (last, before) = self.blocks.split_last()?;
-        let frames = self.frames(last, &named, sources);
+        let mut frames = self.frames(last, &named, sources);
         let cause = |block: &Block| {
             let frame = self.frames(block, &named, sources).into_iter().next();
             (bare_error(&block.error), frame.map(|(_, frame)| frame))
         };
         let causes: Vec<_> = before.iter().rev().take(SHOWN_CAUSES).map(cause).collect();
+        let is_likely = frames.is_empty() && causes.iter().all(|(_, frame)| frame.is_none());
+        if is_likely {
+            frames.extend(likely(last, sources));
+        }
         let inner = frames.first().map(|(_, frame)| frame).or_else(|| causes.iter().find_map(|cause| cause.1.as_ref()));
         let error = bare_error(&last.error);
         let Some(key) = inner.map(|frame| frame.key.clone()) else {
             // Not in a text that is known here.
             let place = last.frames.iter().rev().find(|place| place.is_of_a_plugin())?;
             let (hook, at) = (place.function.clone(), Some(format!("{NAMELESS}:{}", place.line)));
-            let raised = Raised { hook, error, frames: Vec::new(), outside: 0, at, causes, took: None };
+            let raised = Raised { hook, error, at, causes, ..Raised::default() };
             return Some(Notice::general(NoticeKind::Raised(Box::new(raised))));
         };
         let beyond = frames.first().map_or(0, |(index, _)| last.frames.len() - 1 - index);
@@ -172,30 +184,33 @@ impl Traceback {
             at,
             frames: frames.into_iter().map(|(_, frame)| frame).take(SHOWN_FRAMES).collect(),
             causes,
-            took: None,
+            is_likely,
+            ..Raised::default()
         };
         Some(Notice { about: Subject::from(&key), what: NoticeKind::Raised(Box::new(raised)) })
     }
 
     /// The frames in plugins, the innermost first, each with its index.
     fn frames(&self, block: &Block, named: &[Key], sources: &[Source]) -> Vec<(usize, Frame)> {
-        let kind = error_type(&block.error);
         let find = |(index, place): (usize, &Place)| {
-            let next = block.frames.get(index + 1).map_or(kind, |next| &*next.function);
-            Some((index, self.owner(place, next, named, sources)?.frame(place)))
+            let words = match block.frames.get(index + 1) {
+                Some(next) => vec![&*next.function],
+                None => names_in(&block.error),
+            };
+            Some((index, self.owner(place, &words, named, sources)?.frame(place)))
         };
         let nameless = block.frames.iter().enumerate().filter(|(_, place)| place.file.is_none());
         nameless.rev().filter_map(find).collect()
     }
 
-    /// The plugin that a frame is certainly in.
-    fn owner<'a>(&self, place: &Place, next: &str, named: &[Key], sources: &'a [Source]) -> Option<&'a Source> {
+    /// The plugin that a frame is certainly in. `words`: one of them stands in its line.
+    fn owner<'a>(&self, place: &Place, words: &[&str], named: &[Key], sources: &'a [Source]) -> Option<&'a Source> {
         let by_name = || sources.iter().filter(|source| named.contains(&source.key));
         let fitting: Vec<_> = by_name().filter(|source| source.fits(place)).collect();
         match fitting.as_slice() {
             [source] => return Some(source),
             [] => {}
-            _ => return only(fitting.into_iter().filter(|source| source.fits_well(place, next))),
+            _ => return only(fitting.into_iter().filter(|source| source.fits_well(place, words))),
         }
         // The plugin itself logged what it caught there, and the server's text is not known here.
         let record = self.record.as_ref().filter(|_| self.is_attached && place.is_marked);
@@ -203,8 +218,15 @@ impl Traceback {
         if let Some(key) = key {
             return sources.iter().find(|source| source.key == key && source.code.is_none());
         }
-        only(sources.iter().filter(|source| source.fits_well(place, next)))
+        only(sources.iter().filter(|source| source.fits_well(place, words)))
     }
+}
+
+/// The innermost frame of plugins that the log does not name, in the only plugin that it can be in.
+fn likely(block: &Block, sources: &[Source]) -> Option<(usize, Frame)> {
+    let (index, place) = block.frames.iter().enumerate().rfind(|(_, place)| place.is_of_a_plugin())?;
+    let source = only(sources.iter().filter(|source| source.fits_code(place)))?;
+    Some((index, source.frame(place)))
 }
 
 /// The only one.
@@ -249,6 +271,15 @@ impl std::fmt::Display for Place {
 fn error_type(error: &str) -> &str {
     let path = error.split([':', '\n', ' ']).next().unwrap_or_default();
     path.rsplit('.').next().unwrap_or_default()
+}
+
+/// The names that stand in the line where an exception was raised: its class, what its words quote, as in `name 'x' is not
+/// defined`, and the function that could not be called, as in `Pipe.run() takes 1 positional argument`.
+fn names_in(error: &str) -> Vec<&str> {
+    let words = error.split_once(": ").map_or("", |(_, words)| words.lines().next().unwrap_or_default());
+    let called = words.split_once("()").map(|(path, _)| path.rsplit(['.', ' ', '>']).next().unwrap_or_default());
+    let quoted = |quote: char| words.split(quote).skip(1).step_by(2);
+    std::iter::once(error_type(error)).chain(called).chain(quoted('\'')).chain(quoted('"')).collect()
 }
 
 /// An exception without the name of the module that its class is in, if that is a plugin's.

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use super::models::choose;
-use super::{Attempt, Obstacle, Trying, chat, fails, impossible};
+use super::{Attempt, FailedIn, Obstacle, Trying, chat, fails, impossible};
 use crate::client::{HIDDEN, Trial, TrialEnd};
 use crate::notice::TrialResult;
 use crate::output::unified;
@@ -26,6 +26,7 @@ impl Trying<'_> {
         body["filter_ids"] = json!([self.id()]);
         let sent = body["messages"].clone();
         let (end, mut took) = self.send(Trial::Chat(body)).await?;
+        let mut failed_in = FailedIn::of(&end);
         let (mut diff, mut said, mut text) = (String::new(), None, String::new());
         let mut result = self.result(end, |answer| {
             if let Some(received) = &answer.received {
@@ -44,6 +45,8 @@ impl Trying<'_> {
             let sent = body["messages"].clone();
             let (end, more) = self.send(Trial::Outlet(body)).await?;
             took += more;
+            // It is null if any of the filters returned nothing.
+            failed_in = FailedIn::Filters;
             result = match end {
                 TrialEnd::Json(after) if self.hides_exception(&after) => fails(HIDDEN),
                 TrialEnd::Json(after) => match after.get("messages") {
@@ -62,7 +65,7 @@ impl Trying<'_> {
                 called = "outlet";
             }
         }
-        Ok(Attempt { called: in_chat(called, &model), model, took, result, text: Some(text) })
+        Ok(Attempt { called: in_chat(called, &model), model, took, result, text: Some(text), failed_in })
     }
 
     fn not_attached(&self, why: &str) -> Obstacle {

@@ -2,6 +2,7 @@
 //! command `try` and the watch do so.
 #![expect(clippy::disallowed_methods, reason = "takes the time of an answer")]
 
+mod blame;
 mod filter;
 mod models;
 mod seen;
@@ -16,6 +17,8 @@ use crate::engine::deploy::Reply;
 use crate::notice::{TrialFailure, TrialResult, Tried};
 use crate::plugin::python::public_methods;
 use crate::plugin::{Digest, Entry, Key, normal};
+pub use blame::FailedIn;
+use blame::explained;
 use models::{Model, choose, of_pipe};
 use seen::Seen;
 pub use wish::Wish;
@@ -61,6 +64,8 @@ pub struct Attempt {
     pub result: TrialResult,
     /// What an expectation is about, if that is not the answer: the messages after a filter's hooks.
     pub text: Option<String>,
+    /// Where it failed, if it did.
+    pub failed_in: FailedIn,
 }
 
 /// Why a plugin was not tried.
@@ -150,6 +155,26 @@ pub fn summed_up(attempts: Vec<Attempt>, wish: &Wish) -> Tried {
     Tried { asked: wish.asked(), model, models, took, result, is_shown: false }
 }
 
+/// The models of a pipe that fail in the same way become one attempt.
+#[must_use]
+pub fn folded(attempts: Vec<Attempt>) -> Vec<Attempt> {
+    let mut folded: Vec<(Attempt, Vec<String>)> = Vec::new();
+    for attempt in attempts {
+        let same = folded
+            .iter_mut()
+            .find(|(first, _)| matches!(first.result, TrialResult::Fails(_)) && first.result == attempt.result);
+        match same {
+            Some((first, models)) => {
+                models.push(attempt.model);
+                first.took += attempt.took;
+                first.called = format!("models {}", models::named(models.iter().map(String::as_str)));
+            }
+            None => folded.push((attempt.clone(), vec![attempt.model])),
+        }
+    }
+    folded.into_iter().map(|(attempt, _)| attempt).collect()
+}
+
 /// A plugin under trial.
 struct Trying<'a> {
     plugin: OnTrial<'a>,
@@ -201,6 +226,7 @@ impl Trying<'_> {
         if let Some(seen) = self.seen().await {
             return seen.judge(attempt, self.plugin.key, entry);
         }
+        let attempt = self.blamed(attempt, entry).await?;
         Ok(if lacks_hooks && !matches!(attempt.result, TrialResult::Fails(_)) {
             Attempt { result: seen::nothing_ran(entry), ..attempt }
         } else {
@@ -229,7 +255,7 @@ impl Trying<'_> {
     async fn json_of(&self, trial: Trial) -> Result<Value, Obstacle> {
         match self.plugin.client.trial(trial, self.wish.within(), self.watched.as_ref()).await {
             TrialEnd::Json(value) => Ok(value),
-            TrialEnd::Failed(words) => Err(impossible(words)),
+            TrialEnd::Failed(words) | TrialEnd::PipeFailed(words) => Err(impossible(words)),
             TrialEnd::Late => Err(Obstacle::no_server(Reply::Unreachable {
                 cause: "the server did not answer in time".into(),
                 retry_after: None,
@@ -277,7 +303,8 @@ impl Trying<'_> {
         if ids.is_empty() {
             let words = "the server lists no model of it: its `pipes` raised or returned none";
             let (called, took) = ("its models".to_owned(), Duration::ZERO);
-            let attempt = Attempt { called, model: String::new(), took, result: fails(words), text: None };
+            let (result, failed_in) = (fails(words), FailedIn::Plugin);
+            let attempt = Attempt { called, model: String::new(), took, result, text: None, failed_in };
             return Ok(vec![self.judged(attempt, Entry::Pipe).await?]);
         }
         if let Some(wanted) = &self.wish.model {
@@ -297,6 +324,7 @@ impl Trying<'_> {
         let mut attempts = Vec::new();
         for model in ids {
             let (end, took) = self.send(Trial::Chat(chat(&model, self.message()))).await?;
+            let failed_in = FailedIn::of(&end);
             let result = self.result(end, |answer| {
                 if !answer.breaks_off || self.plugin.version >= SAYS_THAT_A_STREAM_FAILED {
                     return works(answer.text);
@@ -304,7 +332,7 @@ impl Trying<'_> {
                 let why = "before 0.9 the server does not tell a whole answer from one that breaks off".to_owned();
                 TrialResult::Answered { answer: answer.text, why }
             });
-            let attempt = Attempt { called: format!("model `{model}`"), model, took, result, text: None };
+            let attempt = Attempt { called: format!("model `{model}`"), model, took, result, text: None, failed_in };
             attempts.push(self.judged(attempt, Entry::Pipe).await?);
         }
         Ok(attempts)
@@ -320,7 +348,8 @@ impl Trying<'_> {
             TrialEnd::Json(answer) => works(shown(&answer)),
             end => self.result(end, |answer| works(answer.text)),
         };
-        Ok(Attempt { called: "the action".to_owned(), model, took, result, text: None })
+        let (called, failed_in) = ("the action".to_owned(), FailedIn::Plugin);
+        Ok(Attempt { called, model, took, result, text: None, failed_in })
     }
 
     async fn tool(&self) -> Result<Attempt, Obstacle> {
@@ -345,6 +374,7 @@ impl Trying<'_> {
         // The server runs the tool itself, also without a browser.
         body["params"] = json!({ "function_calling": "legacy" });
         let (end, took) = self.send(Trial::Chat(body)).await?;
+        let failed_in = FailedIn::of(&end);
         let mut called = format!("a tool, called by `{model}`");
         let result = self.result(end, |answer| {
             let Some((name, result)) = result_of_tool(&answer, self.id()) else {
@@ -360,7 +390,7 @@ impl Trying<'_> {
                 None => works(result),
             }
         });
-        Ok(Attempt { called, model, took, result, text: None })
+        Ok(Attempt { called, model, took, result, text: None, failed_in })
     }
 
     /// Checks that the tool has this function, where the server lists them.
@@ -391,11 +421,15 @@ impl Trying<'_> {
             TrialEnd::Chat(answer) if self.has_failed(&answer) => {
                 let text = format!("after `{}`", answer.text);
                 let after = if answer.text.is_empty() { "before its first word" } else { &text };
-                fails(&format!("the answer breaks off {after}; the server's log may say why"))
+                fails(&format!("the answer breaks off {after}"))
             }
             TrialEnd::Chat(answer) => judge(answer),
-            TrialEnd::Failed(words) => fails(&words),
-            TrialEnd::Late => fails(&format!("no answer within {}", self.wish.within_words())),
+            TrialEnd::Failed(words) | TrialEnd::PipeFailed(words) => TrialResult::Fails(explained(&words)),
+            TrialEnd::Late => {
+                let hint = Some(format!("{} waits longer", self.wish.setting("within")));
+                let words = format!("no answer within {}", self.wish.within_words());
+                TrialResult::Fails(TrialFailure { hint, ..TrialFailure::new(words) })
+            }
             TrialEnd::Json(_) | TrialEnd::NoServer(_) => fails("an answer of another kind"),
         }
     }

@@ -72,10 +72,16 @@ pub(super) fn choose<'m>(
 
 /// The first of several names, for a hint.
 pub(super) fn named<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    let names: Vec<_> = names.map(|name| format!("`{name}`")).collect();
-    match names.get(..MOST_NAMED).filter(|_| names.len() > MOST_NAMED) {
-        Some(first) => format!("{} and {} more", first.join(", "), names.len() - MOST_NAMED),
-        None => names.join(", "),
+    few(names.map(|name| format!("`{name}`")), ", ")
+}
+
+/// The first of several, with this before the last.
+pub(super) fn few(names: impl Iterator<Item = String>, before_the_last: &str) -> String {
+    let names: Vec<_> = names.collect();
+    match (names.get(..MOST_NAMED).filter(|_| names.len() > MOST_NAMED), names.split_last()) {
+        (Some(first), _) => format!("{} and {} more", first.join(", "), names.len() - MOST_NAMED),
+        (None, Some((last, rest))) if !rest.is_empty() => format!("{}{before_the_last}{last}", rest.join(", ")),
+        (None, _) => names.join(""),
     }
 }
 

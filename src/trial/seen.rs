@@ -52,7 +52,7 @@ impl Seen {
             if entry == Entry::Filter {
                 attempt.called = in_chat(&call.hook, &attempt.model);
             }
-            let (place, hint) = (call.frame.clone(), of_missing_package(error));
+            let (place, hint) = (call.frame.clone().map(Box::new), of_missing_package(error));
             let failure = TrialFailure { place, hint, ..TrialFailure::new(error) };
             attempt.result = TrialResult::Fails(failure);
             return Ok(attempt);
@@ -123,6 +123,7 @@ mod tests {
 
     use serde_json::json;
 
+    use super::super::FailedIn;
     use super::*;
     use crate::plugin::Kind;
     use crate::plugin::id::PluginId;
@@ -146,6 +147,7 @@ mod tests {
             took: Duration::ZERO,
             result,
             text: None,
+            failed_in: FailedIn::Chat,
         };
         Seen::of(&json!(calls)).unwrap().judge(attempt, &key, entry)
     }

@@ -122,6 +122,7 @@ impl Wish {
 
 #[cfg(test)]
 mod tests {
+    use super::super::FailedIn;
     use super::*;
 
     fn table() -> TrySettings {
@@ -159,7 +160,9 @@ mod tests {
     #[test]
     fn an_answer_is_judged_by_the_expectation() {
         let judged_by = |result, text| {
-            let mut attempt = Attempt { called: String::new(), model: String::new(), took: WITHIN, result, text };
+            let failed_in = FailedIn::Plugin;
+            let mut attempt =
+                Attempt { called: String::new(), model: String::new(), took: WITHIN, result, text, failed_in };
             Wish::of_table(&table()).judge(&mut attempt);
             attempt.result
         };

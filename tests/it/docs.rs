@@ -97,6 +97,12 @@ fn span() -> Span {
     Span { line: 1, column: 1, width: 1, source: "x".to_owned() }
 }
 
+fn trial_failure(span: Span) -> TrialFailure {
+    let text = || "x".to_owned();
+    let (answer, place, hint, others) = (Some(text()), Some(Box::new(span)), Some(text()), vec![text()]);
+    TrialFailure { words: text(), answer, place, hint, others }
+}
+
 /// One of each kind, with all fields set.
 fn examples() -> Vec<NoticeKind> {
     let text = || "x".to_owned();
@@ -109,7 +115,6 @@ fn examples() -> Vec<NoticeKind> {
     let tried = |result| {
         NoticeKind::Tried(Box::new(Tried { asked: text(), model: text(), models: 1, took, result, is_shown: false }))
     };
-    let failure = TrialFailure { words: text(), answer: Some(text()), place: Some(span()), hint: Some(text()) };
     vec![
         NoticeKind::Ready { roots: vec![path()], plugins: 1, server: text() },
         NoticeKind::Connected { server: text(), version: text() },
@@ -183,9 +188,9 @@ fn examples() -> Vec<NoticeKind> {
         tried(TrialResult::Works { answer: Some(text()), diff: Some(text()) }),
         tried(TrialResult::Answered { answer: text(), why: text() }),
         NoticeKind::Trying,
-        tried(TrialResult::Fails(failure)),
+        tried(TrialResult::Fails(trial_failure(span()))),
         NoticeKind::NotTried { why: Untried::Off, asked_for: true },
-        NoticeKind::Called { hook: text(), result: text(), times: 1, took },
+        NoticeKind::Called { hook: text(), server_event: Some(text()), result: text(), times: 1, took },
         NoticeKind::Raised(Box::new(Raised {
             hook: text(),
             error: text(),
@@ -194,6 +199,7 @@ fn examples() -> Vec<NoticeKind> {
             at: Some(text()),
             causes: Vec::new(),
             took: Some(took),
+            ..Raised::default()
         })),
         NoticeKind::Printed { text: text(), log_level: Some(text()), line: Some(1) },
         NoticeKind::ServerLog { text: text() },

@@ -493,6 +493,17 @@ class TestWhatIsTold(unittest.TestCase):
         self.assertEqual((it.pipes(), it.pipe(), it.more()), ([], 1, 2))
         self.assertEqual(self.told("what", "kind", "hook"), [("call", "function", "pipe")])
 
+    def test_calls_for_events_have_their_names(self):
+        text = "class Pipe:\n    async def event(self, event, **more):\n        event.clear()\n"
+        it, _, _ = asyncio.run(self.server.load_function_module_by_id("f", text))
+        self.told()
+        login = {"event": "auth.login"}
+        asyncio.run(it.event(login))
+        asyncio.run(it.event(event={"event": "user.deleted"}, __user__={"id": 1}))
+        asyncio.run(it.event({"event": 7}))
+        self.assertEqual(login, {}, "the plugin has the server's own")
+        self.assertEqual(self.told("hook", "event"), [("event", name) for name in ("auth.login", "user.deleted", None)])
+
     def test_results_are_short(self):
         brief = pane_module.brief
         body = {"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]}

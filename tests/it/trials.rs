@@ -96,7 +96,9 @@ fn a_pass_fails_with_what_it_tries() {
     check(&ran, 1);
     assert!(ran.stdout.contains("✗ pipe    shout         1  fails on \"Hi\"  "), "{}", ran.stdout);
     assert!(
-        ran.stderr.ends_with("plugins/shout.py:1:1: error: 'nope'\nhint: `owui-watch try shout` runs it again\n"),
+        ran.stderr.ends_with(
+            "plugins/shout.py:1:1: error: 'nope'\nhint: `owui-watch sandbox` shows the line that raises it\n"
+        ),
         "{}",
         ran.stderr
     );

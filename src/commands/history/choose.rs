@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
 
+use super::super::now;
 use super::super::server::Server;
-use super::{Entry, Text, clock, name, short};
+use super::table::ago;
+use super::{Entry, Text, clock, name};
 use crate::error::Error;
 use crate::notice::Provenance;
 use crate::plugin::{Digest, Key};
@@ -77,13 +79,37 @@ pub(in super::super) async fn text_of(entry: &Entry, key: &Key, server: Server<'
     }
 }
 
-/// A text with its version, digest, version id and time.
+/// A text in words: its version, its age, and the name that `history` lists.
 pub(in super::super) fn described(entry: &Entry) -> String {
-    let names = [
-        entry.text.as_ref().and_then(|text| text.version.clone()),
-        entry.digest().map(|digest| digest.short()),
-        entry.version.as_ref().map(|version| short(&version.id).to_owned()),
-        entry.at.map(|at| clock(at, &TimeZone::system())),
-    ];
-    names.into_iter().flatten().collect::<Vec<_>>().join(", ")
+    named(entry, entry.at.map(|at| ago(at, now(), &TimeZone::system())))
+}
+
+/// A text in words for the header of a difference, which may be kept: with the time instead of the age.
+pub(in super::super) fn dated(entry: &Entry) -> String {
+    named(entry, entry.at.map(|at| clock(at, &TimeZone::system())))
+}
+
+fn named(entry: &Entry, at: Option<String>) -> String {
+    let version = entry.text.as_ref().and_then(|text| text.version.as_deref());
+    let text = version.map_or_else(|| "the text".to_owned(), |version| format!("version {version}"));
+    let at = at.map_or_else(String::new, |at| format!(" of {at}"));
+    format!("{text}{at} ({})", name(entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_named_in_words() {
+        let told = |text: &str, at: Option<&str>| {
+            let text = Some(Text::new(text));
+            let entry = Entry { what: Provenance::Deployed, at: None, text, copy: None, version: None, current: false };
+            named(&entry, at.map(str::to_owned)).replace(&name(&entry), "ID")
+        };
+        assert_eq!(told("x = 1\n", Some("3 min ago")), "the text of 3 min ago (ID)");
+        let titled = "\"\"\"\ntitle: A\nversion: 1.0\n\"\"\"\n";
+        assert_eq!(told(titled, Some("2026-01-02")), "version 1.0 of 2026-01-02 (ID)");
+        assert_eq!(told(titled, None), "version 1.0 (ID)");
+    }
 }

@@ -25,7 +25,7 @@ use crate::plugin::{Digest, Key, normal};
 use merge::merged;
 use table::{Row, cells, rows};
 
-pub(super) use choose::{chosen, described, text_of};
+pub(super) use choose::{chosen, dated, described, text_of};
 
 /// How many of the server's versions to read with their texts.
 const MOST_TEXTS: usize = 20;

@@ -65,7 +65,7 @@ pub(super) fn cells(row: &Row<'_>, now: Timestamp, zone: &TimeZone) -> Cells<7> 
 }
 
 /// A time as people say it: how long ago within a month, else the day.
-fn ago(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
+pub(super) fn ago(at: Timestamp, now: Timestamp, zone: &TimeZone) -> String {
     const MINUTE: i64 = 60;
     const HOUR: i64 = 60 * MINUTE;
     const DAY: i64 = 24 * HOUR;

@@ -113,7 +113,7 @@ impl Standing {
             && failure.place.is_none()
             && exception.fits(&failure.words)
         {
-            failure.place = Some(exception.place.clone());
+            failure.place = Some(Box::new(exception.place.clone()));
         }
     }
 }

@@ -38,9 +38,12 @@ pub struct TrialFailure {
     /// What it answered, if that is not what is expected.
     pub answer: Option<String>,
     /// Where it raised the exception, in its file. The sandbox knows, and has told the traceback.
-    pub place: Option<Span>,
+    pub place: Option<Box<Span>>,
     /// What to do about it.
     pub hint: Option<String>,
+    /// The other functions of which one may have failed instead.
+    #[serde(default)]
+    pub others: Vec<String>,
 }
 
 impl TrialFailure {
@@ -72,12 +75,15 @@ impl TrialResult {
                 Said::info("answered", format!("{name} answered: {called}, {after}; {why}"))
                     .with("answer", json!(answer))
             }
-            TrialResult::Fails(TrialFailure { words, answer, place, hint }) => {
+            TrialResult::Fails(TrialFailure { words, answer, place, hint, others }) => {
                 let got = if answer.is_some() { ", got:" } else { "" };
-                let said = Said::info("fails", format!("{name} fails: {called}, {after}: {words}{got}"))
+                let fails =
+                    if others.is_empty() { format!("{name} fails") } else { format!("the trial of {name} failed") };
+                let said = Said::info("fails", format!("{fails}: {called}, {after}: {words}{got}"))
                     .at(Level::Error)
                     .with("words", json!(words))
                     .with("answer", json!(answer))
+                    .with("others", json!(Some(others).filter(|others| !others.is_empty())))
                     .with("line", json!(place.as_ref().map(|place| place.line)))
                     .with("column", json!(place.as_ref().map(|place| place.column)));
                 match hint {

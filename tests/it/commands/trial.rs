@@ -11,6 +11,8 @@ const MODELS: &str = r#"{"data": [
     {"id": "many.one", "pipe": {"type": "pipe"}}, {"id": "many.two", "pipe": {"type": "pipe"}}
 ]}"#;
 
+const SANDBOX: &str = "`owui-watch sandbox` shows the line that raises it\n";
+
 const CHAT: &str = "POST /api/chat/completions";
 
 /// A server with pipes, a filter, an action and a tool, all switched on.
@@ -47,7 +49,8 @@ fn a_pipe_works_or_fails_in_the_words_of_the_server() {
         (200, r#"{"error": {"detail": "'nope'"}}"#, 1, Err("'nope'")),
         (200, "data: {\"error\": {\"detail\": \"'nope'\"}}\n\n", 1, Err("'nope'")),
         (400, r#"{"detail": "half way"}"#, 1, Err("half way")),
-        (200, "\n", 1, Err("the answer breaks off before its first word; the server's log may say why")),
+        (200, "\n", 1, Err("the answer breaks off before its first word")),
+        (500, "Internal Server Error", 1, Err("the server failed and gave no reason (Internal Server Error)")),
     ] {
         let ran = tried(&server, &project, &["shout"], status, said);
         check(&ran, code);
@@ -62,8 +65,17 @@ fn a_pipe_works_or_fails_in_the_words_of_the_server() {
                 assert_eq!((&told["event"], &told["answer"]), (&json!("works"), &json!(answer)));
             }
             Err(words) => {
-                assert!(ran.stderr.starts_with("error: `plugins/shout.py` fails: model `shout`, "), "{}", ran.stderr);
-                assert!(ran.stderr.ends_with(&format!(": {words}\n")), "{}", ran.stderr);
+                // Where the pipe did not surely raise it, the filter that is on for the model may have.
+                let (fails, others) = if words == "'nope'" {
+                    ("`plugins/shout.py` fails", "")
+                } else {
+                    (
+                        "the trial of `plugins/shout.py` failed",
+                        "the server does not say what failed: it may also be filter `brief`\nhint: ",
+                    )
+                };
+                assert!(ran.stderr.starts_with(&format!("error: {fails}: model `shout`, ")), "{}", ran.stderr);
+                assert!(ran.stderr.ends_with(&format!(": {words}\nhint: {others}{SANDBOX}")), "{}", ran.stderr);
                 assert_eq!((&told["event"], &told["words"]), (&json!("fails"), &json!(words)));
             }
         }
@@ -88,6 +100,12 @@ fn a_manifold_is_tried_by_all_its_models_or_by_one() {
     assert_eq!(models(&["many"]), ["many.one", "many.two"]);
     assert_eq!(models(&["plugins/many.py", "--model", "two"]), ["many.two"]);
     assert_eq!(models(&["many", "--model", "many.one"]), ["many.one"]);
+    let raised = r#"{"error": {"detail": "'nope'"}}"#;
+    let ran = tried(&server, &project, &["many"], 200, raised);
+    check(&ran, 1);
+    let says = "error: `plugins/many.py` fails: models `many.one`, `many.two`, ";
+    assert!(ran.stderr.starts_with(says) && ran.stderr.matches("'nope'").count() == 1, "{}", ran.stderr);
+    assert_eq!(tried(&server, &project, &["many", "--json"], 200, raised).notices().len(), 2);
     let ran = tried(&server, &project, &["many", "--model", "three"], 200, said);
     check(&ran, 2);
     assert!(ran.stderr.contains("\nhint: it has `many.one`, `many.two`\n"), "{}", ran.stderr);
@@ -133,7 +151,47 @@ fn an_action_gets_the_message_in_a_chat_that_is_not_saved() {
     assert_eq!(sent["messages"][1], json!({ "id": sent["id"], "role": "assistant", "content": "Bye" }));
     let ran = tried(&server, &project, &["count", "--model", "other"], 400, r#"{"detail": "Error: 'nope'"}"#);
     check(&ran, 1);
-    assert!(ran.stderr.contains("fails: the action, ") && ran.stderr.ends_with(": Error: 'nope'\n"), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("fails: the action, ")
+            && ran.stderr.ends_with(&format!(": Error: 'nope'\nhint: {SANDBOX}")),
+        "{}",
+        ran.stderr
+    );
+}
+
+/// The server gives the words of an exception, and not whose it is.
+#[test]
+fn a_failed_chat_names_all_that_took_part() {
+    let server = FakeServer::start();
+    let project = stocked(&server);
+    for id in ["brief", "censor", "idle"] {
+        let text = "class Filter:\n    def inlet(self, body):\n        return body\n";
+        project.put(&format!("plugins/{id}.py"), text);
+    }
+    check(&project.run(&["--once"]), 0);
+    server.edit_row(Kind::Function, "censor", |row| row.is_global = true);
+    let inlet = (400, r#"{"detail": "'nope'"}"#);
+    let pipe = (200, "data: {\"error\": {\"detail\": \"'nope'\"}}\n\n");
+    for (plugin, (status, said), says, others) in [
+        (
+            "shout",
+            inlet,
+            "error: the trial of `plugins/shout.py` failed: model `shout`, ",
+            "filter `brief` or filter `censor`",
+        ),
+        ("brief", inlet, "error: the trial of `plugins/brief.py` failed: inlet, ", "filter `censor` or pipe `shout`"),
+        ("shout", pipe, "error: `plugins/shout.py` fails: model `shout`, ", ""),
+        ("brief", pipe, "tells nothing: pipe `shout`, which answers there, failed: 'nope'\n", ""),
+    ] {
+        let ran = tried(&server, &project, &[plugin], status, said);
+        check(&ran, 1);
+        assert!(ran.stderr.contains(says), "{}", ran.stderr);
+        let hint = format!("\nhint: the server does not say what failed: it may also be {others}\n");
+        assert_eq!(ran.stderr.contains("it may also be"), !others.is_empty(), "{}", ran.stderr);
+        assert!(others.is_empty() || ran.stderr.contains(&hint), "{}", ran.stderr);
+    }
+    let told = tried(&server, &project, &["brief", "--json"], inlet.0, inlet.1).notices();
+    assert_eq!(of(&told, "fails")["others"], json!(["filter `censor`", "pipe `shout`"]));
 }
 
 #[test]
@@ -170,7 +228,8 @@ fn a_late_answer_fails() {
     let ran = project.run(&["try", "shout", "--within", "1"]);
     server.release();
     check(&ran, 1);
-    assert!(ran.stderr.ends_with(": no answer within 1 s\n"), "{}", ran.stderr);
+    assert!(ran.stderr.contains(": no answer within 1 s\n"), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with("\nhint: `--within` waits longer\n"), "{}", ran.stderr);
 }
 
 #[test]

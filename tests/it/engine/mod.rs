@@ -42,7 +42,7 @@ mod repair;
 mod requests;
 mod rollbacks;
 mod saves;
-mod trials;
+pub(crate) mod trials;
 mod unused;
 mod versions;
 

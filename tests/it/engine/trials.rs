@@ -11,7 +11,7 @@ use super::{check_with, path};
 use crate::support::policy::policy;
 
 /// The answer to a trial, in the words of a script.
-pub(super) fn outcome(words: &[&str]) -> TrialOutcome {
+pub(crate) fn outcome(words: &[&str]) -> TrialOutcome {
     let tried = |result| {
         let (asked, model, took) = ("hello".to_owned(), "m".to_owned(), Duration::ZERO);
         TrialOutcome::Tried(Box::new(Tried { asked, model, models: 1, took, result, is_shown: false }))

@@ -1,6 +1,8 @@
 //! Logs of real servers, read as the watch reads them. They were recorded with the plugins in this folder; long lines were
 //! cut, frames of web libraries left out, and the server's folder renamed as in its container.
 
+mod unnamed;
+
 use std::fmt::Write as _;
 
 use expect_test::{Expect, expect};
@@ -38,11 +40,14 @@ fn brief(notice: &Notice) -> String {
             format!("{who}:{} {} {text}", line.unwrap_or_default(), log_level.as_deref().unwrap_or("-"))
         }
         NoticeKind::Raised(raised) => {
-            let Raised { hook, error, frames, outside, at, causes, took: _ } = &**raised;
+            let Raised { hook, error, frames, outside, at, causes, is_likely, .. } = &**raised;
             let place = |frame: &Frame| format!("{}:{} `{}`", frame.key, frame.span.line, frame.span.source.trim());
             let mut text = format!("{who} {hook} RAISED {error}");
             for frame in frames {
                 write!(text, "\n    at {}", place(frame)).unwrap();
+            }
+            if *is_likely {
+                text += " (likely)";
             }
             if let Some(at) = at {
                 write!(text, "\n    {outside} below, at {at}").unwrap();

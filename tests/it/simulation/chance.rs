@@ -39,6 +39,8 @@ pub(super) fn script(seed: u64) -> String {
     let _ = one_in(4, "delete", &mut random) || one_in(4, "deactivate", &mut random);
     one_in(4, "keep 2", &mut random);
     one_in(20, "only a", &mut random);
+    // A pass with trials has an exit code of its own.
+    let _ = !once && one_in(3, "try", &mut random);
     let jobs = random.u8(1..5);
     one_in(1, &format!("jobs {jobs}"), &mut random);
     let mut author = Author { random, versions: 0, once };

@@ -83,6 +83,7 @@ impl World {
     /// `is_whole`: its records are on disk.
     fn die(&mut self, is_whole: bool) {
         trace!(self, "the daemon crashes");
+        self.trials.on_end();
         self.forget(is_whole);
         (self.daemon, self.driver) = (None, None);
         self.promises.on_end();
@@ -145,6 +146,7 @@ impl World {
 
     fn replace(&mut self) -> Result<(), Broken> {
         trace!(self, "other settings hold");
+        self.trials.on_replaced();
         self.flush();
         let in_another_way = self.luck("way", 2) == 0;
         let server = if in_another_way { Server::SameInAnotherWay } else { Server::Same };
@@ -166,6 +168,7 @@ impl World {
 
     fn end(&mut self, code: Code) -> Result<(), Broken> {
         trace!(self, "the daemon ends: {code:?}");
+        self.trials.on_end();
         self.flush();
         self.forget(!self.state.full);
         (self.daemon, self.driver) = (None, None);
@@ -408,18 +411,20 @@ impl driver::World for World {
         self.daemon.iter_mut().for_each(|daemon| daemon.rollbacks_unseen = true);
     }
 
-    fn try_out(&mut self, _: Ticket, _: Subject) {
-        unreachable!("nothing is tried");
+    fn try_out(&mut self, ticket: Ticket, about: Subject) {
+        if let Err(broken) = self.begin_trial(ticket, &about) {
+            self.fail(broken);
+        }
     }
 
-    fn end_trial(&mut self, _: Ticket) {
-        unreachable!("nothing is tried");
+    fn end_trial(&mut self, ticket: Ticket) {
+        self.trials.end(ticket);
     }
 
     fn tell(&mut self, notice: Notice) {
         let id = notice.about.key.as_ref().map(|key| format!("{} ", key.id)).unwrap_or_default();
         trace!(self, "      {id}{}: {}", notice.word(), notice.sentence());
-        if let Err(broken) = promises::on_notice(self, &notice) {
+        if let Err(broken) = promises::on_notice(self, &notice).and_then(|()| self.on_notice_of_trials(&notice)) {
             self.fail(broken);
         }
     }

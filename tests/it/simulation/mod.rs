@@ -24,6 +24,7 @@ mod promises;
 mod server;
 mod shorten;
 mod text;
+mod trials;
 mod wire;
 mod world;
 

@@ -135,7 +135,7 @@ pub(super) struct Promises {
     began: BTreeMap<Key, Duration>,
     ended: BTreeMap<Key, Duration>,
     /// What each file was last read to be.
-    loaded: BTreeMap<char, Option<Digest>>,
+    pub(super) loaded: BTreeMap<char, Option<Digest>>,
     /// The rollbacks that the daemon knows of, and since when.
     rollbacks: BTreeMap<Key, Rollback>,
     /// Of which the user was told that they failed.

@@ -19,6 +19,7 @@ use super::daemon::Daemon;
 use super::promises::{Broken, Promises};
 use super::server::{Server, Writer};
 use super::text::{Sort, Text, key_of, letter_of, path_of};
+use super::trials::{self, Trials};
 use super::wire::{FAULTS, Fault, Flight, key_in, lost};
 use crate::support::policy::policy;
 
@@ -66,6 +67,7 @@ impl Setup {
                 "delete" => policy.on_delete = OnDelete::Delete,
                 "jobs" => policy.concurrency = next().parse().unwrap(),
                 "keep" => policy.keep_versions = Some(next().parse().unwrap()),
+                "try" => policy.trials = Some(trials::policy()),
                 "only" => policy.only.push(next().to_owned()),
                 word => setup.version = TESTED.into_iter().find(|version| *version == word).unwrap(),
             }
@@ -116,6 +118,8 @@ pub(super) enum Happening {
     Start,
     /// The rollback beside the daemon reaches the server.
     RolledBack(Key, Text),
+    /// A trial is over.
+    Tried(u64),
 }
 
 /// The world.
@@ -152,6 +156,7 @@ pub(super) struct World {
     pub(super) made: BTreeMap<&'static str, u64>,
     pub(super) exited: Option<Code>,
     pub(super) promises: Promises,
+    pub(super) trials: Trials,
     /// What is left undone on purpose until somebody rescans.
     pub(super) needs_rescan: bool,
     /// The server has just said that it is there, so that its tables are asked for now.
@@ -196,6 +201,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         made: BTreeMap::new(),
         exited: None,
         promises: Promises::default(),
+        trials: Trials::default(),
         needs_rescan: false,
         looks: false,
         look: 0,
@@ -692,6 +698,7 @@ impl World {
             Happening::Overflow => self.hear(|world| world.turn(vec![Event::Rescan])),
             Happening::Unlocked => self.turn(Vec::new()),
             Happening::Start => self.start(),
+            Happening::Tried(trial) => self.on_tried(trial),
             Happening::RolledBack(key, text) => {
                 if self.server.rows.contains_key(&key) {
                     trace!(self, "{key} is rolled back to {text}");
@@ -770,7 +777,7 @@ impl World {
             self.rest()?;
             super::promises::at_rest(self, true)?;
             if self.promises.changes == changes {
-                return Ok(());
+                return self.all_are_tried();
             }
         }
         Err(Broken::new("1: what is at rest stays at rest", String::new()))

@@ -1,0 +1,142 @@
+//! Trials in the simulated world: how they end, and what is promised of them. A deployed text is tried, and one that works
+//! only once. None begins while something is sent, and the result of an outdated text is not told.
+
+use std::collections::BTreeMap;
+
+use owui_watch::engine::deploy::Call;
+use owui_watch::engine::{Event, Ticket, TrialPolicy};
+use owui_watch::notice::{Notice, NoticeKind, Subject};
+use owui_watch::plugin::{Digest, Key, Parsed};
+
+use super::promises::Broken;
+use super::text::{file_of, path_of};
+use super::wire::Flight;
+use super::world::{Happening, World, ms};
+use crate::engine::trials::outcome;
+
+/// How many run at once.
+const AT_ONCE: usize = 2;
+
+/// Each file has a table.
+pub(super) fn policy() -> TrialPolicy {
+    let tables = ['a', 'b', 'c', 't'].map(|file| (path_of(file).to_path_buf(), String::new()));
+    TrialPolicy { tables: tables.into(), plain: false }
+}
+
+/// The trials of the daemon that runs.
+#[derive(Debug, Default)]
+pub(super) struct Trials {
+    begun: u64,
+    running: BTreeMap<u64, (Ticket, Key, Digest)>,
+    /// The texts that were deployed and not tried since.
+    due: BTreeMap<Key, Digest>,
+    /// The texts that are known to work.
+    works: BTreeMap<Key, Digest>,
+}
+
+impl Trials {
+    /// The daemon has ended.
+    pub(super) fn on_end(&mut self) {
+        *self = Self { begun: self.begun, ..Self::default() };
+    }
+
+    /// Another engine goes on: what ran is tried again.
+    pub(super) fn on_replaced(&mut self) {
+        for (_, key, digest) in std::mem::take(&mut self.running).into_values() {
+            self.due.entry(key).or_insert(digest);
+        }
+    }
+
+    pub(super) fn end(&mut self, ticket: Ticket) {
+        let ended: Vec<_> = self.running.extract_if(.., |_, (running, ..)| *running == ticket).collect();
+        for (_, (_, key, digest)) in ended {
+            self.due.entry(key).or_insert(digest);
+        }
+    }
+
+    /// What the user is told of a plugin.
+    fn on_notice(&mut self, key: &Key, digest: Option<Digest>, what: &NoticeKind) {
+        match what {
+            NoticeKind::Created { active, .. } | NoticeKind::Updated { active, .. } => {
+                self.works.remove(key);
+                self.due.remove(key);
+                if *active != Some(false) {
+                    self.due.extend(digest.map(|digest| (key.clone(), digest)));
+                }
+            }
+            NoticeKind::Tried(tried) if !tried.has_failed() => {
+                self.works.extend(digest.map(|digest| (key.clone(), digest)));
+            }
+            _ => {}
+        }
+    }
+}
+
+impl World {
+    pub(super) fn begin_trial(&mut self, ticket: Ticket, about: &Subject) -> Result<(), Broken> {
+        let (Some(key), Some(digest)) = (about.key.clone(), about.digest) else {
+            return Err(Broken::new("trials: what is tried is known", format!("{about:?}")));
+        };
+        let broken = |promise| Err(Broken::new(promise, format!("{key}")));
+        let is_sent = |flight: &Flight| {
+            let changes =
+                matches!(flight.call, Call::Create(..) | Call::Update(..) | Call::Toggle(_) | Call::Delete(_));
+            flight.generation == self.generation && changes
+        };
+        if self.flights.values().any(is_sent) {
+            return broken("trials: none begins while something is sent");
+        }
+        if self.trials.works.get(&key) == Some(&digest) {
+            return broken("trials: a text that works is tried once");
+        }
+        if self.trials.due.get(&key).is_some_and(|due| *due != digest) {
+            return broken("trials: the text that was deployed last is tried");
+        }
+        let running = &self.trials.running;
+        if running.len() >= AT_ONCE || running.values().any(|(_, other, _)| *other == key) {
+            return broken("trials: few run at once, and one of each plugin");
+        }
+        self.trials.due.remove(&key);
+        self.trials.begun += 1;
+        self.trials.running.insert(self.trials.begun, (ticket, key, digest));
+        let pause = if self.luck("long trial", 10) == 0 { 60_000 } else { 300 };
+        let pause = ms(self.luck("trial", pause));
+        self.after(pause, Happening::Tried(self.trials.begun));
+        Ok(())
+    }
+
+    /// A trial comes to its end, if it was not ended before.
+    pub(super) fn on_tried(&mut self, trial: u64) -> Result<(), Broken> {
+        let Some((ticket, ..)) = self.trials.running.remove(&trial) else { return Ok(()) };
+        let ends = ["works", "works", "works", "fails", "off", "unable", "away"];
+        let end = ends[usize::try_from(self.luck("end of a trial", ends.len() as u64)).unwrap()];
+        self.turn(vec![Event::Tried(ticket, outcome(&[end]))])
+    }
+
+    pub(super) fn on_notice_of_trials(&mut self, notice: &Notice) -> Result<(), Broken> {
+        let Some(key) = notice.about.key.as_ref().filter(|_| self.setup.policy.trials.is_some()) else { return Ok(()) };
+        if let (NoticeKind::Tried(_), Some(path)) = (&notice.what, &notice.about.path) {
+            let read = self.promises.loaded.get(&file_of(path)).copied().flatten();
+            if read != notice.about.digest {
+                return Err(Broken::new("trials: the result of an outdated text is not told", format!("{key}")));
+            }
+        }
+        self.trials.on_notice(key, notice.about.digest, &notice.what);
+        Ok(())
+    }
+
+    /// Everything is at rest: each text that was deployed, and is that of its file, was tried.
+    pub(super) fn all_are_tried(&self) -> Result<(), Broken> {
+        let digest_of = |key: &Key| {
+            let [file] = self.claimants(key)[..] else { return None };
+            match &*self.disk[&file].text.parsed(file) {
+                Parsed::Plugin(plugin) => Some(plugin.digest),
+                _ => None,
+            }
+        };
+        match self.trials.due.iter().find(|(key, digest)| digest_of(key) == Some(**digest)) {
+            Some((key, _)) => Err(Broken::new("trials: a deployed text is tried", format!("{key}"))),
+            None => Ok(()),
+        }
+    }
+}
