@@ -117,13 +117,8 @@ impl Module<'_> {
                     self.exits(&call, expression.range, place);
                 }
             }
-            Stmt::Return(outside) => {
-                // The parser leaves this one to the compiler, and the compiler runs on the server.
-                if place.scope != Scope::Function {
-                    self.report(Rule::Syntax("`return` outside of a function".to_owned()), outside.range);
-                }
-            }
             Stmt::AugAssign(_)
+            | Stmt::Return(_)
             | Stmt::Assert(_)
             | Stmt::Global(_)
             | Stmt::Nonlocal(_)
