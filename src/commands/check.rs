@@ -97,8 +97,18 @@ fn nothing_found(config: &Config, words: &[String]) -> Notice {
 }
 
 /// A named folder without a plugin is a mistake of who named it.
-fn without_plugins(folder: &str) -> Error {
-    Error::new(format!("there is no plugin in `{folder}`")).hinted(WHAT_A_PLUGIN_IS)
+fn without_plugins(folder: &str, config: &Config, cwd: &Path) -> Error {
+    let path = cwd.join(folder);
+    let is_read = config.roots.iter().any(|root| {
+        let root = cwd.join(root);
+        path.starts_with(&root) || root.starts_with(&path)
+    });
+    let roots: Vec<_> = config.roots.iter().map(|root| format!("`{}`", root.display())).collect();
+    Error::new(format!("there is no plugin in `{folder}`")).hinted(if is_read {
+        WHAT_A_PLUGIN_IS.to_owned()
+    } else {
+        format!("the settings name {}: use `--root` for another folder", roots.join(", "))
+    })
 }
 
 const WHAT_A_PLUGIN_IS: &str = "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools";
@@ -208,7 +218,7 @@ fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -
         });
         if let Some(n) = used.iter().position(|used| !used) {
             if cwd.join(&words[n]).is_dir() {
-                return Err(without_plugins(&words[n]));
+                return Err(without_plugins(&words[n], config, cwd));
             }
             let paths = files.iter().map(|(path, _)| &**path);
             let near = nearest_plugin(&names[n], std::iter::empty(), paths);
@@ -225,7 +235,7 @@ fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -
     };
     let empty = names.iter().position(|name| !has_plugin(name));
     if let Some(folder) = empty.map(|n| &words[n]).filter(|word| cwd.join(word).is_dir()) {
-        return Err(without_plugins(folder));
+        return Err(without_plugins(folder, config, cwd));
     }
     for file in &mut checked {
         file.diagnostics.extend(found.remove(&file.path).unwrap_or_default().diagnostics);

@@ -147,6 +147,11 @@ fn a_folder_without_plugins_is_a_warning_or_when_named_an_error() {
         assert!(ran.stderr.starts_with(expected), "{arguments:?}\n{}", ran.stderr);
         assert!(!ran.stdout.contains("0 plugins"), "{arguments:?}\n{}", ran.stdout);
     }
+    project.put("watch.toml", "root = 'deep'\n");
+    let ran = project.run(&["check", "none"]);
+    let expected =
+        "error: there is no plugin in `none`\nhint: the settings name `deep`: use `--root` for another folder\n";
+    assert_eq!((ran.code, &*ran.stderr), (Some(2), expected));
 }
 
 #[test]
