@@ -39,6 +39,7 @@ pub(super) fn script(seed: u64) -> String {
     let _ = one_in(4, "delete", &mut random) || one_in(4, "deactivate", &mut random);
     one_in(4, "keep 2", &mut random);
     one_in(20, "only a", &mut random);
+    one_in(4, "block", &mut random);
     let jobs = random.u8(1..5);
     one_in(1, &format!("jobs {jobs}"), &mut random);
     let mut author = Author { random, versions: 0, once };
@@ -50,7 +51,7 @@ pub(super) fn script(seed: u64) -> String {
             if author.random.bool() {
                 let theirs = if author.random.bool() { text } else { author.text(file) };
                 if theirs.starts_with(file) && theirs.contains(|c: char| c.is_ascii_digit()) {
-                    write!(script, "\n0 hand {file} {}", theirs.trim_end_matches(['!', '*', '#', '?'])).unwrap();
+                    write!(script, "\n0 hand {file} {}", theirs.trim_end_matches(['!', '*', '#', '?', '%'])).unwrap();
                 }
             }
         }
@@ -112,6 +113,7 @@ impl Author {
                 4 => "*",
                 5 => "#",
                 6 | 7 if id != "-" => "~",
+                8 | 9 => "%",
                 _ => "",
             }
         };
@@ -184,7 +186,7 @@ impl Author {
                 format!("crash {effects} {}", self.random.u16(0..3000))
             }
             9 => self.of(&["full", "free", "free"]).to_owned(),
-            _ => "reload".to_owned(),
+            _ => self.of(&["reload", "block on", "block off"]).to_owned(),
         }
     }
 

@@ -50,6 +50,8 @@ impl Setup {
         };
         let mut words = line.split(' ');
         let mut policy = setup.policy;
+        // The import that every text has is of nothing that a server has.
+        policy.checks.all.select = vec!["undefined-name".to_owned()];
         while let Some(word) = words.next() {
             let mut next = || words.next().unwrap();
             match word {
@@ -66,6 +68,7 @@ impl Setup {
                 "delete" => policy.on_delete = OnDelete::Delete,
                 "jobs" => policy.concurrency = next().parse().unwrap(),
                 "keep" => policy.keep_versions = Some(next().parse().unwrap()),
+                "block" => policy.checks.all.block = true,
                 "only" => policy.only.push(next().to_owned()),
                 word => setup.version = TESTED.into_iter().find(|version| *version == word).unwrap(),
             }
@@ -292,6 +295,10 @@ impl World {
                 self.turn(vec![Event::Stop])
             }
             ["reload"] => self.reload(),
+            ["block", on] => {
+                self.setup.policy.checks.all.block = on == "on";
+                self.reload()
+            }
             ["start"] => self.start(),
             ["crash", effects, pause] => {
                 let effects = effects.parse().unwrap();
