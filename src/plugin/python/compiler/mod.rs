@@ -46,6 +46,7 @@ pub(super) fn errors(text: &str, syntax: &Syntax) -> Vec<(String, TextRange)> {
             errors: RefCell::default(),
         },
         names: outline.declares.then(Names::default),
+        is_compiled: true,
     };
     walk.visit_body(syntax.suite());
     let mut errors = walk.around.errors.into_inner();
@@ -215,6 +216,8 @@ struct Walk<'a> {
     around: Around<'a>,
     /// `None` where no name is declared `global` or `nonlocal`.
     names: Option<Names<'a>>,
+    /// The compiler never comes to the annotation of a local variable. Its names count.
+    is_compiled: bool,
 }
 
 impl<'a> Walk<'a> {
@@ -346,7 +349,12 @@ impl<'a> Visitor<'a> for Walk<'a> {
                 {
                     names.annotate(&name.id, name.range);
                 }
-                visitor::walk_stmt(self, stmt);
+                assign.value.iter().for_each(|value| self.visit_expr(value));
+                let outer = self.is_compiled;
+                self.is_compiled &= !matches!(self.around.innermost(), Scope::Function(_));
+                self.visit_annotation(&assign.annotation);
+                self.is_compiled = outer;
+                self.visit_expr(&assign.target);
             }
             Stmt::Import(import) => {
                 for alias in &import.names {
@@ -381,8 +389,17 @@ impl<'a> Visitor<'a> for Walk<'a> {
         }
     }
 
+    /// Lazy ones are kept as texts.
+    fn visit_annotation(&mut self, annotation: &'a Expr) {
+        if !self.around.lazy_annotations {
+            self.visit_expr(annotation);
+        }
+    }
+
     fn visit_expr(&mut self, expr: &'a Expr) {
-        self.checker.visit_expr(expr, &self.around);
+        if self.is_compiled {
+            self.checker.visit_expr(expr, &self.around);
+        }
         match expr {
             Expr::Lambda(lambda) => {
                 lambda.parameters.iter().for_each(|it| self.visit_parameters(it));
@@ -398,7 +415,9 @@ impl<'a> Visitor<'a> for Walk<'a> {
             Expr::Named(named) => {
                 self.visit_expr(&named.value);
                 // It binds its name around the comprehensions that it stands in.
-                self.checker.visit_expr(&named.target, &self.around);
+                if self.is_compiled {
+                    self.checker.visit_expr(&named.target, &self.around);
+                }
                 if let (Some(names), Expr::Name(name)) = (&mut self.names, &*named.target) {
                     names.bind_around(&name.id);
                 }

@@ -1,9 +1,8 @@
 //! `global` and `nonlocal`: where they stand, and whether there is such a name. This follows the symbol table of `CPython`.
 
-use std::collections::HashMap;
-
 use ruff_python_ast::Identifier;
 use ruff_text_size::{Ranged as _, TextRange};
+use rustc_hash::FxHashMap as HashMap;
 
 use super::Scope;
 
@@ -40,7 +39,7 @@ struct Block<'a> {
 
 impl Block<'_> {
     fn of(scope: Scope<'_>) -> Block<'_> {
-        Block { scope, uses: HashMap::new(), wanted: Vec::new(), nonlocal: Vec::new() }
+        Block { scope, uses: HashMap::default(), wanted: Vec::new(), nonlocal: Vec::new() }
     }
 }
 
