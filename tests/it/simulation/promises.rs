@@ -693,6 +693,10 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     if text.claim(file).as_ref() != Some(key) || *text.made().source != *form.content {
         return broken("4: only what stands in a file is sent", format!("{key}: {text}"));
     }
+    let blocks = world.daemon.as_ref().is_some_and(|daemon| daemon.blocks);
+    if text.sort == Sort::Faulty && blocks && !world.promises.insisted.contains(key) {
+        return broken("errors of `check` hold a deploy back", format!("{key}: {text}"));
+    }
     in_order(world, key, text)?;
     is_sent_alone(world, key, text)?;
     let read_text = read.as_ref().map(|read| read.text);
@@ -1044,6 +1048,8 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
     let looked = promises.looked.get(key).max(listed).copied().unwrap_or_default();
     if text.is_refused() {
         Some("the server refuses it")
+    } else if text.sort == Sort::Faulty && world.setup.policy.checks.all.block {
+        Some("its errors hold it back")
     } else if promises.given_up.get(key) == Some(&text.digest()) {
         Some("the server has failed at it over and over")
     } else if promises.told_silenced.get(key) == Some(&text.digest()) {

@@ -51,6 +51,8 @@ impl Setup {
         };
         let mut words = line.split(' ');
         let mut policy = setup.policy;
+        // The import that every text has is of nothing that a server has.
+        policy.checks.all.select = vec!["undefined-name".to_owned()];
         while let Some(word) = words.next() {
             let mut next = || words.next().unwrap();
             match word {
@@ -68,6 +70,7 @@ impl Setup {
                 "jobs" => policy.concurrency = next().parse().unwrap(),
                 "keep" => policy.keep_versions = Some(next().parse().unwrap()),
                 "try" => policy.trials = Some(trials::policy()),
+                "block" => policy.checks.all.block = true,
                 "only" => policy.only.push(next().to_owned()),
                 word => setup.version = TESTED.into_iter().find(|version| *version == word).unwrap(),
             }
@@ -298,6 +301,10 @@ impl World {
                 self.turn(vec![Event::Stop])
             }
             ["reload"] => self.reload(),
+            ["block", on] => {
+                self.setup.policy.checks.all.block = on == "on";
+                self.reload()
+            }
             ["start"] => self.start(),
             ["crash", effects, pause] => {
                 let effects = effects.parse().unwrap();
