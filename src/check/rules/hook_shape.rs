@@ -1,6 +1,7 @@
 //! A hook that the server cannot call, or that breaks the chat with its answer. The server accepts the class whatever its
 //! methods are. No published plugin keeps such a mistake for long; whoever writes one loses an hour.
 
+use ruff_python_ast::StmtClassDef;
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
@@ -19,7 +20,7 @@ when a user chats. It calls `pipe`, `inlet`, `outlet` and `action` with `body=â€
 every chat of the server fails. A `Pipe` without `pipe` fails each chat. An `Action` without
 `action` has a button that does nothing, and an `Event` without `event` never hears of one: the
 server says nothing of either. A filter without hooks is fine if it sets `toggle`, since it adds
-a switch to the chat. Without, it is a warning.",
+a switch to the chat. Without, it is a warning, unless the class is empty.",
     wrong: "
 class Filter:
     def inlet(self, body):
@@ -83,12 +84,21 @@ fn without_hooks(context: &Context<'_>) -> Option<(&'static str, &'static str)> 
         Entry::Event => {
             Some(("`Event` has no method `event`: the server never calls it", "define `event(self, event)`"))
         }
-        Entry::Filter if !context.text.contains("toggle") => Some((
+        // One that is empty has yet to be written.
+        Entry::Filter if !context.text.contains("toggle") && !context.class.is_some_and(is_empty) => Some((
             "`Filter` has no method `inlet`, `stream` or `outlet`: it changes no chat",
             "define one of them, or set `self.toggle = True` if it is only a switch",
         )),
         Entry::Filter | Entry::Tools => None,
     }
+}
+
+/// Whether a class has no body but `pass` or a text.
+fn is_empty(class: &StmtClassDef) -> bool {
+    class.body.iter().all(|statement| {
+        let value = statement.as_expr_stmt().map(|statement| &*statement.value);
+        statement.is_pass_stmt() || value.is_some_and(|value| value.is_string_literal_expr())
+    })
 }
 
 /// The server hands its argument over by name.
@@ -162,7 +172,9 @@ mod tests {
             ("class Pipe(Base):\n    def pipes(self): return 1", ""),
             ("class Pipe:\n    pipe = other", ""),
             ("class Pipe:\n    def pip(self, body): return 1", "error 2"),
-            ("class Filter:\n    pass", "warning 1"),
+            ("class Filter:\n    pass", ""),
+            ("class Filter:\n    \"\"\"To do.\"\"\"", ""),
+            ("class Filter:\n    def __init__(self): self.on = True", "warning 1"),
             ("class Filter(Base):\n    pass", ""),
             ("class Filter:\n    def __init__(self): self.toggle = True", ""),
             ("class Filter:\n    def stream(self, event): return event", ""),
