@@ -45,7 +45,7 @@ impl Severity {
 
 /// A diagnostic of one of the rules of `check`, which know more about plugins than a deploy needs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct RuleFinding {
     /// The rule's id.
     pub rule: &'static str,
     /// How bad it is. An error does not keep the file from being deployed.
@@ -137,7 +137,7 @@ pub enum Rule {
         becomes: String,
     },
     /// A rule of `check`.
-    Checked(Arc<Finding>),
+    Checked(Arc<RuleFinding>),
 }
 
 impl Rule {

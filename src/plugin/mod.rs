@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-pub use diagnostic::{Diagnostic, Finding, Fix, Rule, Severity, Span};
+pub use diagnostic::{Diagnostic, Fix, Rule, RuleFinding, Severity, Span};
 pub use digest::Digest;
 use frontmatter::Frontmatter;
 use id::PluginId;

@@ -1,7 +1,7 @@
 //! A hook that the server cannot call, or that breaks the chat with its answer. The server accepts the class whatever its
 //! methods are. No published plugin keeps such a mistake for long; whoever writes one loses an hour.
 
-use ruff_python_ast::StmtClassDef;
+use ruff_python_ast::{Expr, StmtClassDef};
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
@@ -97,7 +97,7 @@ fn without_hooks(context: &Context<'_>) -> Option<(&'static str, &'static str)> 
 fn is_empty(class: &StmtClassDef) -> bool {
     class.body.iter().all(|statement| {
         let value = statement.as_expr_stmt().map(|statement| &*statement.value);
-        statement.is_pass_stmt() || value.is_some_and(|value| value.is_string_literal_expr())
+        statement.is_pass_stmt() || value.is_some_and(Expr::is_string_literal_expr)
     })
 }
 
