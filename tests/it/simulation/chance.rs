@@ -194,7 +194,8 @@ impl Author {
 
     fn server(&mut self) -> String {
         let id = self.file();
-        match self.random.u8(0..24) {
+        match self.random.u8(0..26) {
+            24 | 25 => format!("discard {id} {}", self.random.u16(0..300)),
             0..4 => format!("hand {id} {}", self.good(id)),
             4 => format!("hand x {}~", self.good("x")),
             5 => format!("rename {id}"),

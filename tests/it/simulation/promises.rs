@@ -252,6 +252,13 @@ impl Promises {
                 self.on_loaded(file_of(path), loaded);
             }
             Event::RolledBack(rollbacks) => self.rollbacks.clone_from(rollbacks),
+            Event::Deleted(keys) => keys.iter().for_each(|key| {
+                self.deployed.remove(key);
+                self.refused.remove(key);
+                if let Some(list) = self.lists.get_mut(&key.kind) {
+                    list.remove(key.id.as_str());
+                }
+            }),
             _ => {}
         }
     }
@@ -1122,7 +1129,11 @@ pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
         if held.runs != held.text && !held.contested && strict {
             return broken("9: what runs is what is stored", format!("{key} is {}, and {} runs", held.text, held.runs));
         }
-        let stays = world.promises.undeletable.contains(key) || world.claimants(key).len() != 1;
+        // It waits for a text that may be sent.
+        let blocks = world.daemon.as_ref().is_some_and(|daemon| daemon.blocks);
+        let is_held = |file: &char| blocks && world.disk[file].text.sort == Sort::Faulty;
+        let claimants = world.claimants(key);
+        let stays = world.promises.undeletable.contains(key) || claimants.len() != 1 || claimants.iter().any(is_held);
         if held.text.sort == Sort::Stub && strict && !stays {
             return broken("what is there for a moment goes again", format!("{key}"));
         }

@@ -119,6 +119,8 @@ pub(super) enum Happening {
     /// The lock of git is gone.
     Unlocked,
     Start,
+    /// The daemon is told that a command deleted a plugin on the server.
+    Discarded(Key),
     /// The rollback beside the daemon reaches the server.
     RolledBack(Key, Text),
     /// A trial is over.
@@ -337,6 +339,16 @@ impl World {
             ["drop", id] => {
                 self.touch(&key_of(letter(id)));
                 self.server.rows.remove(&key_of(letter(id)));
+                Ok(())
+            }
+            // `owui-watch delete`, which refuses where a file claims the id or may do so.
+            ["discard", id, pause] => {
+                let key = key_of(letter(id));
+                if self.mounted && self.claimants(&key).is_empty() && self.server.rows.contains_key(&key) {
+                    self.touch(&key);
+                    self.server.rows.remove(&key);
+                    self.after(millis(pause), Happening::Discarded(key));
+                }
                 Ok(())
             }
             ["wipe"] => {
@@ -706,6 +718,7 @@ impl World {
             Happening::Unlocked => self.turn(Vec::new()),
             Happening::Start => self.start(),
             Happening::Tried(trial) => self.on_tried(trial),
+            Happening::Discarded(key) => self.turn(vec![Event::Deleted(vec![key])]),
             Happening::RolledBack(key, text) => {
                 if self.server.rows.contains_key(&key) {
                     trace!(self, "{key} is rolled back to {text}");
