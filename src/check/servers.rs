@@ -15,8 +15,9 @@ type Mask = u8;
 struct Servers {
     versions: Vec<ServerVersion>,
     modules: HashMap<&'static str, Section>,
-    /// A line for each.
-    packages: &'static str,
+    /// A line for each package, and what was read of them.
+    package_rows: &'static str,
+    packages: OnceLock<HashMap<&'static str, Mask>>,
 }
 
 /// A module's part of the table. It is read when a plugin first names the module: all of them take megabytes.
@@ -151,7 +152,8 @@ impl Servers {
         Self {
             versions: versions.split(' ').filter_map(ServerVersion::parse).collect(),
             modules: sections.map(section).collect(),
-            packages,
+            package_rows: packages,
+            packages: OnceLock::new(),
         }
     }
 
@@ -162,8 +164,11 @@ impl Servers {
 
     /// The versions that ship a package.
     fn package(&self, name: &str) -> Option<Mask> {
-        let mut rows = self.packages.lines().map(|line| row(line, self.every()));
-        rows.find_map(|(word, package, _)| (word == name).then_some(package.exists))
+        let read = || {
+            let rows = self.package_rows.lines().map(|line| row(line, self.every()));
+            rows.map(|(word, package, _)| (word, package.exists)).collect()
+        };
+        self.packages.get_or_init(read).get(name).copied()
     }
 
     /// The bits of all versions.
@@ -340,7 +345,7 @@ mod tests {
         assert!(TABLE.len() <= 300 * 1024, "{}", TABLE.len());
         let minors: Vec<_> = SERVERS.versions.iter().map(|version| version.minor()).collect();
         assert_eq!(minors, ["0.6", "0.7", "0.8", "0.9", "0.10", "0.11", "0.12"]);
-        assert!(SERVERS.modules.len() > 200 && SERVERS.packages.lines().count() > 200);
+        assert!(SERVERS.modules.len() > 200 && SERVERS.package_rows.lines().count() > 200);
     }
 
     #[test]

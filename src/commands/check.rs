@@ -87,7 +87,7 @@ pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest)
     Ok(if fails { Code::NotDeployed } else { Code::Fine })
 }
 
-/// That there was no plugin to check: a warning, since nothing was asked that is not there.
+/// That there was no plugin to check. It is a warning: the user named nothing that is missing.
 fn nothing_found(config: &Config, words: &[String]) -> Notice {
     if words.is_empty() {
         return Notice::general(NoticeKind::NothingFound { roots: config.roots.clone() });
@@ -96,7 +96,7 @@ fn nothing_found(config: &Config, words: &[String]) -> Notice {
     trouble(Subject::default(), format!("no plugin in {}", words.join(", ")), Some(WHAT_A_PLUGIN_IS.to_owned()))
 }
 
-/// A named folder without a plugin is a mistake of who named it.
+/// A named folder without a plugin: its name is probably misspelled.
 fn without_plugins(folder: &str, config: &Config, cwd: &Path) -> Error {
     let path = cwd.join(folder);
     let is_read = config.roots.iter().any(|root| {
@@ -233,8 +233,8 @@ fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -
     let has_plugin = |name: &String| {
         checked.iter().any(|file| is_named(name, &file.path, file.plugin.as_ref().map(|plugin| &plugin.key.id)))
     };
-    let empty = names.iter().position(|name| !has_plugin(name));
-    if let Some(folder) = empty.map(|n| &words[n]).filter(|word| cwd.join(word).is_dir()) {
+    let empty = names.iter().zip(words).filter(|(name, _)| !has_plugin(name)).map(|(_, word)| word);
+    if let Some(folder) = empty.into_iter().find(|word| cwd.join(word).is_dir()) {
         return Err(without_plugins(folder, config, cwd));
     }
     for file in &mut checked {

@@ -1,7 +1,7 @@
-//! Checks a plugin once its deploy is through, off the loop, and one after the other once no plugin waits to be sent: the way
-//! of a save to the server gets no longer. Each text's diagnostics are told once.
+//! Checks a plugin after its deploy, off the loop, one at a time, and once no plugin waits to be sent: a save reaches the
+//! server no later. Each text's diagnostics are told once.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -16,6 +16,10 @@ use crate::plugin::{Diagnostic, Digest, FileSettings, Key, Severity, parse_and};
 /// The checks of a watch.
 pub(super) struct Checks {
     waiting: VecDeque<Check>,
+    /// The plugins of these.
+    waiting_keys: BTreeSet<Key>,
+    /// The plugins that the user asked to deploy: the answer waits for their checks.
+    requested: BTreeSet<Key>,
     running: Option<(Key, JoinHandle<Vec<Notice>>)>,
     /// The texts whose diagnostics were told, or are being looked for.
     told: BTreeMap<Key, Digest>,
@@ -38,7 +42,15 @@ struct Check {
 impl Default for Checks {
     fn default() -> Self {
         let version = ServerVersion::of_server(None);
-        Self { waiting: VecDeque::new(), running: None, told: BTreeMap::new(), in_pass: false, version }
+        Self {
+            waiting: VecDeque::new(),
+            waiting_keys: BTreeSet::new(),
+            requested: BTreeSet::new(),
+            running: None,
+            told: BTreeMap::new(),
+            in_pass: false,
+            version,
+        }
     }
 }
 
@@ -48,6 +60,10 @@ impl Checks {
         match &notice.what {
             NoticeKind::Connected { version, .. } => {
                 self.version = ServerVersion::of_server(Some(version));
+            }
+            // Other rules may hold now.
+            NoticeKind::Reloaded { changed, .. } if changed.iter().any(|key| matches!(*key, "check" | "plugins")) => {
+                self.told.clear();
             }
             NoticeKind::Pass { .. } => self.in_pass = true,
             NoticeKind::Summary { .. } => self.in_pass = false,
@@ -63,32 +79,49 @@ impl Checks {
         if self.told.insert(key.clone(), *digest) == Some(*digest) {
             return;
         }
-        self.waiting.push_back(Check {
+        if !self.waiting_keys.insert(key.clone()) {
+            self.waiting.retain(|check| check.key != *key);
+        }
+        let check = Check {
             key: key.clone(),
             about: about.clone(),
             path: Arc::clone(path),
             digest: *digest,
             settings: config.files.get(&**path).cloned().unwrap_or_default(),
             options: config.checks.options(path, self.version),
-        });
+        };
+        if self.requested.contains(key) {
+            self.waiting.push_front(check);
+        } else {
+            self.waiting.push_back(check);
+        }
     }
 
     /// Whether what is wrong with a plugin is still being looked for.
     pub(super) fn is_checking(&self, key: &Key) -> bool {
-        let running = self.running.iter().map(|(running, _)| running);
-        self.waiting.iter().map(|check| &check.key).chain(running).any(|checked| checked == key)
+        self.waiting_keys.contains(key) || self.running.as_ref().is_some_and(|(running, _)| running == key)
     }
 
-    /// Has the diagnostics of a plugin told once more.
-    pub(super) fn forget(&mut self, key: &Key) {
+    /// The user asked to deploy a plugin: its diagnostics are told once more, and soon.
+    pub(super) fn request(&mut self, key: &Key) {
         self.told.remove(key);
+        self.requested.insert(key.clone());
+    }
+
+    /// That request was answered.
+    pub(super) fn end_request(&mut self, key: &Key) {
+        self.requested.remove(key);
     }
 
     /// Waits for the diagnostics of a plugin, forever if none is checked; starts the next check if there is time for it.
     pub(super) async fn next(&mut self, has_time: bool) -> Vec<Notice> {
-        if self.running.is_none() && has_time {
-            let run = |check: Check| (check.key.clone(), tokio::task::spawn_blocking(move || check.run()));
-            self.running = self.waiting.pop_front().map(run);
+        let is_requested = self.waiting.front().is_some_and(|check| self.requested.contains(&check.key));
+        if self.running.is_none()
+            && (has_time || is_requested)
+            && let Some(check) = self.waiting.pop_front()
+        {
+            self.waiting_keys.remove(&check.key);
+            self.running = Some((check.key.clone(), tokio::task::spawn_blocking(move || check.run())));
         }
         let Some((_, running)) = &mut self.running else { return std::future::pending().await };
         let found = running.await;

@@ -455,9 +455,7 @@ impl<'a> Daemon<'a> {
                     Vec::new()
                 }
                 Wakeup::Checked(found) => {
-                    for notice in found {
-                        self.tell(notice);
-                    }
+                    self.on_checked(found);
                     Vec::new()
                 }
                 Wakeup::Time => vec![Event::Wake],
@@ -617,6 +615,16 @@ impl<'a> Daemon<'a> {
             let subject = |key: &Key| self.driver.engine().plugin(key).map(|plugin| Subject::from(&*plugin));
             let notice = self.repetitions.count(notice.located(&subject));
             self.tell(notice);
+        }
+    }
+
+    /// Tells what is wrong with a plugin, unless its file has another text by now.
+    fn on_checked(&mut self, found: Vec<Notice>) {
+        for notice in found {
+            let plugin = notice.about.key.as_ref().and_then(|key| self.driver.engine().plugin(key));
+            if plugin.is_some_and(|plugin| Some(plugin.digest) == notice.about.digest) {
+                self.tell(notice);
+            }
         }
     }
 

@@ -87,8 +87,8 @@ impl Requests {
         let mut over = Vec::new();
         self.0.retain(|request| {
             let progress = || request.plugins.iter().map(|(key, path)| engine.progress(key, path));
-            let is_checked = !request.plugins.iter().any(|(key, _)| checks.is_checking(key));
-            if !ends && (!is_checked || progress().any(|progress| progress == Progress::Busy)) {
+            let is_busy = progress().any(|progress| progress == Progress::Busy);
+            if !ends && (is_busy || request.plugins.iter().any(|(key, _)| checks.is_checking(key))) {
                 return true;
             }
             let is_waiting = progress().any(|progress| progress == Progress::Waiting);
@@ -146,7 +146,7 @@ impl Daemon<'_> {
         if !plugins.is_empty() {
             // The user wants to hear what is wrong with them, even again.
             for (key, _) in &plugins {
-                self.outside.checks.forget(key);
+                self.outside.checks.request(key);
             }
             events.push(Event::Deploy(plugins));
         }
@@ -183,6 +183,7 @@ impl Daemon<'_> {
         let (engine, checks) = (self.driver.engine(), &self.outside.checks);
         for key in self.outside.requests.answer(engine, checks, folder.as_ref(), ends) {
             self.driver.end_request(&key);
+            self.outside.checks.end_request(&key);
         }
     }
 

@@ -134,8 +134,8 @@ impl Engine {
                     self.record_found(plugin, now);
                 }
                 self.tree.files.drop_text(plugin);
-                let is_off = in_pass && self.site.listed_off.contains(key);
-                self.tell_unchanged(plugin, in_pass, is_off.then_some(false));
+                let active = self.site.listed.get(key).copied().filter(|_| in_pass);
+                self.tell_unchanged(plugin, in_pass, active);
             }
             Decision::RolledBack => {
                 self.cancel(key);
@@ -506,12 +506,13 @@ impl Engine {
                 self.tell(Notice::of(&plugin, NoticeKind::RolledBack));
             }
         }
-        // The file's own text was put back.
+        // The file's own text was put back, unless only the note of the rollback is gone: the server is asked.
         for (key, rollback) in before {
             if let Owner::One(plugin) = self.tree.present_owner(&key)
                 && rollback.done
                 && rollback.replaced(plugin.digest)
             {
+                self.record_seen(&key, None);
                 self.consider(&key, now.at, now);
             }
         }

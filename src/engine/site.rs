@@ -37,8 +37,8 @@ pub(super) struct Site {
     /// Why it denied access, until it grants access again.
     pub(super) denied: Option<Denial>,
     pub(super) outage: Option<Outage>,
-    /// The functions that were off, by the last overview.
-    pub(super) listed_off: BTreeSet<Key>,
+    /// Whether each function was on, by the last overview.
+    pub(super) listed: BTreeMap<Key, bool>,
     /// The version that the server last reported.
     pub(super) version: Option<String>,
     /// A question asked before there was anything to deploy.
@@ -151,7 +151,7 @@ impl Site {
             access: Access::Denied { until: None },
             denied: None,
             outage: None,
-            listed_off: BTreeSet::new(),
+            listed: BTreeMap::new(),
             version: None,
             ahead: None,
             pass: None,
@@ -289,8 +289,7 @@ impl Engine {
         self.cancel_outdated();
         let ServerListing { rows, ended, .. } = &mut probe.holds;
         rows.retain(|key, _| !ended.contains(key));
-        let off = rows.iter().filter(|(_, seen)| seen.is_active == Some(false));
-        self.site.listed_off = off.map(|(key, _)| key.clone()).collect();
+        self.site.listed = rows.iter().filter_map(|(key, seen)| Some((key.clone(), seen.is_active?))).collect();
         if let Some(version) = probe.version.filter(|version| self.site.version.as_ref() != Some(version)) {
             let server = self.policy.server.clone();
             self.tell(Notice::general(NoticeKind::Connected { server, version: version.clone() }));

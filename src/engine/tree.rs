@@ -422,6 +422,9 @@ impl Engine {
                 let next = leaves.then_some((self.policy.on_delete, self.policy.gone_after));
                 let on_server = self.site.ledger.get(&was.key).is_some_and(|record| record.deployed.is_some());
                 self.tell(Notice::of(was, NoticeKind::Removed { file_there, on_server, next }));
+                if let Some(lane) = self.site.lanes.get_mut(&was.key) {
+                    lane.renamed_from = None;
+                }
             }
             // Without a file, the user may delete it on the server.
             self.record_seen(&was.key, None);

@@ -179,8 +179,9 @@ mod tests {
         let mut rest = diff.lines().skip(2).peekable();
         while let Some(line) = rest.next() {
             if let Some(head) = line.strip_prefix("@@ -") {
-                let numbers: Vec<usize> = head.split([',', ' ']).map_while(|number| number.parse().ok()).collect();
-                let start = numbers[0] - usize::from(numbers.get(1) != Some(&0));
+                let (from, _) = head.split_once(' ').unwrap();
+                let (first, length) = from.split_once(',').unwrap_or((from, "1"));
+                let start = first.parse::<usize>().unwrap() - usize::from(length != "0");
                 text.extend(lines[at..start].iter().copied());
                 at = start;
                 continue;

@@ -20,7 +20,7 @@ when a user chats. It calls `pipe`, `inlet`, `outlet` and `action` with `body=â€
 every chat of the server fails. A `Pipe` without `pipe` fails each chat. An `Action` without
 `action` has a button that does nothing, and an `Event` without `event` never hears of one: the
 server says nothing of either. A filter without hooks is fine if it sets `toggle`, since it adds
-a switch to the chat. Without, it is a warning, unless the class is empty.",
+a switch to the chat. Otherwise you get a warning, unless the class is empty.",
     wrong: "
 class Filter:
     def inlet(self, body):

@@ -167,6 +167,10 @@ impl Board {
                 if changed.contains(&"url") {
                     self.trouble = None;
                 }
+                // Other rules may hold now: the next deploy tells.
+                if changed.iter().any(|key| matches!(*key, "check" | "plugins")) {
+                    self.errors.clear();
+                }
             }
             NoticeKind::Stopping { .. } | NoticeKind::Stopped { .. } => self.end = Some(notice.sentence()),
             NoticeKind::NothingFound { .. }

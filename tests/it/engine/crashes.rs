@@ -342,7 +342,7 @@ fn a_new_function_is_switched_on_after_an_outage() {
                   unreachable cause="connection refused" next_ms=500
                   a waiting reason=Away
             1100ms wake: a=v1
-                  a unchanged
+                  a unchanged active=true
                   #3 get a
             1103ms #3 row a v1 off
                   #4 toggle a
@@ -368,7 +368,7 @@ fn a_new_function_is_switched_on_after_a_lost_create() {
         &expect![[r#"
             1000ms wake: a=v1
                   archive v1
-                  a unchanged
+                  a unchanged active=true
                   #1 get a
                   save
             1003ms #1 row a v1 off
@@ -476,7 +476,7 @@ fn a_new_function_is_switched_on_after_a_proxys_answer() {
                   save
             600ms wake: a=v1
                   archive v1
-                  a unchanged
+                  a unchanged active=true
                   #2 get a
                   save
             603ms #2 row a v1 off

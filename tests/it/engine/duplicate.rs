@@ -48,7 +48,7 @@ fn a_duplicate_is_not_created() {
             0ms rescan: old=v0~Shout c=v1~Whisper
                   connected server_version=0.12.4
                   archive v1, found
-                  c unchanged
+                  c unchanged active=true
                   pass todo=2
                   a sending why=new
                   a twin other_id=old
@@ -331,6 +331,7 @@ fn a_rename_and_its_way_back_are_both_told() {
             5002ms delete a
                   held path=plugins/a.py
             5600ms wake
+                  b id_changed from_id=a
         "#]],
     );
 }

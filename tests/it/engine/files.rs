@@ -246,9 +246,9 @@ fn a_conflict_that_returns_is_reported_again() {
                   summary ms=2 skipped=2
             6000ms edit b v2
             6000ms rescan: a=v1 b=v2
-                  a unchanged good_again=true
+                  a unchanged active=true good_again=true
                   archive v2, found
-                  b unchanged good_again=true
+                  b unchanged active=true good_again=true
                   summary ms=2 unchanged=2
                   save
             7000ms edit b as a v2
@@ -279,7 +279,7 @@ fn files_of_a_missing_root_are_left_alone() {
                   summary ms=2
             20ms root back
             20ms rescan: a=v9 b=v1
-                  b unchanged
+                  b unchanged active=true
                   pass todo=1
                   a sending why=changed_on_server
                   #1 get a
@@ -409,8 +409,8 @@ fn the_next_pass_notices_a_repaired_file() {
                   a flawed column=14 line=1 reason=syntax
             20ms edit a v1
             30ms rescan: a=v1 b=v1
-                  a unchanged good_again=true
-                  b unchanged
+                  a unchanged active=true good_again=true
+                  b unchanged active=true
                   summary ms=2 unchanged=2
         "#]],
     );
@@ -491,7 +491,7 @@ fn an_unreadable_folder_is_counted_apart() {
                   flawed path=plugins/closed.py reason=unreadable_folder
                   connected server_version=0.12.4
                   archive v1, found
-                  a unchanged
+                  a unchanged active=true
                   summary ms=2 skipped=1 unchanged=1 unread=1
                   save
                   exit NotDeployed

@@ -257,7 +257,7 @@ fn a_text_seen_on_the_server_may_be_sent_again() {
         &expect![[r#"
             600ms wake: a=v2
                   archive v2
-                  a unchanged
+                  a unchanged active=true
                   back away_ms=589
                   save
             5000ms rescan: nothing

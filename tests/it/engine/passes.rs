@@ -29,7 +29,7 @@ fn a_first_pass_creates_only_what_is_missing() {
             2ms #2 rows b=v1 theirs=v9
                   connected server_version=0.12.4
                   archive v1, found
-                  b unchanged
+                  b unchanged active=true
                   pass todo=1
                   a sending why=new
                   #3 create a v1
@@ -135,7 +135,7 @@ fn a_single_pass_ends_with_a_summary_and_a_code() {
                   flawed column=14 line=1 path=plugins/b.py reason=syntax
                   connected server_version=0.12.4
                   archive v1, found
-                  a unchanged
+                  a unchanged active=true
                   pass todo=1
                   c sending why=new
                   #1 create c v1
@@ -238,7 +238,7 @@ fn a_dry_run_reads_and_changes_nothing() {
             0ms edit c v1
             0ms rescan: b=v1 c=v1
                   connected server_version=0.12.4
-                  c unchanged
+                  c unchanged active=true
                   pass todo=2
                   a sending why=new
                   #1 get a
@@ -348,9 +348,9 @@ fn names_limit_the_work_and_unknown_ones_are_errors() {
             0ms rescan: b=v1 c=v1
                   connected server_version=0.12.4
                   archive v1, found
-                  b unchanged
+                  b unchanged active=true
                   archive v1, found
-                  c unchanged
+                  c unchanged active=true
                   summary ms=2 unchanged=2
                   save
                   exit Fine
@@ -410,11 +410,11 @@ fn an_untested_server_version_is_reported_once() {
                   connected server_version=0.13.0
                   untested server_version=0.13.0
                   archive v1, found
-                  a unchanged
+                  a unchanged active=true
                   summary ms=2 unchanged=1
                   save
             10ms rescan: 0.13.0 a=v1
-                  a unchanged
+                  a unchanged active=true
                   summary ms=2 unchanged=1
         "#]],
     );

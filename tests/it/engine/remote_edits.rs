@@ -211,7 +211,7 @@ fn hold_leaves_a_remote_edit_to_the_user() {
                   ready plugins=2 roots=["plugins"]
                   connected server_version=0.12.4
                   archive v1, found
-                  b unchanged
+                  b unchanged active=true
                   pass todo=1
                   a sending why=new
                   #1 get a

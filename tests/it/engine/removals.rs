@@ -264,8 +264,8 @@ fn a_removal_waits_for_the_end_of_an_outage() {
                   unreachable cause="connection refused" next_ms=500
                   a waiting reason=Away
             32851ms wake: a=v1 b=v1 c=v1
-                  b unchanged
-                  c unchanged
+                  b unchanged active=true
+                  c unchanged active=true
                   back away_ms=502
             32853ms wake
                   look for plugins/a.py
@@ -336,7 +336,7 @@ fn a_single_pass_removes_nothing() {
             0ms edit b v1
             0ms rescan: a=v1
                   connected server_version=0.12.4
-                  a unchanged
+                  a unchanged active=true
                   pass todo=1
                   b sending why=new
                   #1 create b v1
@@ -475,9 +475,9 @@ fn a_plugin_taken_over_by_another_file_is_not_removed() {
             6000ms edit d as a v1
             6000ms rescan: a=v1 b=v1 c=v1
                   archive v1
-                  a unchanged path=plugins/d.py
-                  b unchanged
-                  c unchanged
+                  a unchanged active=true path=plugins/d.py
+                  b unchanged active=true
+                  c unchanged active=true
                   summary ms=2 unchanged=3
                   save
             35301ms wake
@@ -590,8 +590,8 @@ fn a_removal_waits_while_a_proxy_answers() {
                   not_open_webui status=200 words="a web page"
                   a waiting reason=Away
             32851ms wake: a=v1 b=v1 c=v1
-                  b unchanged
-                  c unchanged
+                  b unchanged active=true
+                  c unchanged active=true
                   back away_ms=502
             32854ms wake
                   look for plugins/a.py

@@ -19,7 +19,7 @@ fn a_rollback_ends_when_the_files_text_is_back() {
                   a rolled_back
             20ms rescan: a=v2
                   end the rollback of a
-                  a unchanged good_again=true
+                  a unchanged active=true good_again=true
                   summary ms=2 unchanged=1
         "#]],
     );
@@ -183,7 +183,8 @@ fn a_rollback_to_the_files_text_ends_it() {
                   a rolled_back
             20ms no-rollback a
             21ms wake
-                  a unchanged good_again=true
+                  a sending why=retry
+                  #1 get a
             3000ms write a v2
                   a unchanged
         "#]],

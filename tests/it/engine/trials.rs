@@ -298,7 +298,7 @@ fn new_settings_try_again_what_failed() {
             20ms #1 fails
                   a fails model=m words=nope
             2000ms rescan: a=v2
-                  a unchanged
+                  a unchanged active=true
                   a trying
                   #2 try a v2
                   summary ms=2 unchanged=1
@@ -355,9 +355,9 @@ fn a_single_pass_waits_for_trials_and_fails_with_them() {
             0ms rescan: a=v1 b=v1
                   connected server_version=0.12.4
                   archive v1, found
-                  a unchanged
+                  a unchanged active=true
                   archive v1, found
-                  b unchanged
+                  b unchanged active=true
                   pass todo=1
                   d sending why=new
                   #1 create d v1
@@ -396,9 +396,9 @@ fn a_single_pass_is_fine_if_all_works_or_is_off() {
             0ms rescan: a=v1 b=v1
                   connected server_version=0.12.4
                   archive v1, found
-                  a unchanged
+                  a unchanged active=true
                   archive v1, found
-                  b unchanged
+                  b unchanged active=true
                   a trying
                   #1 try a v1
                   b trying
@@ -427,7 +427,7 @@ fn a_stopped_pass_does_not_wait_for_trials() {
             0ms rescan: a=v1
                   connected server_version=0.12.4
                   archive v1, found
-                  a unchanged
+                  a unchanged active=true
                   a trying
                   #1 try a v1
                   summary ms=2 unchanged=1

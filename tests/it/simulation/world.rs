@@ -341,14 +341,8 @@ impl World {
                 self.server.rows.remove(&key_of(letter(id)));
                 Ok(())
             }
-            // `owui-watch delete`, which refuses where a file claims the id or may do so.
             ["discard", id, pause] => {
-                let key = key_of(letter(id));
-                if self.mounted && self.claimants(&key).is_empty() && self.server.rows.contains_key(&key) {
-                    self.touch(&key);
-                    self.server.rows.remove(&key);
-                    self.after(millis(pause), Happening::Discarded(key));
-                }
+                self.discard(key_of(letter(id)), millis(pause));
                 Ok(())
             }
             ["wipe"] => {
@@ -519,6 +513,15 @@ impl World {
         self.after(pause, Happening::RolledBack(key, text));
         if let Some(daemon) = &mut self.daemon {
             daemon.rollbacks_unseen = true;
+        }
+    }
+
+    /// `owui-watch delete`, which refuses where a file claims the id or may do so.
+    fn discard(&mut self, key: Key, pause: Duration) {
+        if self.mounted && self.claimants(&key).is_empty() && self.server.rows.contains_key(&key) {
+            self.touch(&key);
+            self.server.rows.remove(&key);
+            self.after(pause, Happening::Discarded(key));
         }
     }
 
