@@ -70,7 +70,7 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
     if !(context.yes && screen.least > Level::Info && screen.format == Format::Lines) {
         show(screen, &target, now.as_ref(), entry, &text);
     }
-    let question = format!("put {} of {} back on {}?", described(entry), target.key, context.config.url);
+    let question = format!("restore {} of {} on {}?", described(entry), target.key, context.config.url);
     if !context.yes && !agreed(&question, Task::RollBack)? {
         screen.aside(&Notice::report(Subject::default(), Report::Declined { task: Task::RollBack, folder: None }));
         return Ok(Agreed::Over(Code::NotDeployed));

@@ -596,8 +596,8 @@ mod tests {
             Error fails: fails on "hello": KeyError: 'nope' (line 2)
             Error fails: trial failed on "hello": 'nope'
                 short: trial failed on "hello" / 'nope'
-            Error fails: fails on "hello": nothing of it ran
-                short: fails on "hello" / nothing of it ran
+            Error fails: fails on "hello": none of its hooks ran
+                short: fails on "hello" / none of its hooks ran
             Info answered: answered: "hello" → "5"; who knows
             Info works: works: "hello" → "HELLO you"
             Info works: works with 2 models: "hello" → -a +b

@@ -17,7 +17,7 @@ fn rollback_restores_only_the_previous_text() {
         assert_eq!(lines.next(), Some("--- a/a.py\t(server)"));
         let header = lines.next().unwrap();
         let id = format!(" ({})", &short(&filter("1"))[..8]);
-        assert!(header.starts_with("+++ b/a.py\tversion 1 of 2") && header.ends_with(&id), "{header}");
+        assert!(header.starts_with("+++ b/a.py\tversion 1 from 2") && header.ends_with(&id), "{header}");
         assert!(ran.stdout.contains("\n-version: 2\n+version: 1\n"), "{}", ran.stdout);
         assert!(ran.stdout.contains(" ✓ filter  a             2 → 1  "), "{}", ran.stdout);
         assert!(ran.stdout.ends_with("`plugins/a.py` is not deployed again until it changes\n"), "{}", ran.stdout);
