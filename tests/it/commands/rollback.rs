@@ -120,7 +120,7 @@ fn rollback_to_the_current_text_sends_nothing() {
     let n_writes = writes(&server).len();
     let ran = project.run(&["rollback", "a", "2", "--yes"]);
     check(&ran, 0);
-    assert_eq!(ran.stdout, "the server already holds this text of function a\n");
+    assert_eq!(ran.stdout, "the server already has this text of function a\n");
     assert_eq!(writes(&server).len(), n_writes);
 
     let project = Project::on(&server);
