@@ -159,8 +159,9 @@ pub enum Command {
 
     /// Set whether all models use a filter or action
     ///
-    /// `global on` makes it global: all models use it. After `global off`, only the models use it that it is attached
-    /// to. The exit code is 1 if one of them is not as you asked afterwards.
+    /// `global on` makes it global: all models use it. After `global off`, it is used only by the models that it is
+    /// attached to. A pipe, an event or a tool cannot be global. The exit code is 1 if one of them is not as you asked
+    /// afterwards.
     Global {
         /// Whether all models use them
         #[arg(value_name = "on|off", hide_possible_values = true)]
@@ -178,9 +179,9 @@ pub enum Command {
     /// List the deployed and replaced texts of plugins
     ///
     /// Newest first, each with the number of lines that changed since the text before it; `*` marks the text on the
-    /// server now. Deploys of one version share a row (`×6`) if each is at most an hour after the one before. `server`
-    /// is a text that was not deployed from here (Open WebUI 0.12 and later keeps versions). `local` is a file's text
-    /// that a pull replaced.
+    /// server now. Deploys of one version share a row (`×6`) if each came at most an hour after the previous one.
+    /// `server` is a text that was not deployed from here (Open WebUI 0.12 and later keeps versions). `local` is a
+    /// file's text that a pull replaced.
     History {
         /// Ids or paths; `function:ID` or `tool:ID` if a function and a tool have this id
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
