@@ -226,7 +226,7 @@ fn checked(path: Arc<Path>, loaded: Loaded) -> Option<Checked> {
     }
 }
 
-/// Shows how to mend what is certain, and writes it if `writes`. Answers how many files were mended.
+/// Shows the fixes that are certain, and writes them if `writes`. Answers how many files have one.
 fn mend(
     files: &[Checked],
     config: &Config,
@@ -234,7 +234,7 @@ fn mend(
     output: &CheckOutput,
     writes: bool,
 ) -> Result<usize, Error> {
-    let (mut mends, mut mended) = (0, 0);
+    let (mut fixes, mut fixed) = (0, 0);
     for file in files {
         let Some(plugin) = &file.plugin else { continue };
         let options = config.checks.options(&file.path, version);
@@ -245,16 +245,16 @@ fn mend(
             // The text that was checked, in the style of the file.
             if file::with_style_of(&plugin.text, &old) != old {
                 return Err(Error::failed(format!(
-                    "`{}` is not mended: it has changed meanwhile",
+                    "`{}` was not fixed: it has changed meanwhile",
                     file.path.display()
                 ))
-                .hinted("or its line ends are mixed: save it with one kind of them"));
+                .hinted("if its line endings are mixed, save it with one kind"));
             }
             file::replace(&file.path, &old, &file::with_style_of(&new, &old))?;
         }
-        mends += count;
-        mended += 1;
+        fixes += count;
+        fixed += 1;
     }
-    output.mends(mends, mended, writes);
-    Ok(mended)
+    output.fixes(fixes, fixed, writes);
+    Ok(fixed)
 }

@@ -81,11 +81,17 @@ impl CheckOutput {
         out(&coloured(&printable::text(&diff)));
     }
 
-    /// Prints how many mends there are.
-    pub fn mends(&self, mends: usize, files: usize, written: bool) {
-        let [mends, files] = [(mends, "mend"), (files, "file")].map(|(count, noun)| number(count, noun));
-        let (how, rest) = if written { ("written", "") } else { ("not written", "; `--yes` writes them") };
-        out(&format!("{mends} in {files} {how}{rest}\n\n"));
+    /// Prints how many fixes there are.
+    pub fn fixes(&self, fixes: usize, files: usize, written: bool) {
+        let files = number(files, "file");
+        let text = match (fixes, written) {
+            (0, _) => "no fix is certain".to_owned(),
+            (1, true) => format!("1 fix written to {files}"),
+            (1, false) => format!("1 fix for {files}; `--yes` writes it"),
+            (fixes, true) => format!("{fixes} fixes written to {files}"),
+            (fixes, false) => format!("{fixes} fixes for {files}; `--yes` writes them"),
+        };
+        out(&format!("{text}\n\n"));
     }
 
     /// Prints how many there were: `3 errors and 5 warnings in 4 of 27 plugins`.
