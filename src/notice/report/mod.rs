@@ -364,7 +364,7 @@ impl Task {
         match self {
             Task::Run | Task::Compare => "nothing was done",
             Task::Pull => "nothing was written",
-            Task::RollBack => "nothing was put back",
+            Task::RollBack => "nothing was restored",
             Task::Delete => "nothing was deleted",
             Task::Try => "nothing was tried",
             Task::Trust => "nothing is allowed",
@@ -514,7 +514,7 @@ mod tests {
             not_compared error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
             not_pulled error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
             left_alone info: nothing was written {}
-            left_alone info: nothing was put back {}
+            left_alone info: nothing was restored {}
             left_alone info: nothing was deleted {"id":"shout","kind":"function"}
             left_alone info: nothing is allowed {"folder":"folder"}
             project info: the project is `/home/me/bot` {"folder":"/home/me/bot"}

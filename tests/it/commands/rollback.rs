@@ -54,7 +54,7 @@ fn rollback_needs_consent() {
     assert!(ran.stdout.contains("+version: 1"), "{}", ran.stdout);
     assert_eq!(
         ran.stderr,
-        "error: nothing was put back: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n"
+        "error: nothing was restored: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n"
     );
     assert_eq!(writes(&server).len(), n_writes);
     assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
@@ -215,7 +215,7 @@ fn a_broken_text_is_not_restored() {
     let ran = project.run(&["rollback", "a", &short(broken), "--yes"]);
     check(&ran, 1);
     assert!(
-        ran.stderr.starts_with("error: this text of function a cannot be put back: invalid Python"),
+        ran.stderr.starts_with("error: this text of function a cannot be restored: invalid Python"),
         "{}",
         ran.stderr
     );
@@ -346,7 +346,7 @@ fn no_rollback_during_a_daemons_deploy_of_the_plugin() {
     let ran = project.run(&["rollback", "a", "1", "--yes"]);
     check(&ran, 1);
     let why = format!(
-        "error: nothing was put back: another owui-watch (pid {}) is deploying function a just now\n\
+        "error: nothing was restored: another owui-watch (pid {}) is deploying function a just now\n\
          hint: try again in a moment\n",
         watch.pid()
     );
