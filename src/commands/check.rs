@@ -234,7 +234,7 @@ fn mend(
     output: &CheckOutput,
     writes: bool,
 ) -> Result<usize, Error> {
-    let (mut fixes, mut fixed) = (0, 0);
+    let (mut total, mut fixed) = (0, 0);
     for file in files {
         let Some(plugin) = &file.plugin else { continue };
         let options = config.checks.options(&file.path, version);
@@ -252,9 +252,9 @@ fn mend(
             }
             file::replace(&file.path, &old, &file::with_style_of(&new, &old))?;
         }
-        fixes += count;
+        total += count;
         fixed += 1;
     }
-    output.fixes(fixes, fixed, writes);
+    output.fixes(total, fixed, writes);
     Ok(fixed)
 }

@@ -82,14 +82,14 @@ impl CheckOutput {
     }
 
     /// Prints how many fixes there are.
-    pub fn fixes(&self, fixes: usize, files: usize, written: bool) {
-        let files = number(files, "file");
-        let text = match (fixes, written) {
+    pub fn fixes(&self, count: usize, files: usize, written: bool) {
+        let place = number(files, "file");
+        let text = match (count, written) {
             (0, _) => "no fix is certain".to_owned(),
-            (1, true) => format!("1 fix written to {files}"),
-            (1, false) => format!("1 fix for {files}; `--yes` writes it"),
-            (fixes, true) => format!("{fixes} fixes written to {files}"),
-            (fixes, false) => format!("{fixes} fixes for {files}; `--yes` writes them"),
+            (1, true) => format!("1 fix written to {place}"),
+            (1, false) => format!("1 fix for {place}; `--yes` writes it"),
+            (count, true) => format!("{count} fixes written to {place}"),
+            (count, false) => format!("{count} fixes for {place}; `--yes` writes them"),
         };
         out(&format!("{text}\n\n"));
     }
