@@ -5,7 +5,7 @@ use ruff_text_size::{Ranged as _, TextRange};
 
 use super::rules::tool_name_twice;
 use super::{Options, rule};
-use crate::plugin::{Finding, Severity};
+use crate::plugin::{RuleFinding, Severity};
 
 /// The id of the warning about an ignore that ignores nothing.
 pub(super) const UNUSED: &str = "unused-ignore";
@@ -26,7 +26,7 @@ pub(super) fn silences(line: &str, rule: &str) -> bool {
 }
 
 /// Takes out what the comments of a text ignore, and adds what they needlessly ignore.
-pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, found: &mut Vec<(Finding, TextRange)>) {
+pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, found: &mut Vec<(RuleFinding, TextRange)>) {
     if !text.contains(MARK) {
         return;
     }
@@ -68,7 +68,7 @@ pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, found: &mut 
             None => (format!("there is no rule `{}`", ignore.rule), "`owui-watch check --explain all` lists the rules"),
         };
         let hint = Some(hint.to_owned());
-        found.push((Finding { rule: UNUSED, severity: Severity::Warning, message, hint, fix: None }, ignore.range));
+        found.push((RuleFinding { rule: UNUSED, severity: Severity::Warning, message, hint, fix: None }, ignore.range));
     }
 }
 

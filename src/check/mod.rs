@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use ruff_text_size::TextRange;
 
-use crate::plugin::{Diagnostic, Finding, Fix, Plugin, Rule, Severity, Span, Syntax, python};
+use crate::plugin::{Diagnostic, Fix, Plugin, Rule, RuleFinding, Severity, Span, Syntax, python};
 pub use choice::{Choice, Choices};
 use context::Context;
 pub use fix::mended;
@@ -86,7 +86,7 @@ pub fn check_syntax(plugin: &Plugin, text: &str, syntax: &Syntax, options: &Opti
     }
     ignores::apply(text, syntax.tokens(), options, &mut found);
     found.sort_by_key(|(_, range)| range.start());
-    let diagnostic = |(finding, range): (Finding, TextRange)| Diagnostic {
+    let diagnostic = |(finding, range): (RuleFinding, TextRange)| Diagnostic {
         rule: Rule::Checked(Arc::new(finding)),
         file: Arc::clone(&plugin.path),
         span: Some(Span::new(text, range.into())),
@@ -107,7 +107,7 @@ pub fn check_together<'a>(
 /// Collects what one rule finds in one file.
 struct Report {
     rule: &'static CheckRule,
-    found: Vec<(Finding, TextRange)>,
+    found: Vec<(RuleFinding, TextRange)>,
 }
 
 impl Report {
@@ -120,7 +120,7 @@ impl Report {
     fn add_as(&mut self, severity: Severity, range: TextRange, message: impl Into<String>, hint: impl Into<String>) {
         if !self.is_full() {
             let hint = Some(hint.into()).filter(|hint: &String| !hint.is_empty());
-            let finding = Finding { rule: self.rule.id, severity, message: message.into(), hint, fix: None };
+            let finding = RuleFinding { rule: self.rule.id, severity, message: message.into(), hint, fix: None };
             self.found.push((finding, range));
         }
     }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::words::nearest_plugin;
-use super::{print_warnings, target};
+use super::{print_warnings, target, trouble};
 use crate::check::{self, RULES, ServerVersion};
 use crate::cli::{Args, CheckFormat};
 use crate::config::{self, Config, World};
@@ -13,7 +13,7 @@ use crate::disk::{Folder, Plugins, ScanCache, Trust, file};
 use crate::engine::Code;
 use crate::engine::files::Loaded;
 use crate::error::Error;
-use crate::notice::Level;
+use crate::notice::{Level, Notice, NoticeKind, Subject};
 use crate::output::{CheckOutput, Repository, Screen};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Diagnostic, Parsed, Plugin, Severity, Syntax};
@@ -73,15 +73,45 @@ pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest)
     let diagnostics: Vec<_> = checked.iter().flat_map(|file| &file.diagnostics).collect();
     output.print(&diagnostics);
     let plugins = checked.iter().filter(|file| file.plugin.is_some() || !file.diagnostics.is_empty()).count();
+    if plugins == 0 {
+        screen.aside(&nothing_found(&config, &words));
+    }
     let with_problems = checked.iter().filter(|file| file.diagnostics.iter().any(|it| it.severity() != Severity::Info));
     let count = |severity| diagnostics.iter().filter(|it| it.severity() == severity).count();
     let (errors, warnings) = (count(Severity::Error), count(Severity::Warning));
-    if screen.least < Level::Warning {
+    let is_said = plugins == 0 && matches!(request.format, CheckFormat::Text | CheckFormat::Concise);
+    if screen.least < Level::Warning && !is_said {
         output.summary(errors, warnings, with_problems.count(), plugins);
     }
     let fails = errors > 0 || request.strict && warnings > 0;
     Ok(if fails { Code::NotDeployed } else { Code::Fine })
 }
+
+/// That there was no plugin to check: a warning, since nothing was asked that is not there.
+fn nothing_found(config: &Config, words: &[String]) -> Notice {
+    if words.is_empty() {
+        return Notice::general(NoticeKind::NothingFound { roots: config.roots.clone() });
+    }
+    let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
+    trouble(Subject::default(), format!("no plugin in {}", words.join(", ")), Some(WHAT_A_PLUGIN_IS.to_owned()))
+}
+
+/// A named folder without a plugin is a mistake of who named it.
+fn without_plugins(folder: &str, config: &Config, cwd: &Path) -> Error {
+    let path = cwd.join(folder);
+    let is_read = config.roots.iter().any(|root| {
+        let root = cwd.join(root);
+        path.starts_with(&root) || root.starts_with(&path)
+    });
+    let roots: Vec<_> = config.roots.iter().map(|root| format!("`{}`", root.display())).collect();
+    Error::new(format!("there is no plugin in `{folder}`")).hinted(if is_read {
+        WHAT_A_PLUGIN_IS.to_owned()
+    } else {
+        format!("the settings name {}: use `--root` for another folder", roots.join(", "))
+    })
+}
+
+const WHAT_A_PLUGIN_IS: &str = "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools";
 
 fn version(text: &str) -> Result<ServerVersion, Error> {
     let version = ServerVersion::parse(text).ok_or_else(|| {
@@ -187,6 +217,9 @@ fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -
             wanted
         });
         if let Some(n) = used.iter().position(|used| !used) {
+            if cwd.join(&words[n]).is_dir() {
+                return Err(without_plugins(&words[n], config, cwd));
+            }
             let paths = files.iter().map(|(path, _)| &**path);
             let near = nearest_plugin(&names[n], std::iter::empty(), paths);
             let hint = near.map(|near| format!("did you mean `{near}`?"));
@@ -197,6 +230,13 @@ fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -
     let options = config.checks.options(Path::new(""), version);
     let mut together = check::check_together(&found, &options);
     let mut checked: Vec<_> = files.into_iter().filter_map(|(path, loaded)| checked(path, loaded)).collect();
+    let has_plugin = |name: &String| {
+        checked.iter().any(|file| is_named(name, &file.path, file.plugin.as_ref().map(|plugin| &plugin.key.id)))
+    };
+    let empty = names.iter().position(|name| !has_plugin(name));
+    if let Some(folder) = empty.map(|n| &words[n]).filter(|word| cwd.join(word).is_dir()) {
+        return Err(without_plugins(folder, config, cwd));
+    }
     for file in &mut checked {
         file.diagnostics.extend(found.remove(&file.path).unwrap_or_default().diagnostics);
         file.diagnostics.extend(together.remove(&file.path).unwrap_or_default());

@@ -9,7 +9,7 @@ use std::time::Duration;
 use super::deploy::{Adopt, Call, Deploy, DeployContext, DeployPolicy, Reply, Step};
 use super::duplicate::{self, Duplicate, Duplicates, Identity};
 use super::files::{File, Owner};
-use super::lane::{Conversation, Ended, InFlight, Job, Lane, Task, Verdict};
+use super::lane::{CheckedText, Conversation, Ended, InFlight, Job, Lane, Task};
 use super::ledger::{LastAttempt, Record, Rollback};
 use super::pass::PassResult;
 use super::plan::{self, Decision, Remote, Situation, Why};
@@ -106,8 +106,8 @@ impl Engine {
             let (version, errors) = (self.version(), self.policy.checks.errors(plugin, self.version()));
             situation.checked = if errors.is_empty() { plan::Checked::Fine } else { plan::Checked::HasErrors };
             decision = plan::decide(&situation);
-            self.site.lanes.of(key).verdict =
-                Some(Verdict { path: Arc::clone(&plugin.path), digest: plugin.digest, version, errors });
+            self.site.lanes.of(key).checked =
+                Some(CheckedText { path: Arc::clone(&plugin.path), digest: plugin.digest, version, errors });
         }
         if let Decision::Deploy(_) | Decision::InFlight = decision
             && let Some(lane) = self.site.lanes.get_mut(key)
@@ -179,10 +179,11 @@ impl Engine {
         if !self.policy.checks.block(&plugin.path) {
             return plan::Checked::Fine;
         }
-        let known = self.site.lanes.get(&plugin.key).and_then(|lane| lane.verdict.as_ref());
+        let known = self.site.lanes.get(&plugin.key).and_then(|lane| lane.checked.as_ref());
         let version = self.version();
-        let is_of =
-            |known: &&Verdict| known.path == plugin.path && known.digest == plugin.digest && known.version == version;
+        let is_of = |known: &&CheckedText| {
+            known.path == plugin.path && known.digest == plugin.digest && known.version == version
+        };
         match known.filter(is_of) {
             None => plan::Checked::NotYet,
             Some(known) if known.errors.is_empty() => plan::Checked::Fine,
@@ -197,8 +198,8 @@ impl Engine {
         }
         self.tree.complain(plugin, Complaint::Error);
         self.note_result(&plugin.key, PassResult::Held);
-        let verdict = self.site.lanes.get(&plugin.key).and_then(|lane| lane.verdict.as_ref());
-        for error in verdict.map_or_else(Vec::new, |verdict| verdict.errors.clone()) {
+        let checked = self.site.lanes.get(&plugin.key).and_then(|lane| lane.checked.as_ref());
+        for error in checked.map_or_else(Vec::new, |checked| checked.errors.clone()) {
             self.tell(Notice::of(plugin, NoticeKind::Blocked(error)));
         }
     }

@@ -48,7 +48,7 @@ pub(super) struct Lane {
     /// What the server holds, kept while the file's text is read for the plan.
     pub(super) unread: Option<Remote>,
     /// What `check` found in it, where that may hold its deploy back.
-    pub(super) verdict: Option<Verdict>,
+    pub(super) checked: Option<CheckedText>,
     /// The user asked for a deploy of it, which has not started yet.
     pub(super) requested: bool,
     /// The server has answered whether a model uses it, and it still needs one.
@@ -108,10 +108,10 @@ impl Lane {
 
     fn is_empty(&self) -> bool {
         let Self { job, in_flight, intent, rollback, session, removal, created, renamed_from, .. } = self;
-        let Self { unanswered, crash, retry, sent, duplicate, unread, verdict, requested, has_known_use, .. } = self;
+        let Self { unanswered, crash, retry, sent, duplicate, unread, checked, requested, has_known_use, .. } = self;
         let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none() && !requested;
         let is_trusted = unanswered.is_none() && crash.is_none() && duplicate.is_none() && unread.is_none();
-        let is_trusted = is_trusted && verdict.as_ref().is_none_or(|verdict| verdict.errors.is_empty());
+        let is_trusted = is_trusted && checked.as_ref().is_none_or(|checked| checked.errors.is_empty());
         let is_new = rollback.is_none() && session.is_none() && sent.is_none() && !has_known_use;
         is_idle && is_trusted && is_new && removal.is_none() && created.is_none() && renamed_from.is_none()
     }
@@ -119,7 +119,7 @@ impl Lane {
 
 /// What `check` found in a text.
 #[derive(Debug)]
-pub(super) struct Verdict {
+pub(super) struct CheckedText {
     /// Its file: the rules are chosen per file.
     pub(super) path: Arc<Path>,
     pub(super) digest: Digest,

@@ -223,7 +223,10 @@ impl Engine {
                 created.is_some_and(|(at, text)| now.at <= at + RENAMED && text == was.digest && is_later(at));
             let is_asked_about = lane.is_some_and(|lane| lane.duplicate.is_some());
             let is_deployed = self.site.ledger.get(key).is_some_and(|record| record.deployed.is_some());
-            created || !is_deployed && !is_asked_about
+            // It replaces one plugin, not two.
+            let from = lane.and_then(|lane| lane.renamed_from.as_ref());
+            let is_taken = from.is_some_and(|from| *from != was.key && self.is_left_behind(from));
+            !is_taken && (created || !is_deployed && !is_asked_about)
         };
         let mut others = self.tree.files.plugins().filter(|other| {
             other.digest == was.digest

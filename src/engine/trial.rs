@@ -119,7 +119,12 @@ impl Engine {
         match open.map(|open| open.state) {
             Some(State::Ended) => self.consider_trial(plugin, active),
             None if is_once || is_changed => self.try_deployed(plugin, active),
-            Some(State::Due | State::Running) | None => {}
+            Some(State::Due | State::Running) => {
+                if let Some(open) = self.site.trials.open.get_mut(&plugin.key) {
+                    open.about = Subject::from(plugin);
+                }
+            }
+            None => {}
         }
     }
 
@@ -175,8 +180,8 @@ impl Engine {
         let Some(key) = self.site.trials.running.remove(&ticket) else { return };
         let Some(open) = self.site.trials.open.get_mut(&key) else { return };
         open.state = State::Ended;
-        let (about, digest) = (open.about.clone(), open.digest);
-        if !self.is_current(&key, digest) {
+        let about = open.about.clone();
+        if !self.site.trials.open.get(&key).is_some_and(|open| self.is_current(&key, open)) {
             return;
         }
         match outcome {
@@ -201,8 +206,7 @@ impl Engine {
         if !trials.is_busy() || self.ending.is_some() {
             return;
         }
-        let is_outdated =
-            |(key, open): &(&Key, &Open)| open.state != State::Ended && !self.is_current(key, open.digest);
+        let is_outdated = |(key, open): &(&Key, &Open)| open.state != State::Ended && !self.is_current(key, open);
         let outdated: Vec<_> = trials.open.iter().filter(is_outdated).map(|(key, _)| key.clone()).collect();
         for key in outdated {
             self.end_trial(&key);
@@ -227,9 +231,10 @@ impl Engine {
         }
     }
 
-    /// Whether the file has this text, as far as is known.
-    fn is_current(&self, key: &Key, digest: Digest) -> bool {
-        matches!(self.tree.present_owner(key), Owner::One(plugin) if plugin.digest == digest)
+    /// Whether its file has this text, as far as is known.
+    fn is_current(&self, key: &Key, open: &Open) -> bool {
+        let is_it = |plugin: &Plugin| plugin.digest == open.digest && open.about.path.as_ref() == Some(&plugin.path);
+        matches!(self.tree.present_owner(key), Owner::One(plugin) if is_it(&plugin))
     }
 
     /// Ends a plugin's trial without a result.

@@ -97,7 +97,7 @@ impl Notice {
             }
             NoticeKind::Removed { next: Some(_), .. } => "restore the file to prevent this",
             NoticeKind::Removed { on_server: true, .. } => {
-                "to rename a file and keep its plugin, give it an `id` in its frontmatter or watch.toml"
+                "to rename a file and keep its plugin, give it an `id` in its header or watch.toml"
             }
             NoticeKind::Spared { why: KeepReason::Folder | KeepReason::Emptied | KeepReason::Many } => {
                 "if you no longer need it, delete it or switch it off on the server"
@@ -115,7 +115,7 @@ impl Notice {
             NoticeKind::WentOff { later: false, .. } => return Some(format!("{} again", self.about.switches_on())),
             NoticeKind::RefusedBefore { words, .. } if refusal::install_failed(words) => {
                 return Some(format!(
-                    "correct `requirements` in its frontmatter\n\
+                    "correct `requirements` in its header\n\
                      `owui-watch deploy {}` sends it again as it is",
                     id()
                 ));
@@ -134,7 +134,7 @@ impl Notice {
             }
             NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => return diagnostic.hint(),
             NoticeKind::Conflict { .. } => {
-                "set another `id` in its frontmatter or under `[plugins.\"path\"]` in watch.toml\n\
+                "set another `id` in its header or under `[plugins.\"path\"]` in watch.toml\n\
                  leave all but one out with `exclude` in watch.toml"
             }
             NoticeKind::Trouble { hint, .. } | NoticeKind::SettingsKept { hint, .. } => return hint.clone(),
@@ -165,7 +165,7 @@ impl Notice {
 }
 
 /// What can be done where a sandbox lacks a package.
-const NAME_IT: &str = "name its package under `requirements` in the frontmatter";
+const NAME_IT: &str = "name its package under `requirements` in the header";
 const INSTALLS: &str = "`owui-watch sandbox --install-requirements` installs it";
 
 /// The remedies if an exception in a sandbox says that a package is missing.
@@ -190,7 +190,7 @@ fn of_refusal(
 ) -> Option<String> {
     let hint = if refusal::masked(words) {
         "this version of Open WebUI hides the reason: look for it in the server's log\n\
-         often a module is missing: name its package under `requirements` in the frontmatter"
+         often a module is missing: name its package under `requirements` in the header"
     } else if kind == RefusalKind::NoAnswer {
         return Some(format!(
             "if the server takes long to load it, raise `timeout` in watch.toml\n\
@@ -227,7 +227,7 @@ fn of_refusal(
 fn of_missing_module(module: &str, span: Option<&Span>, requirements: Option<&str>) -> String {
     let Some(inner) = module.strip_prefix(OWN) else {
         return match requirements {
-            None => "name the package that provides the module under `requirements` in the frontmatter; the server \
+            None => "name the package that provides the module under `requirements` in the header; the server \
                      installs it"
                 .to_owned(),
             Some(packages) => {
@@ -333,7 +333,7 @@ mod tests {
             blocked: `owui-watch deploy shout` deploys it as it is
             rollback_undone: `owui-watch rollback shout 2a51d3547c23` restores it
             refused: this version of Open WebUI hides the reason: look for it in the server's log
-            refused: often a module is missing: name its package under `requirements` in the frontmatter
+            refused: often a module is missing: name its package under `requirements` in the header
             refused: the server's log may say more
             refused: if the module comes from another package, add that to `requirements` (now: yaml, attrs)
             went_off: `owui-watch on shout` switches it on again
@@ -343,7 +343,7 @@ mod tests {
             refused_before: correct the file and save it
             refused_before: correct the file
             refused_before: `owui-watch deploy shout` sends it again as it is
-            refused_before: correct `requirements` in its frontmatter
+            refused_before: correct `requirements` in its header
             refused_before: `owui-watch deploy shout` sends it again as it is
             failed: use the key of an admin or of the tool's owner
             failed: `owui-watch deploy shout` sends it again, once nobody else is editing it
@@ -353,10 +353,10 @@ mod tests {
             flawed: restore its target, or delete the link
             flawed: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
             warning: import it by another name, such as `Pipe as _Pipe`
-            conflict: set another `id` in its frontmatter or under `[plugins."path"]` in watch.toml
+            conflict: set another `id` in its header or under `[plugins."path"]` in watch.toml
             conflict: leave all but one out with `exclude` in watch.toml
             removed: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
-            removed: to rename a file and keep its plugin, give it an `id` in its frontmatter or watch.toml
+            removed: to rename a file and keep its plugin, give it an `id` in its header or watch.toml
             removed: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
             removed: restore the file to prevent this
             removed: restore the file to prevent this
@@ -445,7 +445,7 @@ mod tests {
                 if the module comes from another package, add that to `requirements` (now: httpx==99)
             `No module named 'yaml'`
                 1: import yaml
-                name the package that provides the module under `requirements` in the frontmatter; the server installs it
+                name the package that provides the module under `requirements` in the header; the server installs it
             `No Function class found in the module`
                 event functions need Open WebUI 0.10 or later
             `No Function class found in the module`

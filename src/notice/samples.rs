@@ -14,7 +14,7 @@ use crate::engine::duplicate::{Duplicate, MatchedBy};
 use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
 use crate::plugin::id::PluginId;
-use crate::plugin::{Diagnostic, Digest, Entry, Finding, Key, Kind, Rule, Severity, Span};
+use crate::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, RuleFinding, Severity, Span};
 
 pub(super) fn ms(millis: u64) -> Duration {
     Duration::from_millis(millis)
@@ -113,7 +113,7 @@ pub(crate) fn samples() -> Vec<Notice> {
     let unchanged = |in_pass, active, good_again| NoticeKind::Unchanged { in_pass, active, good_again };
     let failed = |failure| NoticeKind::Failed { failure, took: ms(34) };
     let diagnostic = |rule, span| Diagnostic { rule, file: Arc::from(Path::new("plugins/shout.py")), span };
-    let blocking = Finding {
+    let blocking = RuleFinding {
         rule: "missing-await",
         severity: Severity::Error,
         message: "`Users.get_users` is a coroutine since 0.9, and nobody awaits it".to_owned(),

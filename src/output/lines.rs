@@ -406,7 +406,7 @@ mod tests {
                 hint: write `import configparser`, which is left as it is
                 12:34:56 ✗ filter  shout                                not deployed: `a.py` and `b.py` claim this
                            id
-                hint: set another `id` in its frontmatter or under `[plugins."path"]` in watch.toml
+                hint: set another `id` in its header or under `[plugins."path"]` in watch.toml
                 hint: leave all but one out with `exclude` in watch.toml
                 12:34:56 … plugins/new.py  still being written; will be deployed once it is complete
                 12:34:56 … filter  shout                     1.1        waiting: the server is away
@@ -444,7 +444,7 @@ mod tests {
                 hint: `owui-watch deploy shout` sends it again as it is
                 12:34:56 ✗ filter  shout  not deployed: `a.py` and `b.py`
                            claim this id
-                hint: set another `id` in its frontmatter or under
+                hint: set another `id` in its header or under
                       `[plugins."path"]` in watch.toml
                 hint: leave all but one out with `exclude` in watch.toml
                 12:34:56 ! cannot reach http://localhost:8080: connection

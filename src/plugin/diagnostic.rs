@@ -45,7 +45,7 @@ impl Severity {
 
 /// A diagnostic of one of the rules of `check`, which know more about plugins than a deploy needs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub struct RuleFinding {
     /// The rule's id.
     pub rule: &'static str,
     /// How bad it is. An error does not keep the file from being deployed.
@@ -137,7 +137,7 @@ pub enum Rule {
         becomes: String,
     },
     /// A rule of `check`.
-    Checked(Arc<Finding>),
+    Checked(Arc<RuleFinding>),
 }
 
 impl Rule {
@@ -265,7 +265,7 @@ fn bad_id_hint(candidate: &str, source: IdSource) -> String {
     let example = id::identifier(candidate).and_then(|id| PluginId::new(&id));
     match (source, example) {
         (IdSource::FileName | IdSource::FolderName, _) => {
-            "rename it, or put a line such as `id: my_plugin` in the frontmatter".to_owned()
+            "rename it, or put a line such as `id: my_plugin` in the header".to_owned()
         }
         (IdSource::Settings | IdSource::Frontmatter, Some(id)) => {
             format!("use letters, digits and underscores, such as `{id}`")
@@ -394,12 +394,12 @@ mod tests {
                 set `kind = "function"` or `kind = "tool"` under [plugins."path"] in watch.toml
             Error bad_id: `My Tool` from `watch.toml` is not a usable id
                 use letters, digits and underscores, such as `my_tool`
-            Error bad_id: `---` from the frontmatter is not a usable id
+            Error bad_id: `---` from the header is not a usable id
                 use letters, digits and underscores
             Error bad_id: `_` from the file name is not a usable id
-                rename it, or put a line such as `id: my_plugin` in the frontmatter
+                rename it, or put a line such as `id: my_plugin` in the header
             Error bad_id: `a\nb` from the folder name is not a usable id
-                rename it, or put a line such as `id: my_plugin` in the frontmatter
+                rename it, or put a line such as `id: my_plugin` in the header
             Error unreadable: cannot be read: permission denied
             Error unreadable_folder: a folder that cannot be read: permission denied
                 make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml

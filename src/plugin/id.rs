@@ -78,7 +78,7 @@ impl fmt::Display for IdSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Settings => "`watch.toml`",
-            Self::Frontmatter => "the frontmatter",
+            Self::Frontmatter => "the header",
             Self::FileName => "the file name",
             Self::FolderName => "the folder name",
         })

@@ -72,7 +72,7 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
     ("indicatif", &["output"]),
     ("annotate_snippets", &["output"]),
     ("rustix::termios", &["output"]),
-    ("similar", &["output"]),
+    ("imara_diff", &["output"]),
     ("textwrap", &["output"]),
     // What is printed passes `printable` here.
     ("anstream", &["commands", "output"]),
@@ -83,13 +83,14 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
 /// Rooms that only compute: time and randomness are arguments.
 const PURE: [&str; 8] = ["plugin", "check", "engine", "notice", "debounce", "driver", "printable", "server_log"];
 /// Crates that only compute.
-const HARMLESS: [&str; 12] = [
+const HARMLESS: [&str; 13] = [
     "std",
     "jiff",
     "ruff_python_ast",
     "ruff_python_parser",
     "ruff_python_stdlib",
     "ruff_text_size",
+    "rustc_hash",
     "serde",
     "serde_json",
     "sha2",

@@ -29,6 +29,7 @@ mod packaging;
 mod pages;
 mod process_under_fire;
 mod promises;
+mod python_compiler;
 mod real;
 mod reload;
 mod sandbox;

@@ -103,7 +103,7 @@ fn changes_during_sleep_are_deployed_afterwards() {
     project.write(A, &filter("2"));
     project.write(A, &filter("3"));
     fs::remove_file(project.path("plugins/b.py")).unwrap();
-    project.write("plugins/new/c.py", &filter("1"));
+    project.write("plugins/new/c.py", &filter("4"));
     watch.signal("CONT");
     watch.wait("created", Some("c"));
     watch.wait("removed", Some("b"));

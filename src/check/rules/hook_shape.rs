@@ -1,6 +1,7 @@
 //! A hook that the server cannot call, or that breaks the chat with its answer. The server accepts the class whatever its
 //! methods are. No published plugin keeps such a mistake for long; whoever writes one loses an hour.
 
+use ruff_python_ast::{Expr, StmtClassDef};
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
@@ -16,8 +17,10 @@ pub(super) const RULE: CheckRule = CheckRule {
 The server accepts any class called `Pipe`, `Filter` or `Action`, and looks for its methods only
 when a user chats. It calls `pipe`, `inlet`, `outlet` and `action` with `body=…`, and `stream` with
 `event=…`. The return value of `inlet` replaces the request: if a global filter returns nothing,
-every chat of the server fails. A filter without hooks is fine: some filters only add a switch to
-the chat.",
+every chat of the server fails. A `Pipe` without `pipe` fails each chat. An `Action` without
+`action` has a button that does nothing, and an `Event` without `event` never hears of one: the
+server says nothing of either. A filter without hooks is fine if it sets `toggle`, since it adds
+a switch to the chat. Without, it is a warning, unless the class is empty.",
     wrong: "
 class Filter:
     def inlet(self, body):
@@ -48,27 +51,54 @@ fn check(context: &Context<'_>, report: &mut Report) {
             || context.text.contains(&format!("{name} ="))
             || context.text.contains(&format!("{name}:"))
     };
-    let lacks_pipe = context.entry == Entry::Pipe && !has("pipe");
+    let hooks = context.entry.hooks();
+    let lacks_all = !hooks.iter().any(|hook| has(hook));
+    // Some filters only add a switch to the chat.
+    let severity = if lacks_all && context.entry != Entry::Filter { Severity::Error } else { Severity::Warning };
     let mut misspelled = false;
-    for hook in context.entry.hooks().iter().filter(|hook| !has(hook)) {
+    for hook in hooks.iter().filter(|hook| !has(hook)) {
         let near = |name: &str| strsim::damerau_levenshtein(name, hook) == 1 && !matches!(name, "pipes" | "actions");
         for method in methods.iter().filter(|method| near(&method.name)) {
             if context.text.contains(&format!("self.{}", method.name)) {
                 continue;
             }
             misspelled = true;
-            let severity = if lacks_pipe { Severity::Error } else { Severity::Warning };
             let message = format!("the server never calls `{}`: the hook is `{hook}`", method.name);
             report.add_as(severity, name_of(method), message, format!("rename it to `{hook}`"));
         }
     }
-    if lacks_pipe && !misspelled {
-        report.add(
-            class.name.range(),
-            "`Pipe` has no method `pipe`: each chat with its model fails",
-            "define `pipe(self, body)`",
-        );
+    if let (true, false, Some((message, hint))) = (lacks_all, misspelled, without_hooks(context)) {
+        report.add_as(severity, class.name.range(), message, hint);
     }
+}
+
+/// What the server does with a class without its hooks, and what to do about it.
+fn without_hooks(context: &Context<'_>) -> Option<(&'static str, &'static str)> {
+    match context.entry {
+        Entry::Pipe => {
+            Some(("`Pipe` has no method `pipe`: each chat with its model fails", "define `pipe(self, body)`"))
+        }
+        Entry::Action => {
+            Some(("`Action` has no method `action`: its button does nothing", "define `action(self, body)`"))
+        }
+        Entry::Event => {
+            Some(("`Event` has no method `event`: the server never calls it", "define `event(self, event)`"))
+        }
+        // One that is empty has yet to be written.
+        Entry::Filter if !context.text.contains("toggle") && !context.class.is_some_and(is_empty) => Some((
+            "`Filter` has no method `inlet`, `stream` or `outlet`: it changes no chat",
+            "define one of them, or set `self.toggle = True` if it is only a switch",
+        )),
+        Entry::Filter | Entry::Tools => None,
+    }
+}
+
+/// Whether a class has no body but `pass` or a text.
+fn is_empty(class: &StmtClassDef) -> bool {
+    class.body.iter().all(|statement| {
+        let value = statement.as_expr_stmt().map(|statement| &*statement.value);
+        statement.is_pass_stmt() || value.is_some_and(Expr::is_string_literal_expr)
+    })
 }
 
 /// The server hands its argument over by name.
@@ -143,10 +173,19 @@ mod tests {
             ("class Pipe:\n    pipe = other", ""),
             ("class Pipe:\n    def pip(self, body): return 1", "error 2"),
             ("class Filter:\n    pass", ""),
+            ("class Filter:\n    \"\"\"To do.\"\"\"", ""),
+            ("class Filter:\n    def __init__(self): self.on = True", "warning 1"),
+            ("class Filter(Base):\n    pass", ""),
+            ("class Filter:\n    def __init__(self): self.toggle = True", ""),
+            ("class Filter:\n    def stream(self, event): return event", ""),
             ("class Filter:\n    def inlte(self, body): return body", "warning 2"),
             ("class Filter:\n    def inlet(self, body): return body\n    def inlets(self): pass", ""),
             ("class Action:\n    def action(self): pass", "error 2"),
             ("class Event:\n    def event(self): pass", ""),
+            ("\"\"\"\ntitle: a\n\"\"\"\nclass Action:\n    pass", "error 4"),
+            ("\"\"\"\ntitle: a\n\"\"\"\nclass Action:\n    actions = []", "error 4"),
+            ("\"\"\"\ntitle: a\n\"\"\"\nclass Action:\n    def actoin(self, body): pass", "error 5"),
+            ("\"\"\"\ntitle: a\n\"\"\"\nclass Event:\n    def on(self, event): pass", "error 4"),
             ("class Tools:\n    def pipe(self): pass", ""),
         ] {
             table("hook-shape", "0.12.4", &[(method, expected)]);

@@ -9,7 +9,7 @@ use ruff_python_ast::StmtFunctionDef;
 use super::{CheckRule, Context};
 use crate::check::context::name_of;
 use crate::check::{Found, Options, ignores};
-use crate::plugin::{Diagnostic, Finding, Rule, Severity, Span};
+use crate::plugin::{Diagnostic, Rule, RuleFinding, Severity, Span};
 
 pub(in crate::check) const RULE: CheckRule = CheckRule {
     id: "tool-name-twice",
@@ -75,7 +75,7 @@ pub(in crate::check) fn across<'a>(
     for (name, owners) in owners {
         for (path, span) in &owners {
             let Some((other, _)) = owners.iter().find(|(other, _)| other != path) else { continue };
-            let finding = Finding {
+            let finding = RuleFinding {
                 rule: RULE.id,
                 severity: RULE.severity,
                 message: format!(

@@ -3,12 +3,11 @@
 
 mod walk;
 
-use std::collections::HashMap;
-
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{ExceptHandler, Expr, ModModule, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_python_stdlib::builtins::{is_python_builtin, python_magic_globals};
 use ruff_text_size::{Ranged, TextRange};
+use rustc_hash::FxHashMap as HashMap;
 
 use crate::plugin::normal;
 use walk::Walk;
@@ -125,13 +124,14 @@ impl<'a> Semantics<'a> {
                     && import.names.iter().any(|alias| alias.name.as_str() == "annotations")
             })
         });
-        let top = Scope { kind: ScopeKind::Module, parent: None, names: HashMap::new(), elsewhere: HashMap::new() };
+        let top =
+            Scope { kind: ScopeKind::Module, parent: None, names: HashMap::default(), elsewhere: HashMap::default() };
         let done = Semantics {
             nodes: Vec::new(),
             scopes: vec![top],
             calls: Vec::new(),
             loads: Vec::new(),
-            by_name: HashMap::new(),
+            by_name: HashMap::default(),
             imports: Vec::new(),
             compares: Vec::new(),
             functions: Vec::new(),

@@ -1,12 +1,12 @@
 //! The walk over the tree that lists its nodes, scopes and bindings.
 
-use std::collections::HashMap;
-
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
     Comprehension, ExceptHandler, Expr, ExprContext, Parameters, Pattern, Stmt, StmtClassDef, StmtFunctionDef,
     TypeParam, TypeParams,
 };
+
+use rustc_hash::FxHashMap as HashMap;
 
 use super::{Binding, DEEPEST, Node, NodeId, Row, Scope, ScopeId, ScopeKind, Semantics, TOP};
 
@@ -46,7 +46,7 @@ impl<'a> Walk<'a> {
 
     fn within(&mut self, kind: ScopeKind<'a>, visit: impl FnOnce(&mut Self)) {
         let id = ScopeId(u32::try_from(self.done.scopes.len()).unwrap_or(u32::MAX));
-        let (names, elsewhere) = (HashMap::new(), HashMap::new());
+        let (names, elsewhere) = (HashMap::default(), HashMap::default());
         self.done.scopes.push(Scope { kind, parent: Some(self.scope), names, elsewhere });
         let outer = std::mem::replace(&mut self.scope, id);
         visit(self);

@@ -149,11 +149,11 @@ pub enum Outcome {
         /// The state of the running plugin.
         left: Aftermath,
     },
-    /// It ended without a verdict on the text.
+    /// It ended before the server said what it makes of the text.
     Failed(Failure),
 }
 
-/// Why a deploy ended without a verdict on the text.
+/// Why a deploy ended before the server said what it makes of the text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Failure {
     /// A call failed.
@@ -243,26 +243,26 @@ impl Aftermath {
 
 /// Why the server did not take a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Verdict {
+enum Objection {
     /// It says what is wrong with the text, in its own words.
     Refused(String),
     /// It failed at the text.
     Crashed(String),
 }
 
-impl Verdict {
+impl Objection {
     fn of(reply: &Reply) -> Option<Self> {
         match reply {
-            Reply::Refused { words } => Some(Verdict::Refused(words.clone())),
-            Reply::Crashed { words } => Some(Verdict::Crashed(words.clone())),
+            Reply::Refused { words } => Some(Objection::Refused(words.clone())),
+            Reply::Crashed { words } => Some(Objection::Crashed(words.clone())),
             _ => None,
         }
     }
 
     fn outcome(self, left: Aftermath) -> Outcome {
         match self {
-            Verdict::Refused(words) => Outcome::Refused { refusal: Refusal::said(words), left },
-            Verdict::Crashed(words) => Outcome::Crashed { words, left },
+            Objection::Refused(words) => Outcome::Refused { refusal: Refusal::said(words), left },
+            Objection::Crashed(words) => Outcome::Crashed { words, left },
         }
     }
 
@@ -275,8 +275,8 @@ impl Verdict {
     /// and again.
     fn gone(self, left: Aftermath, cause: &str) -> Step {
         match self {
-            Verdict::Refused(_) => self.over(left),
-            Verdict::Crashed(words) => unanswered(format!("{words}, and then {cause}")),
+            Objection::Refused(_) => self.over(left),
+            Objection::Crashed(words) => unanswered(format!("{words}, and then {cause}")),
         }
     }
 }
@@ -365,15 +365,15 @@ enum Stage {
     /// The update is unconfirmed: reading the row back.
     ReadingBack { before: Box<Row>, kept: Option<PathBuf>, doubt: Unverified },
     /// The running plugin is being repaired after a refused update.
-    Repair { repair: Repair, verdict: Verdict },
+    Repair { repair: Repair, objection: Objection },
     /// The create was sent.
     Creating,
     /// A refused create may have left a row: reading it.
-    CheckingRefused { verdict: Verdict },
+    CheckingRefused { objection: Objection },
     /// A create without an answer may have left a row: reading it.
     CheckingLost { cause: String },
     /// The server hides why it refused the create: a stub is created instead, since an update of it gives the reason.
-    CreatingStub { verdict: Verdict },
+    CreatingStub { objection: Objection },
     /// The stub is no longer needed: reading it before it is deleted.
     CheckingStub { outcome: Outcome },
     /// The stub is being deleted.
@@ -397,7 +397,7 @@ enum Unverified {
     /// No answer came.
     Lost(String),
     /// The server refused it, which may have had effects.
-    Refused(Verdict),
+    Refused(Objection),
     /// The answer shows another text than the one sent.
     Other,
 }
@@ -517,14 +517,14 @@ impl Deploy {
             Stage::SavingBackup { .. } | Stage::SavingIntent { .. } => odd("an answer while nothing was asked"),
             Stage::Updating { before, kept } => self.on_updated(reply, before, kept),
             Stage::ReadingBack { before, kept, doubt } => self.on_read_back(reply, &before, kept, doubt),
-            Stage::Repair { mut repair, verdict } => {
+            Stage::Repair { mut repair, objection } => {
                 let next = repair.reply(reply);
-                self.heal(repair, next, verdict)
+                self.heal(repair, next, objection)
             }
             Stage::Creating => self.on_created(reply),
-            Stage::CheckingRefused { verdict } => self.on_refused_checked(reply, verdict),
+            Stage::CheckingRefused { objection } => self.on_refused_checked(reply, objection),
             Stage::CheckingLost { cause } => self.on_lost_checked(reply, cause),
-            Stage::CreatingStub { verdict } => self.on_stub_created(reply, verdict),
+            Stage::CreatingStub { objection } => self.on_stub_created(reply, objection),
             Stage::CheckingStub { outcome } => self.on_stub_checked(reply, outcome),
             Stage::DeletingStub { outcome } => on_stub_deleted(reply, outcome),
             Stage::Activating(repair) => self.on_activated(reply, repair),
@@ -712,12 +712,12 @@ impl Deploy {
                 self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Lost(cause) })
             }
             Reply::Stumbled { cause } if !before.versioned => failed(Failure::Stumbled { cause }),
-            reply => match Verdict::of(&reply) {
-                Some(verdict) if is_stub(&before) => {
-                    self.ask(Stage::CheckingStub { outcome: verdict.outcome(Aftermath::AsItWas) })
+            reply => match Objection::of(&reply) {
+                Some(objection) if is_stub(&before) => {
+                    self.ask(Stage::CheckingStub { outcome: objection.outcome(Aftermath::AsItWas) })
                 }
-                Some(verdict @ Verdict::Refused(_)) if before.versioned => verdict.over(Aftermath::AsItWas),
-                Some(verdict) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Refused(verdict) }),
+                Some(objection @ Objection::Refused(_)) if before.versioned => objection.over(Aftermath::AsItWas),
+                Some(objection) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Refused(objection) }),
                 None => self.unexpected(reply),
             },
         }
@@ -726,12 +726,12 @@ impl Deploy {
     fn on_read_back(&mut self, reply: Reply, before: &Row, kept: Option<PathBuf>, doubt: Unverified) -> Step {
         match (reply, doubt) {
             // The server may have refused the text that it held before.
-            (Reply::Row(after), Unverified::Refused(verdict)) if !self.is_ours(&after) || self.is_ours(before) => {
-                self.restore(before, &after, verdict)
+            (Reply::Row(after), Unverified::Refused(objection)) if !self.is_ours(&after) || self.is_ours(before) => {
+                self.restore(before, &after, objection)
             }
             // A refusal switches a function off, but so may somebody else: the text is sent again.
             (Reply::Row(after), Unverified::Lost(cause)) if went_off(before, &after) => {
-                self.restore(before, &after, Verdict::Crashed(cause))
+                self.restore(before, &after, Objection::Crashed(cause))
             }
             // Somebody else may have stored the same text since, so the version is not known to be ours.
             (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept, None),
@@ -753,7 +753,7 @@ impl Deploy {
             }
             // Probably not carried out; the next try reads first.
             (_, Unverified::Lost(cause)) => unanswered(cause),
-            (reply, Unverified::Refused(verdict)) => {
+            (reply, Unverified::Refused(objection)) => {
                 let gone = matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. });
                 let (cause, _) = repair::cause_of(reply);
                 let left = match before.is_active {
@@ -761,7 +761,7 @@ impl Deploy {
                     Some(true) => Aftermath::Off { cause: cause.clone(), later: true },
                     Some(false) | None => Aftermath::Unsettled { cause: cause.clone() },
                 };
-                if gone { verdict.gone(left, &cause) } else { verdict.over(left) }
+                if gone { objection.gone(left, &cause) } else { objection.over(left) }
             }
             (reply, Unverified::Other) => self.unexpected(reply),
         }
@@ -778,21 +778,21 @@ impl Deploy {
 
     /// Starts the repair after a refusal. Before 0.12 a refusal affects the function's switch and the running text,
     /// until the old text is loaded again.
-    fn restore(&mut self, before: &Row, after: &Row, verdict: Verdict) -> Step {
+    fn restore(&mut self, before: &Row, after: &Row, objection: Objection) -> Step {
         if before.versioned {
-            return verdict.over(Aftermath::AsItWas);
+            return objection.over(Aftermath::AsItWas);
         }
         // Somebody else already loaded another text: do not reload ours.
         let reload = before.digest() == after.digest();
         self.restores = after.digest();
         let (repair, next) = Repair::start(&self.plugin.key, before.is_active == Some(true), after, reload);
-        self.heal(repair, next, verdict)
+        self.heal(repair, next, objection)
     }
 
-    fn heal(&mut self, repair: Repair, next: Next, verdict: Verdict) -> Step {
+    fn heal(&mut self, repair: Repair, next: Next, objection: Objection) -> Step {
         match next {
-            Next::Call(call) => self.call(Stage::Repair { repair, verdict }, call),
-            Next::Over(left) => verdict.over(left),
+            Next::Call(call) => self.call(Stage::Repair { repair, objection }, call),
+            Next::Over(left) => objection.over(left),
         }
     }
 
@@ -804,16 +804,16 @@ impl Deploy {
             Reply::Row(_) => failed(Failure::StoredOther),
             Reply::Taken => self.restart(),
             Reply::Lost { cause } => self.ask(Stage::CheckingLost { cause }),
-            reply => match Verdict::of(&reply) {
-                Some(verdict) => self.ask(Stage::CheckingRefused { verdict }),
+            reply => match Objection::of(&reply) {
+                Some(objection) => self.ask(Stage::CheckingRefused { objection }),
                 None => self.unexpected(reply),
             },
         }
     }
 
     /// A create that is refused may have left a row behind.
-    fn on_refused_checked(&mut self, reply: Reply, verdict: Verdict) -> Step {
-        let masked = matches!(&verdict, Verdict::Refused(words) if refusal::masked(words));
+    fn on_refused_checked(&mut self, reply: Reply, objection: Objection) -> Step {
+        let masked = matches!(&objection, Objection::Refused(words) if refusal::masked(words));
         // The reason is still to be asked for, and may not be the text.
         let is_unexplained = self.context.explains_updates && masked;
         match reply {
@@ -821,15 +821,15 @@ impl Deploy {
             Reply::Row(row) if std::mem::take(&mut self.context.unlisted) || is_unexplained => self.on_found(row),
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
             // Not remembered as a refusal: the next try may learn the reason.
-            Reply::Absent if is_unexplained && self.has_tried_stub => takes_none(verdict),
+            Reply::Absent if is_unexplained && self.has_tried_stub => takes_none(objection),
             Reply::Absent if is_unexplained => {
                 let call = Call::Create(self.plugin.key.clone(), Arc::new(form_of_stub(&self.plugin)));
-                self.call(Stage::CreatingStub { verdict }, call)
+                self.call(Stage::CreatingStub { objection }, call)
             }
-            Reply::Row(_) | Reply::Absent => verdict.over(Aftermath::AsItWas),
+            Reply::Row(_) | Reply::Absent => objection.over(Aftermath::AsItWas),
             Reply::Unreachable { .. } | Reply::Lost { .. } if is_unexplained => self.unexpected(reply),
-            Reply::Unreachable { cause, .. } => verdict.gone(Aftermath::AsItWas, &cause.words),
-            Reply::Lost { cause } => verdict.gone(Aftermath::AsItWas, &cause),
+            Reply::Unreachable { cause, .. } => objection.gone(Aftermath::AsItWas, &cause.words),
+            Reply::Lost { cause } => objection.gone(Aftermath::AsItWas, &cause),
             other => self.unexpected(other),
         }
     }
@@ -869,7 +869,7 @@ impl Deploy {
     }
 
     /// The server gives a reason if it refuses the update of the stub. If it takes the update, the plugin is deployed.
-    fn on_stub_created(&mut self, reply: Reply, verdict: Verdict) -> Step {
+    fn on_stub_created(&mut self, reply: Reply, objection: Objection) -> Step {
         match reply {
             // The rest is an ordinary update. The stub is created only once.
             Reply::Row(_) | Reply::Lost { .. } => {
@@ -877,8 +877,8 @@ impl Deploy {
                 self.ask(Stage::Asked)
             }
             Reply::Taken => self.restart(),
-            Reply::Refused { .. } => takes_none(verdict),
-            Reply::Crashed { words } => Verdict::Crashed(words).over(Aftermath::AsItWas),
+            Reply::Refused { .. } => takes_none(objection),
+            Reply::Crashed { words } => Objection::Crashed(words).over(Aftermath::AsItWas),
             other => self.unexpected(other),
         }
     }
@@ -944,8 +944,8 @@ fn went_off(before: &Row, after: &Row) -> bool {
 }
 
 /// Ends the conversation if the server takes not even the stub.
-fn takes_none(verdict: Verdict) -> Step {
-    let (Verdict::Refused(words) | Verdict::Crashed(words)) = verdict;
+fn takes_none(objection: Objection) -> Step {
+    let (Objection::Refused(words) | Objection::Crashed(words)) = objection;
     failed(Failure::TakesNone { words })
 }
 

@@ -9,7 +9,7 @@ use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
 use crate::notice::{OldVersion, PassSummary, Subject, Use, WaitReason};
 use crate::plugin::id::PluginId;
-use crate::plugin::{Diagnostic, Digest, Finding, Key, Kind, Rule};
+use crate::plugin::{Diagnostic, Digest, Key, Kind, Rule, RuleFinding};
 
 fn shout(what: NoticeKind) -> Notice {
     let key = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
@@ -249,7 +249,7 @@ fn an_error_of_check_is_shown_until_the_text_is_good() {
         Notice { about: Subject { digest, path: Some(Arc::clone(&path)), ..about }, what }
     };
     let error = || {
-        let rule = Rule::Checked(Arc::new(Finding {
+        let rule = Rule::Checked(Arc::new(RuleFinding {
             rule: "missing-await",
             severity: Severity::Error,
             message: "nobody awaits it".to_owned(),

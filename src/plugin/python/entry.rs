@@ -3,7 +3,7 @@
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
 
-use ruff_python_ast::{Expr, Stmt};
+use ruff_python_ast::{Expr, Stmt, StmtClassDef};
 use ruff_text_size::TextRange;
 
 use super::Intent;
@@ -35,6 +35,8 @@ pub(super) struct Module<'a> {
     bindings: BTreeMap<Entry, (Origin, TextRange)>,
     /// The names of its classes that have the hook of an entry, with that entry.
     hooked: BTreeSet<(String, Entry)>,
+    /// The names of its classes whose instances cannot be called, as far as the file tells.
+    pub(super) plain_classes: BTreeSet<String>,
     pub(super) pipeline: Option<TextRange>,
     found: Vec<(Rule, TextRange)>,
 }
@@ -110,6 +112,18 @@ impl<'a> Module<'a> {
             let may_be_unrelated = entry.mark().is_some() && !self.hooked.contains(&(name.to_owned(), entry));
             let origin = if may_be_unrelated { origin.min(Origin::Namesake) } else { origin };
             self.bindings.insert(entry, (origin, range));
+        }
+    }
+
+    /// Remembers a class without a base, a metaclass, a decorator or a `__call__`.
+    pub(super) fn note_plain(&mut self, class: &StmtClassDef, place: Place) {
+        let is_call = |stmt: &Stmt| stmt.as_function_def_stmt().is_some_and(|it| it.name.as_str() == "__call__");
+        let is_plain = place.scope == Scope::Module
+            && class.arguments.is_none()
+            && class.decorator_list.is_empty()
+            && class.body.iter().all(|stmt| !is_call(stmt) && !matches!(stmt, Stmt::Assign(_)));
+        if is_plain {
+            self.plain_classes.insert(class.name.to_string());
         }
     }
 
@@ -251,6 +265,13 @@ mod tests {
             UNDECLARED,
             &[
                 ("Pipe = make()", "pipe"),
+                ("class Make: pass\nPipe = Make()", "-"),
+                ("class Make: pass\nPipe: Make = Make()", "-"),
+                ("class Make:\n    def __call__(self): return self\nPipe = Make()", "pipe"),
+                ("class Make(Base): pass\nPipe = Make()", "pipe"),
+                ("class Make: pass\nPipe = Make", "pipe"),
+                ("if TYPE_CHECKING:\n    from mine import Pipe\nelse:\n    Pipe = Any", "-"),
+                ("Pipe = typing.Any", "-"),
                 ("Pipe = None", "pipe"), // The server will say what is wrong with it.
                 ("Other = Pipe = make()", "pipe"),
                 ("a, Pipe = make()", "pipe"),

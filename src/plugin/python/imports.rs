@@ -22,15 +22,22 @@ pub(super) fn origin(module: &str) -> Origin {
     if library { Origin::Borrowed } else { Origin::Imported }
 }
 
-/// `Pipe = package.Pipe` is an import in other words; any other value makes something new.
-pub(super) fn value_origin(target: &Expr, value: &Expr) -> Origin {
-    match (target.as_name_expr(), value.as_attribute_expr(), UnqualifiedName::from_expr(value)) {
-        (Some(name), Some(attribute), Some(path)) if attribute.attr.id == name.id => origin(&path.to_string()),
-        _ => Origin::Defined,
-    }
-}
-
 impl Module<'_> {
+    /// `Pipe = package.Pipe` is an import in other words. `Pipe = Any` is for a type checker, and `Tools = ToolsTable()` no
+    /// class: the server could not make one of either. Any other value makes something new.
+    pub(super) fn value_origin(&self, target: &Expr, value: &Expr) -> Origin {
+        let instance_of = value.as_call_expr().and_then(|call| call.func.as_name_expr());
+        if instance_of.is_some_and(|class| self.plain_classes.contains(class.id.as_str())) {
+            return Origin::Namesake;
+        }
+        let path = UnqualifiedName::from_expr(value);
+        match (target.as_name_expr(), value.as_attribute_expr(), path) {
+            (Some(name), Some(attribute), Some(path)) if attribute.attr.id == name.id => origin(&path.to_string()),
+            (_, _, Some(path)) if path.segments().last() == Some(&"Any") => Origin::Namesake,
+            _ => Origin::Defined,
+        }
+    }
+
     pub(super) fn import(&mut self, import: &StmtImport, place: Place) {
         for Alias { name, asname, range, .. } in &import.names {
             let bound =

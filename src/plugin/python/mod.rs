@@ -4,6 +4,7 @@
 //! on. [`read`] answers the same question from the syntax tree: it follows the statements that run when the module is
 //! loaded, in their order, and reports on the way what would go wrong there.
 
+mod compiler;
 mod entry;
 mod functions;
 mod imports;
@@ -18,7 +19,7 @@ use std::sync::Arc;
 use ruff_python_ast::ModModule;
 use ruff_python_parser::Parsed;
 
-use crate::plugin::diagnostic::{Diagnostic, Span};
+use crate::plugin::diagnostic::{Diagnostic, Rule, Span};
 use crate::plugin::kind::{Entry, Kind};
 use entry::Module;
 pub use functions::Functions;
@@ -46,6 +47,9 @@ pub struct Reading {
     pub diagnostics: Vec<Diagnostic>,
 }
 
+/// The most errors of Python's compiler that are reported of one file.
+const MOST_SYNTAX_ERRORS: usize = 50;
+
 /// The syntax tree of a text, with its tokens.
 pub type Syntax = Parsed<ModModule>;
 
@@ -60,12 +64,18 @@ pub fn read(file: &Arc<Path>, text: &str, intent: Intent) -> (Reading, Option<Sy
     };
     let mut module = Module::new(text);
     module.block(parsed.suite(), Place::TOP);
-    let (entry, found) = module.finish(intent);
+    let (entry, mut found) = module.finish(intent);
+    // Nothing is asked of a file that is not a plugin.
+    if entry.is_some() {
+        let errors = compiler::errors(text, &parsed).into_iter().take(MOST_SYNTAX_ERRORS);
+        found.extend(errors.map(|(words, range)| (Rule::Syntax(words), range)));
+        found.sort_by_key(|(_, range)| range.start());
+    }
     let placed = found.into_iter().map(|(rule, range)| diagnostic(rule, Some(Span::new(text, range.into()))));
     (Reading { entry, diagnostics: placed.collect() }, Some(parsed))
 }
 
-/// The syntax tree and the tokens of a text; `None` if Python would not accept it.
+/// The syntax tree and the tokens of a text; `None` if it does not parse.
 #[must_use]
 pub fn tree(text: &str) -> Option<Syntax> {
     syntax::parsed(text).ok()
@@ -97,7 +107,7 @@ pub fn resembles_plugin(bytes: &[u8], declared: bool) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::diagnostic::{Rule, Severity};
+    use crate::plugin::diagnostic::Severity;
 
     pub(super) const UNDECLARED: Intent = Intent { declared: false, kind: None };
     pub(super) const DECLARED: Intent = Intent { declared: true, kind: None };

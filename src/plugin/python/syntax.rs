@@ -46,7 +46,7 @@ pub(super) fn parsed(text: &str) -> Result<Parsed<ModModule>, (Rule, Option<Span
     let nested = |words: &str| (Rule::Syntax(words.to_owned()), None);
     // Few texts are so long that they have to be looked over before. Of the others the parser's own tokens tell enough.
     if may_be_too_deep(text) {
-        nesting(lexed(text)).map_or(Ok(()), |words| Err(nested(words)))?;
+        nesting(lexed(text), MAX_DEPTH).map_or(Ok(()), |words| Err(nested(words)))?;
     }
     match parse_module(text) {
         Ok(parsed) => match closed_nesting(parsed.tokens().iter().map(Token::kind)) {
@@ -54,7 +54,7 @@ pub(super) fn parsed(text: &str) -> Result<Parsed<ModModule>, (Rule, Option<Span
             None => Ok(parsed),
         },
         // What is nested without end is seldom closed.
-        Err(error) => Err(nesting(lexed(text)).map_or_else(
+        Err(error) => Err(nesting(lexed(text), MAX_DEPTH).map_or_else(
             || {
                 let words = sentence(&error.error.to_string());
                 (Rule::Syntax(words), Some(Span::new(text, error.location.into())))
@@ -101,9 +101,10 @@ fn lexed(text: &str) -> impl Iterator<Item = TokenKind> {
     std::iter::from_fn(move || Some(lexer.next_token()).filter(|kind| *kind != TokenKind::EndOfFile))
 }
 
-/// Looks over tokens for nesting that Python would not accept, and says so in Python's words.
+/// Looks over tokens for nesting that Python would not accept, or an expression that may be deeper than this, and says so in
+/// Python's words.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other tokens are equal here, whatever Python adds to them")]
-fn nesting(tokens: impl Iterator<Item = TokenKind>) -> Option<&'static str> {
+pub(super) fn nesting(tokens: impl Iterator<Item = TokenKind>, deepest: usize) -> Option<&'static str> {
     let mut statement = Level::default();
     let mut brackets = Vec::<Level>::new();
     let mut indents = 0_usize;
@@ -150,7 +151,7 @@ fn nesting(tokens: impl Iterator<Item = TokenKind>) -> Option<&'static str> {
         if indents > MAX_INDENTS {
             return Some(TOO_MANY_INDENTS);
         }
-        if statement.element() + brackets.iter().map(Level::element).sum::<usize>() > MAX_DEPTH {
+        if statement.element() + brackets.iter().map(Level::element).sum::<usize>() > deepest {
             return Some("expression nested too deeply");
         }
     }
@@ -158,7 +159,7 @@ fn nesting(tokens: impl Iterator<Item = TokenKind>) -> Option<&'static str> {
 }
 
 /// The parser's words as a part of our sentence: they begin like one of their own.
-fn sentence(words: &str) -> String {
+pub(super) fn sentence(words: &str) -> String {
     let mut rest = words.chars();
     match rest.next() {
         Some(first) if rest.clone().next().is_none_or(|second| !second.is_uppercase()) => {

@@ -7,7 +7,6 @@ use ruff_python_ast::{
 use ruff_text_size::TextRange;
 
 use super::entry::{Module, Origin, elements, names};
-use super::imports::value_origin;
 use crate::plugin::diagnostic::Rule;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +71,7 @@ impl Module<'_> {
                 }
                 let bases = class.arguments.as_ref().map_or(&[][..], |arguments| &*arguments.args);
                 self.note_hooks(&class.name, &class.body, bases);
+                self.note_plain(class, place);
                 self.bind(&class.name, Origin::Defined, class.name.range, place);
                 let scope = if place.scope == Scope::Function { Scope::Function } else { Scope::Class };
                 self.block(&class.body, Place { scope, ..place });
@@ -85,12 +85,14 @@ impl Module<'_> {
                     self.note_hooks(name, &[], std::slice::from_ref(&assign.value));
                 }
                 for target in &assign.targets {
-                    self.assign(target, value_origin(target, &assign.value), place);
+                    let origin = self.value_origin(target, &assign.value);
+                    self.assign(target, origin, place);
                 }
             }
             Stmt::AnnAssign(assign) => {
                 if let Some(value) = &assign.value {
-                    self.assign(&assign.target, value_origin(&assign.target, value), place);
+                    let origin = self.value_origin(&assign.target, value);
+                    self.assign(&assign.target, origin, place);
                 }
             }
             Stmt::TypeAlias(alias) => self.assign(&alias.name, Origin::Defined, place),
@@ -117,13 +119,8 @@ impl Module<'_> {
                     self.exits(&call, expression.range, place);
                 }
             }
-            Stmt::Return(outside) => {
-                // The parser leaves this one to the compiler, and the compiler runs on the server.
-                if place.scope != Scope::Function {
-                    self.report(Rule::Syntax("`return` outside of a function".to_owned()), outside.range);
-                }
-            }
             Stmt::AugAssign(_)
+            | Stmt::Return(_)
             | Stmt::Assert(_)
             | Stmt::Global(_)
             | Stmt::Nonlocal(_)

@@ -126,6 +126,35 @@ fn the_exit_code_follows_the_worst() {
 }
 
 #[test]
+fn a_folder_without_plugins_is_a_warning_or_when_named_an_error() {
+    let project = folder();
+    project.put("none/helper.py", "def help(): pass\n");
+    fs::create_dir(project.path("empty")).unwrap();
+    let there = project.path("empty").display().to_string();
+    for (arguments, code, expected) in [
+        (&["check", "none"][..], 2, "error: there is no plugin in `none`\n"),
+        (&["check", "empty"], 2, "error: there is no plugin in `empty`\n"),
+        (&["check", "right.py", "./none/"], 2, "error: there is no plugin in `./none/`\n"),
+        (&["check", &there], 2, "error: there is no plugin in `"),
+        (&["check", "nothing/here"], 2, "error: no plugin here is called `nothing/here`\n"),
+        (&["check", "helper.py"], 0, "warning: no plugin in `helper.py`\n"),
+        (&["check", "helper.py", "right.py"], 0, ""),
+        (&["check", "--root", "none"], 0, "warning: no plugins in `none`\nhint: a plugin is a Python file"),
+        (&["check", "--root", "none", "--format", "sarif"], 0, "warning: no plugins in `none`\n"),
+    ] {
+        let ran = project.run(arguments);
+        assert_eq!(ran.code, Some(code), "{arguments:?}\n{}{}", ran.stdout, ran.stderr);
+        assert!(ran.stderr.starts_with(expected), "{arguments:?}\n{}", ran.stderr);
+        assert!(!ran.stdout.contains("0 plugins"), "{arguments:?}\n{}", ran.stdout);
+    }
+    project.put("watch.toml", "root = 'deep'\n");
+    let ran = project.run(&["check", "none"]);
+    let expected =
+        "error: there is no plugin in `none`\nhint: the settings name `deep`: use `--root` for another folder\n";
+    assert_eq!((ran.code, &*ran.stderr), (Some(2), expected));
+}
+
+#[test]
 fn folders_elsewhere_can_be_named() {
     let (here, there) = (Project::new(), folder());
     let path = there.path("deep").display().to_string();

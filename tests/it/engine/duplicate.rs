@@ -189,6 +189,38 @@ fn a_renamed_plugin_is_told_its_old_id() {
     );
 }
 
+/// Of two plugins with one text, one file is the new name of one at most.
+#[test]
+fn a_new_file_replaces_one_plugin_and_not_two() {
+    check(
+        "0ms given created a=nameless c=nameless
+         5000ms write b nameless
+         5001ms #1 absent
+         5002ms #2 created b
+         5011ms delete a
+         5012ms delete c
+         5600ms wake",
+        &expect![[r#"
+            5000ms write b nameless
+                  b sending why=new
+                  #1 get b
+            5001ms #1 absent
+                  #2 create b ?
+            5002ms #2 created b
+                  archive ?
+                  b created ms=2
+                  save
+            5011ms delete a
+                  held path=plugins/a.py
+            5012ms delete c
+                  held path=plugins/c.py
+            5600ms wake
+                  b id_changed from_id=a
+                  c removed
+        "#]],
+    );
+}
+
 /// The new file is found before the old one counts as gone.
 #[test]
 fn a_rename_is_told_when_the_old_file_is_gone() {

@@ -41,6 +41,7 @@ pub(super) fn script(seed: u64) -> String {
     one_in(20, "only a", &mut random);
     // A pass with trials has an exit code of its own.
     let _ = !once && one_in(3, "try", &mut random);
+    one_in(4, "block", &mut random);
     let jobs = random.u8(1..5);
     one_in(1, &format!("jobs {jobs}"), &mut random);
     let mut author = Author { random, versions: 0, once };
@@ -52,7 +53,7 @@ pub(super) fn script(seed: u64) -> String {
             if author.random.bool() {
                 let theirs = if author.random.bool() { text } else { author.text(file) };
                 if theirs.starts_with(file) && theirs.contains(|c: char| c.is_ascii_digit()) {
-                    write!(script, "\n0 hand {file} {}", theirs.trim_end_matches(['!', '*', '#', '?'])).unwrap();
+                    write!(script, "\n0 hand {file} {}", theirs.trim_end_matches(['!', '*', '#', '?', '%'])).unwrap();
                 }
             }
         }
@@ -114,6 +115,7 @@ impl Author {
                 4 => "*",
                 5 => "#",
                 6 | 7 if id != "-" => "~",
+                8 | 9 => "%",
                 _ => "",
             }
         };
@@ -186,13 +188,14 @@ impl Author {
                 format!("crash {effects} {}", self.random.u16(0..3000))
             }
             9 => self.of(&["full", "free", "free"]).to_owned(),
-            _ => "reload".to_owned(),
+            _ => self.of(&["reload", "block on", "block off"]).to_owned(),
         }
     }
 
     fn server(&mut self) -> String {
         let id = self.file();
-        match self.random.u8(0..24) {
+        match self.random.u8(0..26) {
+            24 | 25 => format!("discard {id} {}", self.random.u16(0..300)),
             0..4 => format!("hand {id} {}", self.good(id)),
             4 => format!("hand x {}~", self.good("x")),
             5 => format!("rename {id}"),

@@ -42,6 +42,8 @@ pub(super) struct Daemon {
     pub(super) fuse: Option<u32>,
     /// Somebody has said stop.
     pub(super) is_stopping: bool,
+    /// Errors of `check` hold its deploys back.
+    pub(super) blocks: bool,
     /// They are used up.
     has_burnt: bool,
 }
@@ -54,7 +56,8 @@ impl World {
         trace!(self, "the daemon starts");
         self.generation += 1;
         self.driver = Some(Driver::new(self.setup.policy.clone(), self.saved_state(), DEBOUNCE));
-        self.daemon = Some(Daemon::default());
+        let blocks = self.setup.policy.checks.all.block;
+        self.daemon = Some(Daemon { blocks, ..Daemon::default() });
         self.exited = None;
         self.promises.on_start(&self.state.ledger, self.state.rollbacks.clone(), self.now);
         self.turn(vec![Event::Rescan])
@@ -159,6 +162,7 @@ impl World {
         let rollbacks = self.state.rollbacks.clone();
         if let Some(daemon) = &mut self.daemon {
             (daemon.is_replaced, daemon.is_scanning, daemon.rollbacks_unseen) = (false, false, false);
+            daemon.blocks = self.setup.policy.checks.all.block;
         }
         // What the one before was still reading or asking is nobody's.
         self.generation += 1;

@@ -252,6 +252,13 @@ impl Promises {
                 self.on_loaded(file_of(path), loaded);
             }
             Event::RolledBack(rollbacks) => self.rollbacks.clone_from(rollbacks),
+            Event::Deleted(keys) => keys.iter().for_each(|key| {
+                self.deployed.remove(key);
+                self.refused.remove(key);
+                if let Some(list) = self.lists.get_mut(&key.kind) {
+                    list.remove(key.id.as_str());
+                }
+            }),
             _ => {}
         }
     }
@@ -693,6 +700,10 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     if text.claim(file).as_ref() != Some(key) || *text.made().source != *form.content {
         return broken("4: only what stands in a file is sent", format!("{key}: {text}"));
     }
+    let blocks = world.daemon.as_ref().is_some_and(|daemon| daemon.blocks);
+    if text.sort == Sort::Faulty && blocks && !world.promises.insisted.contains(key) {
+        return broken("errors of `check` hold a deploy back", format!("{key}: {text}"));
+    }
     in_order(world, key, text)?;
     is_sent_alone(world, key, text)?;
     let read_text = read.as_ref().map(|read| read.text);
@@ -1044,6 +1055,8 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
     let looked = promises.looked.get(key).max(listed).copied().unwrap_or_default();
     if text.is_refused() {
         Some("the server refuses it")
+    } else if text.sort == Sort::Faulty && world.setup.policy.checks.all.block {
+        Some("its errors hold it back")
     } else if promises.given_up.get(key) == Some(&text.digest()) {
         Some("the server has failed at it over and over")
     } else if promises.told_silenced.get(key) == Some(&text.digest()) {
@@ -1116,7 +1129,11 @@ pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
         if held.runs != held.text && !held.contested && strict {
             return broken("9: what runs is what is stored", format!("{key} is {}, and {} runs", held.text, held.runs));
         }
-        let stays = world.promises.undeletable.contains(key) || world.claimants(key).len() != 1;
+        // It waits for a text that may be sent.
+        let blocks = world.daemon.as_ref().is_some_and(|daemon| daemon.blocks);
+        let is_held = |file: &char| blocks && world.disk[file].text.sort == Sort::Faulty;
+        let claimants = world.claimants(key);
+        let stays = world.promises.undeletable.contains(key) || claimants.len() != 1 || claimants.iter().any(is_held);
         if held.text.sort == Sort::Stub && strict && !stays {
             return broken("what is there for a moment goes again", format!("{key}"));
         }

@@ -236,7 +236,14 @@ impl Server {
             Sort::Refused => Some((Reply::Refused { words: words.to_owned() }, Aftermath::Fine)),
             Sort::Ends if self.is_mortal() => Some((crashed(), Aftermath::Ends)),
             Sort::Crashes | Sort::Ends => Some((crashed(), Aftermath::Fine)),
-            Sort::Good | Sort::Titled | Sort::Half | Sort::Stub | Sort::Empty | Sort::Broken | Sort::Other => None,
+            Sort::Good
+            | Sort::Titled
+            | Sort::Half
+            | Sort::Faulty
+            | Sort::Stub
+            | Sort::Empty
+            | Sort::Broken
+            | Sort::Other => None,
         }
     }
 

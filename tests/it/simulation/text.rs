@@ -36,6 +36,8 @@ pub(super) enum Sort {
     Titled,
     /// `?`: half of a save, which happens to parse.
     Half,
+    /// `%`: the server takes it, and `check` finds an error.
+    Faulty,
     /// What stands on the server for a moment, to learn why it refuses a new plugin.
     Stub,
     /// Nothing but white space.
@@ -46,13 +48,14 @@ pub(super) enum Sort {
     Other,
 }
 
-const SIGNS: [(Sort, &str); 6] = [
+const SIGNS: [(Sort, &str); 7] = [
     (Sort::Good, ""),
     (Sort::Refused, "!"),
     (Sort::Crashes, "*"),
     (Sort::Ends, "#"),
     (Sort::Titled, "~"),
     (Sort::Half, "?"),
+    (Sort::Faulty, "%"),
 ];
 const NAMES: [(Sort, &str); 4] =
     [(Sort::Stub, "stub"), (Sort::Empty, "empty"), (Sort::Broken, "broken"), (Sort::Other, "other")];
@@ -132,11 +135,12 @@ impl Text {
                 "# owui-watch put this here for a moment, to learn why the server refuses the plugin.\n\
                  class {class}:\n    pass\n"
             ),
-            Sort::Good | Sort::Refused | Sort::Crashes | Sort::Ends | Sort::Titled | Sort::Half => {
+            Sort::Good | Sort::Refused | Sort::Crashes | Sort::Ends | Sort::Titled | Sort::Half | Sort::Faulty => {
                 let id = if self.id == '-' { String::new() } else { format!("id: {}\n", self.id) };
                 let title = if self.sort == Sort::Titled { "title: Shout\nauthor: me\n" } else { "" };
+                let body = if self.sort == Sort::Faulty { "def inlet(self, body): return missing" } else { "pass" };
                 // The server rewrites the import.
-                format!("\"\"\"\n{id}{title}version: {self}\n\"\"\"\nfrom utils import x\nclass {class}:\n    pass\n")
+                format!("\"\"\"\n{id}{title}version: {self}\n\"\"\"\nfrom utils import x\nclass {class}:\n    {body}\n")
             }
         }
     }

@@ -58,6 +58,8 @@ impl Trials {
     fn on_notice(&mut self, key: &Key, digest: Option<Digest>, what: &NoticeKind) {
         match what {
             NoticeKind::Created { active, .. } | NoticeKind::Updated { active, .. } => {
+                // It is over, and its own trial counts.
+                self.running.retain(|_, (_, running, _)| running != key);
                 self.works.remove(key);
                 self.due.remove(key);
                 if *active != Some(false) {

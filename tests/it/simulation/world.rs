@@ -51,6 +51,8 @@ impl Setup {
         };
         let mut words = line.split(' ');
         let mut policy = setup.policy;
+        // The import that every text has is of nothing that a server has.
+        policy.checks.all.select = vec!["undefined-name".to_owned()];
         while let Some(word) = words.next() {
             let mut next = || words.next().unwrap();
             match word {
@@ -68,6 +70,7 @@ impl Setup {
                 "jobs" => policy.concurrency = next().parse().unwrap(),
                 "keep" => policy.keep_versions = Some(next().parse().unwrap()),
                 "try" => policy.trials = Some(trials::policy()),
+                "block" => policy.checks.all.block = true,
                 "only" => policy.only.push(next().to_owned()),
                 word => setup.version = TESTED.into_iter().find(|version| *version == word).unwrap(),
             }
@@ -116,6 +119,8 @@ pub(super) enum Happening {
     /// The lock of git is gone.
     Unlocked,
     Start,
+    /// The daemon is told that a command deleted a plugin on the server.
+    Discarded(Key),
     /// The rollback beside the daemon reaches the server.
     RolledBack(Key, Text),
     /// A trial is over.
@@ -298,6 +303,10 @@ impl World {
                 self.turn(vec![Event::Stop])
             }
             ["reload"] => self.reload(),
+            ["block", on] => {
+                self.setup.policy.checks.all.block = on == "on";
+                self.reload()
+            }
             ["start"] => self.start(),
             ["crash", effects, pause] => {
                 let effects = effects.parse().unwrap();
@@ -330,6 +339,16 @@ impl World {
             ["drop", id] => {
                 self.touch(&key_of(letter(id)));
                 self.server.rows.remove(&key_of(letter(id)));
+                Ok(())
+            }
+            // `owui-watch delete`, which refuses where a file claims the id or may do so.
+            ["discard", id, pause] => {
+                let key = key_of(letter(id));
+                if self.mounted && self.claimants(&key).is_empty() && self.server.rows.contains_key(&key) {
+                    self.touch(&key);
+                    self.server.rows.remove(&key);
+                    self.after(millis(pause), Happening::Discarded(key));
+                }
                 Ok(())
             }
             ["wipe"] => {
@@ -699,6 +718,7 @@ impl World {
             Happening::Unlocked => self.turn(Vec::new()),
             Happening::Start => self.start(),
             Happening::Tried(trial) => self.on_tried(trial),
+            Happening::Discarded(key) => self.turn(vec![Event::Deleted(vec![key])]),
             Happening::RolledBack(key, text) => {
                 if self.server.rows.contains_key(&key) {
                     trace!(self, "{key} is rolled back to {text}");

@@ -401,7 +401,6 @@ mod tests {
     fn names_that_other_functions_see_are_left_alone() {
         for body in [
             "global PENDING\nPENDING = Users.get_users()",
-            "global PENDING\nPENDING: object = Users.get_users()",
             "global PENDING\nPENDING = Users.get_users()\nprint(PENDING.x)",
             "global PENDING\nif (PENDING := Users.get_users()): pass",
             "c = None\ndef start():\n    nonlocal c\n    c = Users.get_users()\nstart()\nreturn await c",
