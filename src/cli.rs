@@ -13,16 +13,17 @@ use clap_complete::{ArgValueCandidates, CompletionCandidate};
 const EXAMPLES: &str = "\
 Examples:
   owui-watch                           watch the plugins, deploy each save
-  owui-watch --once --dry-run          say what one pass would deploy
-  owui-watch --force plugins/shout.py  deploy this one again, then watch it alone
-  owui-watch diff                      show what differs between here and the server
+  owui-watch sandbox                   the same, with a throw-away server on this machine
+  owui-watch --once --dry-run          show what would be deployed
+  owui-watch plugins/shout.py          watch only this file
+  owui-watch deploy shout              deploy a plugin now, even if it was held back
+  owui-watch diff                      show how files and server differ
   owui-watch check                     find mistakes in the plugins, without a server
-  owui-watch try shout                 run it on the server, and show the answer
-  owui-watch rollback shout            restore its previous text on the server
-  owui-watch doctor                    look for what is wrong: server, key, files
+  owui-watch try shout                 run a plugin on the server, and show the answer
+  owui-watch rollback shout            restore a plugin's previous text on the server
+  owui-watch doctor                    find what prevents deploys: server, key, files
 
-In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: \
-r compares everything with the server, d shows the difference, e opens the editor at the error, q exits.
+In a terminal, a watch shows the state of all plugins below its log. Press ? there to see its keys.
 
 The API key (or login token) has no flag, since a process list would show it. It is read from \
 OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_file` names, or from a systemd \
@@ -41,11 +42,11 @@ pub struct Args {
     #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
     pub plugins: Vec<String>,
 
-    /// Make one pass and exit
+    /// Deploy what differs (one pass over all plugins), and exit
     #[arg(long)]
     pub once: bool,
 
-    /// Show what one pass would do; change nothing
+    /// Show what one pass would deploy, and exit; change nothing
     #[arg(long)]
     pub dry_run: bool,
 
@@ -53,7 +54,7 @@ pub struct Args {
     #[arg(long)]
     pub force: bool,
 
-    /// Wait for another owui-watch on this project and server to exit
+    /// If another owui-watch runs for this project and server, wait until it exits
     #[arg(long)]
     pub wait: bool,
 
@@ -65,7 +66,7 @@ pub struct Args {
     #[arg(long = "try", conflicts_with = "dry_run")]
     pub tries: bool,
 
-    /// The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+    /// The server's address [default: `OPENWEBUI_URL`, else `url` in watch.toml]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 
@@ -104,9 +105,10 @@ pub enum Command {
     /// Show each plugin's state: file, server, and switch
     ///
     /// Reads the files and the server's lists, and changes nothing. The exit code is 1 if a file is broken, or if the
-    /// server does not hold its text.
+    /// server does not have its text.
     Status {
-        /// Paths or ids; `function:ID` or `tool:ID` if both have this id [default: all plugins, here and on the server]
+        /// Ids or paths; `function:ID` or `tool:ID` if a function and a tool have this id [default: all plugins, here
+        /// and on the server]
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugins: Vec<String>,
 
@@ -115,12 +117,12 @@ pub enum Command {
         project: ProjectFlags,
     },
 
-    /// Deploy plugins now, also if they are unchanged, held, or were refused before
+    /// Deploy plugins now, even if they are unchanged, held back or were refused
     ///
-    /// If a watch runs for this project and server, it deploys them; else this is a pass like `--once --force`. The exit
-    /// code is that of `--once`.
+    /// If a watch runs for this project and server, the watch deploys them; else this is a pass like `--once --force`.
+    /// The exit code is that of `--once`.
     Deploy {
-        /// Their ids, paths or folders
+        /// Ids, paths or folders of plugins
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugins: Vec<String>,
 
@@ -133,7 +135,7 @@ pub enum Command {
     ///
     /// The exit code is 1 if one of them is not on afterwards. A tool has no switch.
     On {
-        /// Their ids or paths
+        /// Ids or paths of functions
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         functions: Vec<String>,
 
@@ -146,7 +148,7 @@ pub enum Command {
     ///
     /// The exit code is 1 if one of them is not off afterwards. A tool has no switch.
     Off {
-        /// Their ids or paths
+        /// Ids or paths of functions
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         functions: Vec<String>,
 
@@ -155,14 +157,17 @@ pub enum Command {
         project: ProjectFlags,
     },
 
-    /// Make filters and actions global, for all models, or no longer
+    /// Set whether all models use a filter or action
     ///
-    /// The exit code is 1 if one of them is not as asked for afterwards.
+    /// `global on` makes it global: all models use it. After `global off`, it is used only by the models that it is
+    /// attached to. A pipe, an event or a tool cannot be global. The exit code is 1 if one of them is not as you asked
+    /// afterwards.
     Global {
-        /// `on` or `off`
+        /// Whether all models use them
+        #[arg(value_name = "on|off", hide_possible_values = true)]
         is: OnOff,
 
-        /// Their ids or paths
+        /// Ids or paths of functions
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         functions: Vec<String>,
 
@@ -173,15 +178,16 @@ pub enum Command {
 
     /// List the deployed and replaced texts of plugins
     ///
-    /// Newest first, each with the lines that changed since the one before it; `*` marks the text on the server now.
-    /// Saves of one version in one go are one row. `server`: a text that was not deployed from here (Open WebUI 0.12 and
-    /// later keeps versions). `local`: a file's text that a pull replaced.
+    /// Newest first, each with the number of lines that changed since the text before it; `*` marks the text on the
+    /// server now. Deploys of one version share a row (`×6`) if each came at most an hour after the previous one.
+    /// `server` is a text that was not deployed from here (Open WebUI 0.12 and later keeps versions). `local` is a
+    /// file's text that a pull replaced.
     History {
-        /// Their ids or paths; `function:ID` or `tool:ID` if both have this id
+        /// Ids or paths; `function:ID` or `tool:ID` if a function and a tool have this id
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugins: Vec<String>,
 
-        /// Give each save a row of its own
+        /// Give each deploy a row of its own
         #[arg(long)]
         all: bool,
 
@@ -195,7 +201,7 @@ pub enum Command {
     /// The file stays as it is, and is not deployed again until it changes. `owui-watch pull` writes the server's text
     /// to it.
     Rollback {
-        /// Its id or path; `function:ID` or `tool:ID` if both have this id
+        /// Id or path; `function:ID` or `tool:ID` if a function and a tool have this id
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugin: String,
 
@@ -213,16 +219,17 @@ pub enum Command {
         yes: bool,
     },
 
-    /// Show the differences between the server's texts and the files
+    /// Show how files and server differ
     ///
     /// The exit code is 0 without differences, and 1 with.
     Diff {
-        /// Their ids or paths; `function:ID` or `tool:ID` if both have this id. After one plugin also one of its texts, as
-        /// `history` prints them: the file is compared with that one [default: all plugins under the roots]
+        /// Ids or paths; `function:ID` or `tool:ID` if a function and a tool have this id. After a single plugin, one
+        /// of its texts as `history` prints it, to compare the file with that text [default: all plugins under the
+        /// roots]
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugins: Vec<String>,
 
-        /// Only count the lines
+        /// Only count the added and removed lines
         #[arg(long)]
         stat: bool,
 
@@ -233,10 +240,10 @@ pub enum Command {
 
     /// Write the server's texts to the files
     ///
-    /// The state folder keeps a copy of the old text. A named plugin without a file gets one in the first root.
+    /// The state folder keeps a copy of each replaced text. A named plugin without a file gets one in the first root.
     Pull {
-        /// Their ids or paths; `function:ID` or `tool:ID` if both have this id [default: all plugins under the roots whose
-        /// text differs]
+        /// Ids or paths; `function:ID` or `tool:ID` if a function and a tool have this id [default: all plugins under
+        /// the roots whose text differs]
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugins: Vec<String>,
 
@@ -253,12 +260,12 @@ pub enum Command {
         project: ProjectFlags,
     },
 
-    /// Delete plugins from the server that have no file here, after asking
+    /// Delete plugins on the server that have no file here, after asking
     ///
-    /// For example the old plugin of a file that was renamed. The state folder keeps a copy of the text; valves and
-    /// switches are lost.
+    /// Use it, for example, for the old plugin of a renamed file. The state folder keeps a copy of the text; valves and
+    /// switches are lost. A plugin with a file in any root is not deleted.
     Delete {
-        /// Their ids; `function:ID` or `tool:ID` if both have this id
+        /// Ids; `function:ID` or `tool:ID` if a function and a tool have this id
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugins: Vec<String>,
 
@@ -273,27 +280,28 @@ pub enum Command {
 
     /// Run a plugin once on the server, as a user would, and show the answer
     ///
-    /// A pipe answers the message with each of its models. A filter takes part in a chat with a model. An action is
-    /// given the message as a model's answer. A tool is offered to a model, which calls it. The server's text runs, not the
-    /// file's. No chat is saved. The exit code is 0 if it works, and 1 if it fails or cannot be tried.
+    /// A pipe answers the message with each of its models. A filter takes part in a chat with a model. An action gets
+    /// the message as if a model had answered with it. A tool is offered to a model, which calls it. The server's text
+    /// runs, not the file's. No chat is saved. The exit code is 0 if it works, and 1 if it fails or cannot be tried.
     Try {
-        /// Its id or path; `function:ID` or `tool:ID` if both have this id
+        /// Id or path; `function:ID` or `tool:ID` if a function and a tool have this id
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugin: String,
 
-        /// What the user says [default: as its table in watch.toml says, else `hello`]
+        /// What the user says [default: as the plugin's `try` table in watch.toml says, else `hello`]
         #[arg(conflicts_with = "tool")]
         message: Option<String>,
 
-        /// The model; of a pipe, the one of its models [default: the sandbox's, or the only one]
+        /// The model to use; for a pipe, one of its own [default: the sandbox's model, or the server's only one; for a
+        /// pipe, each of its own]
         #[arg(long, value_name = "MODEL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         model: Option<String>,
 
-        /// The function of a tool to call; in the sandbox
+        /// The tool's function to call; only the sandbox's model calls it
         #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         tool: Option<String>,
 
-        /// Its arguments, a JSON object
+        /// The arguments of that function, as a JSON object
         #[arg(long, value_name = "JSON", requires = "tool", value_parser = object)]
         args: Option<String>,
 
@@ -308,10 +316,10 @@ pub enum Command {
 
     /// Find mistakes in plugins, without a server
     ///
-    /// Reads the plugins under the roots; without a watch.toml, those below the current folder. The exit code is 0, or 1
-    /// if there are errors.
+    /// Reads the plugins under the roots; without a watch.toml, those below the current folder. The exit code is 0, or
+    /// 1 if there are errors; with `--strict`, also 1 if there are warnings.
     Check {
-        /// Their paths or ids, or folders [default: all]
+        /// Ids, paths or folders of plugins [default: all]
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugins: Vec<String>,
 
@@ -323,15 +331,16 @@ pub enum Command {
         #[arg(long)]
         strict: bool,
 
-        /// Show certain fixes as a difference
+        /// Show a diff with the fixes that are certain; change nothing
         #[arg(long, conflicts_with = "format")]
         fix: bool,
 
-        /// Write the fixes to the files
+        /// With --fix: write the fixes to the files
         #[arg(long, requires = "fix")]
         yes: bool,
 
-        /// The version of Open WebUI that the plugins are for [default: the one that the server had last, or the newest known]
+        /// The version of Open WebUI to check for [default: the server's when a watch last connected, else the newest
+        /// known]
         #[arg(long, value_name = "VERSION")]
         server_version: Option<String>,
 
@@ -344,9 +353,10 @@ pub enum Command {
         root: Vec<PathBuf>,
     },
 
-    /// Look for what keeps plugins from being deployed: server, key, files, this system
+    /// Find what prevents deploys: server, key, files, this system
     ///
-    /// One line each, with the remedy below it. Changes nothing. The exit code is 0, or 1 if anything is wrong.
+    /// Prints one line for each thing it examines, with the remedy below it. Changes nothing. The exit code is 0, or 1
+    /// if a line has a `✗` or a `!`.
     Doctor {
         /// Which files, and which server.
         #[command(flatten)]
@@ -364,24 +374,25 @@ pub enum Command {
 
     /// Let this folder's settings use your API key, paths outside the folder, and a log command
     ///
-    /// Asks about each address, path and command that you have not agreed to yet, and remembers the answer for this folder. A
-    /// running watch applies it at once.
+    /// Asks about each address, path and command that you have not agreed to yet, and remembers the answer for this
+    /// folder. A running watch applies it at once.
     Trust {
         /// Agree to everything that the settings ask for
         #[arg(long)]
         yes: bool,
     },
 
-    /// Run a throw-away Open WebUI on this machine, and watch against it
+    /// Start a throw-away Open WebUI on this machine, and watch the plugins for it
     ///
-    /// It has a model that answers with what it is sent, and calls the tools that it is offered: a message
-    /// `add {"a": 1, "b": 2}` calls `add` with these arguments.
+    /// Its model answers with what it is sent, and can call the tools of the chat: on the message
+    /// `add {"a": 1, "b": 2}` it calls `add` with these arguments. Ctrl-C stops the server, and removes its data
+    /// unless `--data` or `--keep` is given.
     Sandbox {
         /// The release of Open WebUI to run [default: 0.12.4]
         #[arg(long, value_name = "VERSION")]
         openwebui: Option<String>,
 
-        /// Its port [default: 8470, or the next free one]
+        /// The server's port [default: 8470, or the next free one]
         #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
         port: Option<u16>,
 
@@ -389,7 +400,7 @@ pub enum Command {
         #[arg(long, value_name = "DIR", conflicts_with = "keep")]
         data: Option<PathBuf>,
 
-        /// Keep its temporary folder when it ends
+        /// Keep the server's temporary folder afterwards
         #[arg(long)]
         keep: bool,
 
@@ -401,7 +412,7 @@ pub enum Command {
         #[arg(long)]
         install_requirements: bool,
 
-        /// Leave out the calls of plugins that go well
+        /// Leave out calls of plugins that succeed
         #[arg(long)]
         quiet_calls: bool,
 
@@ -425,11 +436,11 @@ pub enum Command {
 pub enum CheckFormat {
     /// For people, with the source.
     Text,
-    /// One line each.
+    /// One line for each mistake.
     Concise,
-    /// One JSON object each.
+    /// One JSON object for each mistake.
     Json,
-    /// Annotations of GitHub Actions.
+    /// Annotations for GitHub Actions.
     Github,
     /// SARIF 2.1.0, for code scanning.
     Sarif,
@@ -457,14 +468,15 @@ fn object(text: &str) -> Result<String, String> {
 pub enum ServiceAction {
     /// Write the unit for this folder; start it now and at each login
     ///
-    /// It runs this program with the given --root, --config and --url. It does not see this shell's environment: the
-    /// API key must be in `.env`, in the file that `api_key_file` names, or in ~/.config/owui-watch/openwebui_api_key.
+    /// The service runs this program with the given --root, --config, --url and --try. It does not see this shell's
+    /// environment: the API key must be in `.env`, in the file that `api_key_file` names, or in
+    /// ~/.config/owui-watch/openwebui_api_key.
     Install {
         /// Which files, and which server.
         #[command(flatten)]
         project: ProjectFlags,
 
-        /// Let it write only to this folder and its state, and see no devices; needs user namespaces
+        /// Let the service write only to this folder and its state, and see no devices; needs user namespaces
         #[arg(long)]
         hardened: bool,
 
@@ -505,7 +517,7 @@ pub struct ProjectFlags {
 /// Which server a command is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct ServerFlag {
-    /// The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+    /// The server's address [default: `OPENWEBUI_URL`, else `url` in watch.toml]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 }
@@ -631,8 +643,8 @@ fn completed(command: clap::Command, plugins: fn() -> Vec<(String, PathBuf)>) ->
     command.mut_subcommands(|command| completed(command, plugins))
 }
 
-/// Whether a shell takes this path as it is. Bash inserts candidates without quoting them, so that a file's name could be
-/// a command.
+/// Whether a shell takes this path as it is. Bash inserts candidates without quoting them, so that a file's name could
+/// be a command.
 fn is_literal(path: &str) -> bool {
     !path.starts_with('-') && path.chars().all(|c| c.is_alphanumeric() || "/._-+@".contains(c))
 }

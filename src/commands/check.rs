@@ -266,7 +266,7 @@ fn checked(path: Arc<Path>, loaded: Loaded) -> Option<Checked> {
     }
 }
 
-/// Shows how to mend what is certain, and writes it if `writes`. Answers how many files were mended.
+/// Shows the fixes that are certain, and writes them if `writes`. Answers how many files have one.
 fn mend(
     files: &[Checked],
     config: &Config,
@@ -274,7 +274,7 @@ fn mend(
     output: &CheckOutput,
     writes: bool,
 ) -> Result<usize, Error> {
-    let (mut mends, mut mended) = (0, 0);
+    let (mut total, mut fixed) = (0, 0);
     for file in files {
         let Some(plugin) = &file.plugin else { continue };
         let options = config.checks.options(&file.path, version);
@@ -285,16 +285,16 @@ fn mend(
             // The text that was checked, in the style of the file.
             if file::with_style_of(&plugin.text, &old) != old {
                 return Err(Error::failed(format!(
-                    "`{}` is not mended: it has changed meanwhile",
+                    "`{}` was not fixed: it has changed meanwhile",
                     file.path.display()
                 ))
-                .hinted("or its line ends are mixed: save it with one kind of them"));
+                .hinted("if its line endings are mixed, save it with one kind"));
             }
             file::replace(&file.path, &old, &file::with_style_of(&new, &old))?;
         }
-        mends += count;
-        mended += 1;
+        total += count;
+        fixed += 1;
     }
-    output.mends(mends, mended, writes);
-    Ok(mended)
+    output.fixes(total, fixed, writes);
+    Ok(fixed)
 }

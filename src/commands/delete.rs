@@ -39,7 +39,7 @@ pub async fn delete(context: &CommandContext, words: &[String]) -> Result<Code, 
             continue;
         };
         let seen = text(&key, &row)?.to_owned();
-        let question = format!("delete {key} from {}? its valves and switches go too", context.config.url);
+        let question = format!("delete {key} from {}? its valves and switches are lost", context.config.url);
         if !context.yes && !agreed(&question, Task::Delete)? {
             context.screen.aside(&Notice::report(about, Report::Declined { task: Task::Delete, folder: None }));
             code = Code::NotDeployed;

@@ -70,7 +70,7 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
     if !(context.yes && screen.least > Level::Info && screen.format == Format::Lines) {
         show(screen, &target, now.as_ref(), entry, &text);
     }
-    let question = format!("put {} of {} back on {}?", described(entry), target.key, context.config.url);
+    let question = format!("restore {} of {} on {}?", described(entry), target.key, context.config.url);
     if !context.yes && !agreed(&question, Task::RollBack)? {
         screen.aside(&Notice::report(Subject::default(), Report::Declined { task: Task::RollBack, folder: None }));
         return Ok(Agreed::Over(Code::NotDeployed));
@@ -108,7 +108,7 @@ fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, Er
         Parsed::Invalid(invalid) => invalid.message(),
         Parsed::NotAPlugin | Parsed::Disabled => "it is not a plugin".to_owned(),
     };
-    Err(Error::failed(format!("this text of {} cannot be put back: {problem}", target.key)))
+    Err(Error::failed(format!("this text of {} cannot be restored: {problem}", target.key)))
 }
 
 /// The digest of the text on the server, if we have a copy of it. A text that we deployed before copies were kept is
@@ -165,7 +165,7 @@ impl Rollback {
         if let Some(intent) = self.folder.intents().remove(&key) {
             // A deploy in flight would undo the rollback, and its daemon repairs it.
             if let Some(other) = self.folder.holder() {
-                let refusal = Error::failed(format!("nothing was put back: {other} is deploying {key} just now"));
+                let refusal = Error::failed(format!("nothing was restored: {other} is deploying {key} just now"));
                 return Err(refusal.hinted("try again in a moment"));
             }
             if let Some(code) = self.recover(intent).await {
@@ -174,7 +174,7 @@ impl Rollback {
         }
         let before = self.folder.rollbacks().get(&key).copied();
         // A running daemon that reads the server now must know that the text is ours.
-        self.folder.save_rollback(&key, &note).context("nothing was put back")?;
+        self.folder.save_rollback(&key, &note).context("nothing was restored")?;
         let (outcome, on_server) = self.converse().await;
         let took = started.elapsed();
         let done = matches!(outcome, Outcome::Created { .. } | Outcome::Updated { .. } | Outcome::Unchanged);

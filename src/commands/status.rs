@@ -340,7 +340,7 @@ fn lines(
                     }
                     (Subject { version: None, digest: None, ..about }, PluginState::Conflict { paths })
                 } else if is_away {
-                    (about, PluginState::Unknown { why: "the server did not tell".to_owned() })
+                    (about, PluginState::Unknown { why: "no answer from the server".to_owned() })
                 } else if let Some(why) = listing.doubt(&plugin.key) {
                     (about, PluginState::Unknown { why })
                 } else {

@@ -244,13 +244,13 @@ keys! {
         default: r#"".owui-watch""#,
         form: Form::Path,
     }
-    /// Whether to switch on a function that was created.
+    /// Whether to switch on new functions.
     activate_new: bool {
         read: switch,
         must_be: "true or false",
         default: "false",
     }
-    /// What to do when the server holds a text that owui-watch did not put there.
+    /// What to do when the server has a text that was not deployed from here.
     on_remote_edit: OnRemoteEdit {
         read: on_remote_edit,
         must_be: r#""backup", "hold" or "overwrite""#,
@@ -262,7 +262,7 @@ keys! {
         must_be: r#""keep", "deactivate" or "delete""#,
         default: r#""keep""#,
     }
-    /// How long the file must have been gone before that.
+    /// How long a file must be gone before `on_delete` takes effect.
     gone_after: Duration {
         read: |value| span(value, SECOND..=DAY),
         must_be: r#"a duration such as "30s", from "1s" to "24h""#,
@@ -274,7 +274,7 @@ keys! {
         must_be: r#""ask" or "never""#,
         default: r#""ask""#,
     }
-    /// How many of the versions that one editing session adds to the server's history (Open WebUI 0.12 and later) to keep.
+    /// How many versions of each editing session to keep in the server's history (Open WebUI 0.12 and later).
     keep_versions: Option<NonZeroUsize> {
         read: |value| unless(value, "all", |value| count(value, 1000)),
         must_be: r#""all", or a whole number from 1 to 1000"#,
@@ -286,7 +286,7 @@ keys! {
         must_be: "a whole number from 1 to 32",
         default: "4",
     }
-    /// How long to leave a changed file alone where the system does not report that its writer is done.
+    /// How long to wait before reading a changed file, where the system does not report that its writer is done.
     debounce: Duration {
         read: |value| span(value, MILLISECOND..=MINUTE),
         must_be: r#"a duration such as "100ms", from "1ms" to "1m""#,
@@ -298,7 +298,7 @@ keys! {
         must_be: r#""off", or a duration such as "2s", from "100ms" to "1h""#,
         default: r#""off""#,
     }
-    /// A command that prints the server's log as it grows. The watch runs it, and shows what the log says of plugins.
+    /// A command that prints the server's log as it grows. The watch runs it, and shows what it says about plugins.
     log_command: Option<Vec<String>> {
         read: |value| optional(value, command).map(Option::flatten),
         must_be: r#"a command such as "docker logs -f --tail 0 open-webui", or a list of its words, without control or invisible characters"#,
@@ -315,7 +315,7 @@ keys! {
         must_be: r#"a duration such as "30s", from "0s" to "24h""#,
         default: r#""30s""#,
     }
-    /// The rules of `owui-watch check`, and what follows from them.
+    /// Which rules `owui-watch check` uses, and whether their errors hold a deploy back.
     check: CheckSettings {
         read: checks,
         must_be: "a table with `select`, `ignore` or `block`",
@@ -338,7 +338,7 @@ keys! {
     /// The keys of `[check]` and of `[plugins."path".check]`. They have no variable.
     CHECK_KEYS:
 
-    /// The rules to use; none means all.
+    /// The rules to use; an empty list means all.
     select: Option<Vec<String>> {
         read: |value| optional(value, rules),
         must_be: "a list of rules, as `owui-watch check --explain all` names them",
@@ -350,7 +350,7 @@ keys! {
         must_be: "a list of rules, as `owui-watch check --explain all` names them",
         default: "[]",
     }
-    /// Whether an error that is certain to break a plugin holds its deploy back.
+    /// Whether an error that is certain to break a plugin holds back its deploy.
     block: Option<bool> {
         read: |value| optional(value, switch),
         must_be: "true or false",
@@ -369,7 +369,7 @@ keys! {
         read: |value| optional(value, text),
         must_be: "a text",
     }
-    /// Its kind, for a file that has classes of both.
+    /// Its kind, for a file with a function class and `Tools`.
     kind: Option<Kind> {
         read: |value| optional(value, kind),
         must_be: r#""function" or "tool""#,
@@ -384,7 +384,7 @@ keys! {
         read: |value| optional(value, adopt),
         must_be: r#""ask" or "never""#,
     }
-    /// `[check]` for this file alone: its `ignore` is added, the others replace.
+    /// `[check]` for this file alone: its `ignore` is added to the general one, the other keys replace theirs.
     check: Option<CheckSettings> {
         read: |value| optional(value, checks),
         must_be: "a table with `select`, `ignore` or `block`",
@@ -426,7 +426,7 @@ keys! {
         read: |value| optional(value, object),
         must_be: "a table such as { day = 1 }",
     }
-    /// The model that takes part, or one of a pipe's own.
+    /// The model that takes part; for a pipe, one of its own.
     model: Option<String> {
         read: |value| optional(value, name),
         must_be: "a name",

@@ -75,9 +75,10 @@ impl Notice {
             NoticeKind::Duplicate { duplicate } => {
                 return Some(format!(
                     "if it is the same plugin, write `id = \"{}\"` under {} in watch.toml\n\
-                     if it is another one, write `adopt = \"never\"` there instead (with --once: or add --yes)",
+                     if it is another one, `owui-watch deploy {}` creates it (with --once: add --yes)",
                     duplicate.id,
-                    self.about.table("")
+                    self.about.table(""),
+                    id()
                 ));
             }
             NoticeKind::Insecure { proxy: Some(_), .. } => {
@@ -324,9 +325,9 @@ mod tests {
             remote_edit: `owui-watch pull shout` takes the server's text and keeps a copy of yours
             remote_edit: `owui-watch deploy shout` deploys yours and keeps a copy of the server's
             twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
-            twin: if it is another one, write `adopt = "never"` there instead (with --once: or add --yes)
+            twin: if it is another one, `owui-watch deploy shout` creates it (with --once: add --yes)
             twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
-            twin: if it is another one, write `adopt = "never"` there instead (with --once: or add --yes)
+            twin: if it is another one, `owui-watch deploy shout` creates it (with --once: add --yes)
             rolled_back: `owui-watch deploy shout` deploys it as it is; so does a change
             blocked: write `await Users.get_users(…)`
             blocked: `owui-watch deploy shout` deploys it as it is

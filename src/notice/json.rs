@@ -519,7 +519,7 @@ mod tests {
             fails {"answer":"ho","model":"shout","words":"expected `^H`"}
             fails {"model":"shout","words":"KeyError: 'nope'"}
             fails {"model":"shout","others":["filter `other`"],"words":"'nope'"}
-            fails {"model":"shout","words":"nothing of it ran"}
+            fails {"model":"shout","words":"none of its hooks ran"}
             answered {"answer":"5","model":"shout"}
             works {"answer":"HELLO\nyou","model":"shout"}
             works {"diff":"--- a\n+++ b\n-a\n+b\n","model":"shout"}

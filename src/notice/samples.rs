@@ -310,7 +310,10 @@ pub(crate) fn samples() -> Vec<Notice> {
         tried(2, fails(TrialFailure { answer: Some("ho".to_owned()), ..TrialFailure::new("expected `^H`") })),
         tried(1, fails(TrialFailure { place: Some(Box::new(span())), ..TrialFailure::new("KeyError: 'nope'") })),
         tried(1, fails(TrialFailure { others: vec!["filter `other`".to_owned()], ..TrialFailure::new("'nope'") })),
-        tried(1, fails(TrialFailure { hint: Some("a remedy".to_owned()), ..TrialFailure::new("nothing of it ran") })),
+        tried(
+            1,
+            fails(TrialFailure { hint: Some("a remedy".to_owned()), ..TrialFailure::new("none of its hooks ran") }),
+        ),
         tried(1, TrialResult::Answered { answer: "5".to_owned(), why: "who knows".to_owned() }),
         tried(1, TrialResult::Works { answer: Some("HELLO\nyou".to_owned()), diff: None }),
         tried(2, TrialResult::Works { answer: None, diff: Some("--- a\n+++ b\n-a\n+b\n".to_owned()) }),

@@ -347,7 +347,7 @@ fn failed(failure: &Failure) -> String {
         }
         Failure::Call(CallFailure::NotOurs { words }) => format!("this key may not change it: {words}"),
         Failure::StoredOther => {
-            "the server holds another text than the one sent: someone else just edited it".to_owned()
+            "the server has another text than the one sent: someone else has just edited it".to_owned()
         }
         Failure::KeepFailed { words } => {
             format!("nothing was sent: the state folder cannot be written: {words}")
@@ -546,8 +546,8 @@ mod tests {
                 short: not deployed / the address does not answer as Open WebUI: a web page
             Error failed: this key may not change it: 401 Unauthorized
                 short: not deployed / this key may not change it: 401 Unauthorized
-            Error failed: the server holds another text than the one sent: someone else just edited it
-                short: not deployed / the server holds another text than the one sent: someone else just edited it
+            Error failed: the server has another text than the one sent: someone else has just edited it
+                short: not deployed / the server has another text than the one sent: someone else has just edited it
             Error failed: the server's database is locked
                 short: not deployed / the server's database is locked
             Error failed: the server rejects every new plugin, even an empty one: [ERROR: Error creating function]
@@ -596,8 +596,8 @@ mod tests {
             Error fails: fails on "hello": KeyError: 'nope' (line 2)
             Error fails: trial failed on "hello": 'nope'
                 short: trial failed on "hello" / 'nope'
-            Error fails: fails on "hello": nothing of it ran
-                short: fails on "hello" / nothing of it ran
+            Error fails: fails on "hello": none of its hooks ran
+                short: fails on "hello" / none of its hooks ran
             Info answered: answered: "hello" → "5"; who knows
             Info works: works: "hello" → "HELLO you"
             Info works: works with 2 models: "hello" → -a +b

@@ -81,11 +81,17 @@ impl CheckOutput {
         out(&coloured(&printable::text(&diff)));
     }
 
-    /// Prints how many mends there are.
-    pub fn mends(&self, mends: usize, files: usize, written: bool) {
-        let [mends, files] = [(mends, "mend"), (files, "file")].map(|(count, noun)| number(count, noun));
-        let (how, rest) = if written { ("written", "") } else { ("not written", "; `--yes` writes them") };
-        out(&format!("{mends} in {files} {how}{rest}\n\n"));
+    /// Prints how many fixes there are.
+    pub fn fixes(&self, count: usize, files: usize, written: bool) {
+        let place = number(files, "file");
+        let text = match (count, written) {
+            (0, _) => "no fix is certain".to_owned(),
+            (1, true) => format!("1 fix written to {place}"),
+            (1, false) => format!("1 fix for {place}; `--yes` writes it"),
+            (count, true) => format!("{count} fixes written to {place}"),
+            (count, false) => format!("{count} fixes for {place}; `--yes` writes them"),
+        };
+        out(&format!("{text}\n\n"));
     }
 
     /// Prints how many there were: `3 errors and 5 warnings in 4 of 27 plugins`.

@@ -385,7 +385,7 @@ mod tests {
                 hint: correct the file
                 hint: `owui-watch deploy shout` sends it again as it is
                 12:34:56 ✗ filter  shout                     1.1        not deployed  34 ms
-                plugins/shout.py:1:1: error: the server holds another text than the one sent: someone else just
+                plugins/shout.py:1:1: error: the server has another text than the one sent: someone else has just
                   edited it
                 hint: `owui-watch deploy shout` sends it again, once nobody else is editing it
                 12:34:56 ✗ filter  shout                     1.1        not sent

@@ -104,7 +104,7 @@ pub(super) fn nothing_ran(entry: Entry) -> TrialResult {
         [hook] => Some(format!("the server calls `{}` by its method {hook}: check the name", entry.class())),
         hooks => Some(format!("the server calls {}: check the names of its methods", hooks.join(", "))),
     };
-    TrialResult::Fails(TrialFailure { hint, ..TrialFailure::new("nothing of it ran") })
+    TrialResult::Fails(TrialFailure { hint, ..TrialFailure::new("none of its hooks ran") })
 }
 
 fn returned_nothing(hook: &str) -> TrialFailure {
@@ -179,7 +179,7 @@ mod tests {
             (Entry::Action, "the server calls `Action` by its method `action`: check the name"),
         ] {
             let failure = failure(&[call("other", "inlet", false, None)], entry, works());
-            assert_eq!((failure.words.as_str(), failure.hint.as_deref()), ("nothing of it ran", Some(hint)));
+            assert_eq!((failure.words.as_str(), failure.hint.as_deref()), ("none of its hooks ran", Some(hint)));
         }
     }
 

@@ -41,35 +41,35 @@ fn help() {
 
         Commands:
           status    Show each plugin's state: file, server, and switch
-          deploy    Deploy plugins now, also if they are unchanged, held, or were refused before
+          deploy    Deploy plugins now, even if they are unchanged, held back or were refused
           on        Switch functions on
           off       Switch functions off
-          global    Make filters and actions global, for all models, or no longer
+          global    Set whether all models use a filter or action
           history   List the deployed and replaced texts of plugins
           rollback  Restore an earlier text of a plugin on the server, after showing the difference
-          diff      Show the differences between the server's texts and the files
+          diff      Show how files and server differ
           pull      Write the server's texts to the files
-          delete    Delete plugins from the server that have no file here, after asking
+          delete    Delete plugins on the server that have no file here, after asking
           try       Run a plugin once on the server, as a user would, and show the answer
           check     Find mistakes in plugins, without a server
-          doctor    Look for what keeps plugins from being deployed: server, key, files, this system
+          doctor    Find what prevents deploys: server, key, files, this system
           service   Run the watch as a systemd user service: install, uninstall, status
           trust     Let this folder's settings use your API key, paths outside the folder, and a log command
-          sandbox   Run a throw-away Open WebUI on this machine, and watch against it
+          sandbox   Start a throw-away Open WebUI on this machine, and watch the plugins for it
           help      Print this message or the help of the given subcommand(s)
 
         Arguments:
           [PLUGINS]...  Only these plugins, by path or id (by path if the id is also a command)
 
         Options:
-              --once           Make one pass and exit
-              --dry-run        Show what one pass would do; change nothing
+              --once           Deploy what differs (one pass over all plugins), and exit
+              --dry-run        Show what one pass would deploy, and exit; change nothing
               --force          In the first pass, also send plugins that are unchanged, held back or were
                                refused
-              --wait           Wait for another owui-watch on this project and server to exit
+              --wait           If another owui-watch runs for this project and server, wait until it exits
               --yes            Create a plugin even if the server seems to have it under another id
               --try            Try each plugin after its deploy, as its `try` table in watch.toml says
-              --url <URL>      The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+              --url <URL>      The server's address [default: `OPENWEBUI_URL`, else `url` in watch.toml]
               --root <DIR>     The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>  The settings file [default: watch.toml, if it exists]
               --json           Print one JSON object per line
@@ -81,16 +81,17 @@ fn help() {
 
         Examples:
           owui-watch                           watch the plugins, deploy each save
-          owui-watch --once --dry-run          say what one pass would deploy
-          owui-watch --force plugins/shout.py  deploy this one again, then watch it alone
-          owui-watch diff                      show what differs between here and the server
+          owui-watch sandbox                   the same, with a throw-away server on this machine
+          owui-watch --once --dry-run          show what would be deployed
+          owui-watch plugins/shout.py          watch only this file
+          owui-watch deploy shout              deploy a plugin now, even if it was held back
+          owui-watch diff                      show how files and server differ
           owui-watch check                     find mistakes in the plugins, without a server
-          owui-watch try shout                 run it on the server, and show the answer
-          owui-watch rollback shout            restore its previous text on the server
-          owui-watch doctor                    look for what is wrong: server, key, files
+          owui-watch try shout                 run a plugin on the server, and show the answer
+          owui-watch rollback shout            restore a plugin's previous text on the server
+          owui-watch doctor                    find what prevents deploys: server, key, files
 
-        In a terminal, a watch shows the state of all plugins below its log; `?` shows its keys: r compares
-        everything with the server, d shows the difference, e opens the editor at the error, q exits.
+        In a terminal, a watch shows the state of all plugins below its log. Press ? there to see its keys.
 
         The API key (or login token) has no flag, since a process list would show it. It is read from
         OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_file` names, or from
@@ -106,18 +107,18 @@ fn help_of_sandbox() {
     command.build();
     let sandbox = command.find_subcommand_mut("sandbox").expect("sandbox is a subcommand");
     expect![[r#"
-        Run a throw-away Open WebUI on this machine, and watch against it
+        Start a throw-away Open WebUI on this machine, and watch the plugins for it
 
         Usage: owui-watch sandbox [OPTIONS]
 
         Options:
               --openwebui <VERSION>   The release of Open WebUI to run [default: 0.12.4]
-              --port <PORT>           Its port [default: 8470, or the next free one]
+              --port <PORT>           The server's port [default: 8470, or the next free one]
               --data <DIR>            Keep chats, valves and accounts in this folder, for the next start
-              --keep                  Keep its temporary folder when it ends
+              --keep                  Keep the server's temporary folder afterwards
               --no-live               Print plain lines: no live view below the log, and no keys
               --install-requirements  Let the server install what plugins ask for with `requirements:`
-              --quiet-calls           Leave out the calls of plugins that go well
+              --quiet-calls           Leave out calls of plugins that succeed
               --log                   Show the server's log
               --config <FILE>         The settings file [default: watch.toml, if it exists]
               --try                   Try each plugin after its deploy: as its `try` table in watch.toml
@@ -148,7 +149,7 @@ fn help_of_rollback() {
 
         Arguments:
           <PLUGIN>
-                  Its id or path; `function:ID` or `tool:ID` if both have this id
+                  Id or path; `function:ID` or `tool:ID` if a function and a tool have this id
 
           [VERSION]
                   A version, or the beginning of a digest or of a server's version id, as `history` prints
@@ -156,7 +157,7 @@ fn help_of_rollback() {
 
         Options:
               --url <URL>
-                  The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+                  The server's address [default: `OPENWEBUI_URL`, else `url` in watch.toml]
 
               --root <DIR>
                   The folder with the plugins; repeatable [default: `root` in watch.toml]
@@ -302,21 +303,22 @@ fn help_of_service_install() {
     expect![[r#"
         Write the unit for this folder; start it now and at each login
 
-        It runs this program with the given --root, --config and --url. It does not see this shell's
-        environment: the API key must be in `.env`, in the file that `api_key_file` names, or in
+        The service runs this program with the given --root, --config, --url and --try. It does not see this
+        shell's environment: the API key must be in `.env`, in the file that `api_key_file` names, or in
         ~/.config/owui-watch/openwebui_api_key.
 
         Usage: owui-watch service install [OPTIONS]
 
         Options:
               --url <URL>
-                  The server [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+                  The server's address [default: `OPENWEBUI_URL`, else `url` in watch.toml]
 
               --root <DIR>
                   The folder with the plugins; repeatable [default: `root` in watch.toml]
 
               --hardened
-                  Let it write only to this folder and its state, and see no devices; needs user namespaces
+                  Let the service write only to this folder and its state, and see no devices; needs user
+                  namespaces
 
               --try
                   Try each plugin after its deploy, as its `try` table in watch.toml says

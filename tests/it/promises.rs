@@ -72,34 +72,34 @@ promises! {
     a_refused_save_leaves_the_plugin_as_it_was,
         "a refused save leaves the running plugin as it was", SINCE_0_12_UNHURT;
     a_lost_answer_changes_nothing_of_it,
-        "also when the server's answer is lost, and no success is called a failure", SINCE_0_12_UNHURT;
+        "also if the server's answer is lost; a success is never reported as a failure", SINCE_0_12_UNHURT;
     a_kill_in_between_is_made_good,
-        "also when owui-watch is killed in between, from its next start on", SINCE_0_12_UNHURT;
+        "also if owui-watch is killed in between, from its next start on", SINCE_0_12_UNHURT;
     a_deploy_that_takes_too_long_is_looked_up,
-        "what was sent and timed out is looked up before anything is sent again", ALWAYS;
+        "after a timeout, the server's text is read before anything is sent again", ALWAYS;
     valves_stay, "valves and user valves stay", ALWAYS;
     sharing_stays, "who may use a tool stays", ALWAYS;
     icons_and_translations_stay, "icons and translations stay, as far as the server stores them", ALWAYS;
     names_stay, "a name or description changed on the server stays; others follow the file", ALWAYS;
     what_is_new_is_private, "a new tool is private, a new function off", ALWAYS;
-    an_edit_on_the_server_is_kept, "a text edited on the server is on disk before it is replaced", ALWAYS;
-    an_edit_on_the_server_is_left, "with `on_remote_edit = \"hold\"` it is not replaced", ALWAYS;
+    an_edit_on_the_server_is_kept, "a text edited on the server is copied before it is replaced", ALWAYS;
+    an_edit_on_the_server_is_left, "with `on_remote_edit = \"hold\"`, it is not replaced", ALWAYS;
     a_deleted_file_deletes_nothing, "a deleted file deletes nothing", ALWAYS;
     a_deleted_file_takes_along_what_was_asked_for,
-        "with `on_delete` it switches the function off, or deletes the plugin after a copy", ALWAYS;
+        "with `on_delete`, the function is switched off, or the plugin deleted after a copy", ALWAYS;
     nothing_is_created_twice, "a plugin that the server has under another id is not created again", ALWAYS;
-    an_earlier_text_can_be_put_back, "a text deployed earlier can be put back, and stays", ALWAYS;
+    an_earlier_text_can_be_put_back, "a text deployed earlier can be restored, and stays", ALWAYS;
     a_version_of_the_server_can_be_put_back,
-        "so can one that only the server knows", [NO_HISTORY, NO_HISTORY, NO_HISTORY, YES];
+        "so can a text that only the server has", [NO_HISTORY, NO_HISTORY, NO_HISTORY, YES];
     the_reason_of_a_refused_update_is_told,
-        "why a save is refused is told in the server's words, with its line", [YES, YES, HIDDEN, YES];
+        "a refused save is reported with the server's reason, and its line", [YES, YES, HIDDEN, YES];
     the_reason_of_a_refused_create_is_told, "the same for a new plugin", [YES, YES, HIDDEN, YES];
     valves_that_do_not_fit_are_named,
         "valves that do not fit the new text are named", [UNCHECKED, UNCHECKED, UNCHECKED, YES];
     the_history_names_the_commit,
         "the server's history names version and commit", [NO_HISTORY, NO_HISTORY, NO_HISTORY, YES];
     the_history_stays_short,
-        "it keeps `keep_versions` of a session's versions", [NO_HISTORY, NO_HISTORY, NO_HISTORY, YES];
+        "the history keeps only `keep_versions` versions of a session", [NO_HISTORY, NO_HISTORY, NO_HISTORY, YES];
 }
 
 /// The versions side by side, since some scenarios have to wait.

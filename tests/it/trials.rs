@@ -548,7 +548,9 @@ fn a_sandbox_tries_what_cannot_act_outside() {
     for _ in ["shout", "brief", "count"] {
         watch.wait("works", None);
     }
-    for (id, words, line) in [("boom", "KeyError: 'nope'", json!(3)), ("misspelt", "nothing of it ran", Value::Null)] {
+    for (id, words, line) in
+        [("boom", "KeyError: 'nope'", json!(3)), ("misspelt", "none of its hooks ran", Value::Null)]
+    {
         let is_it = |told: &&Value| told["id"] == id && told["event"] == "fails";
         let fails = watch.notices().iter().find(is_it).cloned();
         let fails = fails.unwrap_or_else(|| watch.wait("fails", Some(id)).pop().unwrap());

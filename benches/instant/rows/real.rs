@@ -53,9 +53,9 @@ pub(crate) fn save(table: &mut Table) {
     watch.stop();
     let what = ("save → answer of a real server; floor: bare read + update", "ratio ≤ 1.15");
     table.compare(what, &ours, &both, |_, _, ratio| ratio <= 1.15);
-    let what = ("the same; floor: bare update", "ratio ≤ 1.15, further");
+    let what = ("the same; floor: bare update", "ratio ≤ 1.15, a later goal");
     table.compare(what, &ours, &update, |_, _, ratio| ratio <= 1.15);
-    let what = ("the same, by an editor that syncs; floor: bare update", "ratio ≤ 1.15, further");
+    let what = ("the same, by an editor that syncs; floor: bare update", "ratio ≤ 1.15, a later goal");
     table.compare(what, &synced, &update, |_, _, ratio| ratio <= 1.15);
 }
 

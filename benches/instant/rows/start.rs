@@ -30,7 +30,7 @@ pub(crate) fn once(table: &mut Table) {
     table.compare(what, &ours, &bare, |median, _, _| median < Duration::from_millis(150));
     table.push(Line {
         what: "its requests",
-        goal: "2 or so",
+        goal: "about 2",
         measured: requests.to_string(),
         floor: "2".to_owned(),
         reached: requests <= 3,

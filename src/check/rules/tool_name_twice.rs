@@ -18,7 +18,7 @@ pub(in crate::check) const RULE: CheckRule = CheckRule {
     page: "
 A model sees the functions of all tools of a chat by name. If two have the same name, servers before
 0.12.4 offered only the first, whichever that was. Since 0.12.4 the server tells them apart, and
-this rule reports nothing.",
+this rule reports nothing. In the example, another tool of the project has a function `search` too.",
     wrong: "
 class Tools:
     def search(self, query: str):

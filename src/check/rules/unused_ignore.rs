@@ -10,7 +10,7 @@ pub(super) const RULE: CheckRule = CheckRule {
     title: "a comment `# owui: ignore[…]` that ignores nothing",
     page: "
 `# owui: ignore[rule]` at the end of a line accepts what the rule found there. Commas separate
-several rules. A comment that ignores nothing now would hide the next mistake in its line.",
+several rules. A comment that ignores nothing now would hide the next mistake on its line.",
     wrong: "
 class Pipe:
     def pipe(self, body):  # owui: ignore[missing-await]

@@ -92,7 +92,7 @@ pub(in super::super) fn dated(entry: &Entry) -> String {
 fn named(entry: &Entry, at: Option<String>) -> String {
     let version = entry.text.as_ref().and_then(|text| text.version.as_deref());
     let text = version.map_or_else(|| "the text".to_owned(), |version| format!("version {version}"));
-    let at = at.map_or_else(String::new, |at| format!(" of {at}"));
+    let at = at.map_or_else(String::new, |at| format!(" from {at}"));
     format!("{text}{at} ({})", name(entry))
 }
 
@@ -107,9 +107,9 @@ mod tests {
             let entry = Entry { what: Provenance::Deployed, at: None, text, copy: None, version: None, current: false };
             named(&entry, at.map(str::to_owned)).replace(&name(&entry), "ID")
         };
-        assert_eq!(told("x = 1\n", Some("3 min ago")), "the text of 3 min ago (ID)");
+        assert_eq!(told("x = 1\n", Some("3 min ago")), "the text from 3 min ago (ID)");
         let titled = "\"\"\"\ntitle: A\nversion: 1.0\n\"\"\"\n";
-        assert_eq!(told(titled, Some("2026-01-02")), "version 1.0 of 2026-01-02 (ID)");
+        assert_eq!(told(titled, Some("2026-01-02")), "version 1.0 from 2026-01-02 (ID)");
         assert_eq!(told(titled, None), "version 1.0 (ID)");
     }
 }

@@ -275,7 +275,7 @@ impl Report {
             Report::Declined { task, folder } => {
                 Said::info("left_alone", task.nothing_done()).with("folder", json!(folder.as_deref().map(shown)))
             }
-            Report::Same { level } => Said::info("same", format!("{name} is as the server holds it")).at(*level),
+            Report::Same { level } => Said::info("same", format!("{name} equals the text on the server")).at(*level),
             Report::Difference { diff, between } => {
                 let message = match between {
                     Between::ServerAndFile => format!("{name} differs from the server"),
@@ -328,7 +328,7 @@ impl Report {
                 Said::info("deleted", format!("deleted {name} from the server; a copy is in `{}`", shown(backup)))
                     .with("backup", json!(shown(backup)))
             }
-            Report::AlreadyOnServer => Said::info("unchanged", format!("the server already holds this text of {name}")),
+            Report::AlreadyOnServer => Said::info("unchanged", format!("the server already has this text of {name}")),
             Report::RolledBack => Said::info("rolled_back", format!("{name} is not deployed again until it changes"))
                 .hinted(format!("`owui-watch pull {id}` writes the server's text to it")),
             Report::History(entry) => entry.said(),
@@ -337,7 +337,7 @@ impl Report {
                 Said::info("trusted", format!("allowed from now on: {allowed}")).with("folder", json!(shown(folder)))
             }
             Report::NothingToTrust => {
-                Said::info("nothing_to_trust", "these settings need no trust, or have it already")
+                Said::info("nothing_to_trust", "these settings need no consent, or you have given it already")
             }
             Report::Status(status) => status.said(about),
             Report::StatusCounts(counts) => counts.said(),
@@ -364,7 +364,7 @@ impl Task {
         match self {
             Task::Run | Task::Compare => "nothing was done",
             Task::Pull => "nothing was written",
-            Task::RollBack => "nothing was put back",
+            Task::RollBack => "nothing was restored",
             Task::Delete => "nothing was deleted",
             Task::Try => "nothing was tried",
             Task::Trust => "nothing is allowed",
@@ -514,12 +514,12 @@ mod tests {
             not_compared error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
             not_pulled error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
             left_alone info: nothing was written {}
-            left_alone info: nothing was put back {}
+            left_alone info: nothing was restored {}
             left_alone info: nothing was deleted {"id":"shout","kind":"function"}
             left_alone info: nothing is allowed {"folder":"folder"}
             project info: the project is `/home/me/bot` {"folder":"/home/me/bot"}
             on_sandbox info: on the sandbox at http://127.0.0.1:8470 {"server":"http://127.0.0.1:8470"}
-            same info: `plugins/shout.py` is as the server holds it {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            same info: `plugins/shout.py` equals the text on the server {"id":"shout","kind":"function","path":"plugins/shout.py"}
             difference info: `plugins/shout.py` differs from the server {"diff":"-a\n+b\n","id":"shout","kind":"function","path":"plugins/shout.py"}
             difference info: rolling back to 1.0 would change the server's text {"diff":"-a\n+b\n","id":"shout","kind":"function"}
             difference info: `plugins/shout.py` differs from 1.0 {"diff":"-a\n+b\n","id":"shout","kind":"function","path":"plugins/shout.py"}
@@ -537,12 +537,12 @@ mod tests {
             pulled info: pulled plugins/shout.py 1.0 → 1.1; a copy of the old text is in copy.py {"backup":"copy.py","digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","from_version":"1.0","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             pulled info: pulled function shout to the new file plugins/shout.py {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             deleted info: deleted function shout from the server; a copy is in `copy` {"backup":"copy","id":"shout","kind":"function"}
-            unchanged info: the server already holds this text of `plugins/shout.py` {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
+            unchanged info: the server already has this text of `plugins/shout.py` {"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","version":"1.1"}
             rolled_back info: `plugins/shout.py` is not deployed again until it changes | `owui-watch pull shout` writes the server's text to it {"id":"shout","kind":"function","path":"plugins/shout.py"}
             history info: 1.1 3bfc2695 {"added":3,"at":"1970-01-01T00:00:00Z","commit_message":"a fix","copy":"copy","current":true,"digest":"3bfc269594ef649228e9a74bab00f042efc91d5acc6fbee31a382e80d42388fe","id":"shout","kind":"function","path":"plugins/shout.py","removed":1,"server_version_id":"v1","version":"1.1","what":"on_the_server"}
             no_history info: function shout has no history yet {"id":"shout","kind":"function"}
             trusted info: allowed from now on: read a key {"folder":"folder"}
-            nothing_to_trust info: these settings need no trust, or have it already {}
+            nothing_to_trust info: these settings need no consent, or you have given it already {}
             other_text warning: `plugins/shout.py` differs from the server, whose text is tried | `owui-watch diff shout` shows the difference {"id":"shout","kind":"function","path":"plugins/shout.py"}
             not_tried error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
             works info: `plugins/shout.py` works: model `shout`, 34 ms {"answer":"HELLO","id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py"}

@@ -223,18 +223,18 @@ fn a_watch_checks_each_saved_text_once() {
 }
 
 #[test]
-fn mends_are_shown_first_and_written_on_demand() {
+fn fixes_are_shown_first_and_written_on_demand() {
     let project = folder();
     let windows = WRONG.replace('\n', "\r\n");
     project.put("deep/er/wrong.py", &windows);
     let ran = project.run(&["check", "--fix"]);
     check(&ran, 1);
     assert!(ran.stdout.contains("\n+        user = await Users.get_user_by_id("), "{}", ran.stdout);
-    assert!(ran.stdout.contains("1 mend in 1 file not written; `--yes` writes them\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1 fix for 1 file; `--yes` writes it\n"), "{}", ran.stdout);
     assert_eq!(project.read("deep/er/wrong.py"), windows);
     let ran = project.run(&["check", "--fix", "--yes"]);
     check(&ran, 0);
-    assert!(ran.stdout.contains("1 mend in 1 file written\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("1 fix written to 1 file\n"), "{}", ran.stdout);
     assert_eq!(project.read("deep/er/wrong.py"), windows.replace("Users.get_user_by_id", "await Users.get_user_by_id"));
     check(&project.run(&["check", "--yes"]), 2);
     check(&project.run(&["check", "--fix", "--format", "json"]), 2);

@@ -47,7 +47,7 @@ fn diff_compares_the_file_with_an_earlier_text() {
     for earlier in ["1", &short(&filter("1"))[..8]] {
         let ran = project.run(&["diff", "a", earlier]);
         check(&ran, 1);
-        assert!(ran.stdout.starts_with("--- a/plugins/a.py\tversion 1 of 2"), "{}", ran.stdout);
+        assert!(ran.stdout.starts_with("--- a/plugins/a.py\tversion 1 from 2"), "{}", ran.stdout);
         assert!(ran.stdout.contains("\n-version: 1\n+version: 3\n"), "{}", ran.stdout);
     }
     project.put(A, filter("1"));

@@ -124,7 +124,7 @@ fn json_output_has_json_errors() {
         (&["history", "gone"][..], 2, "there is no plugin `gone` here or on the server"),
         (&["diff", "gone"], 2, "there is no plugin `gone` here or on the server"),
         (&["rollback", "a", "9", "--yes"], 2, "no version `9` of function a is known"),
-        (&["rollback", "a"], 2, "nothing was put back: cannot ask, standard input is not a terminal"),
+        (&["rollback", "a"], 2, "nothing was restored: cannot ask, standard input is not a terminal"),
         (&["--once", "--root", "gone"], 2, "cannot watch `gone`: there is no such folder"),
     ] {
         let told = notices(&project, arguments, code);

@@ -172,7 +172,7 @@ fn a_named_pull_without_a_difference_says_so() {
     let project = deployed_twice(&server);
     let ran = project.run(&["pull", "a"]);
     check(&ran, 0);
-    assert_eq!(ran.stdout, "`plugins/a.py` is as the server holds it\n");
+    assert_eq!(ran.stdout, "`plugins/a.py` equals the text on the server\n");
     assert!(!project.path(".owui-watch/backups").exists());
     project.put("plugins/new.py", filter("1"));
     let ran = project.run(&["pull", "new"]);

@@ -17,7 +17,7 @@ fn rollback_restores_only_the_previous_text() {
         assert_eq!(lines.next(), Some("--- a/a.py\t(server)"));
         let header = lines.next().unwrap();
         let id = format!(" ({})", &short(&filter("1"))[..8]);
-        assert!(header.starts_with("+++ b/a.py\tversion 1 of 2") && header.ends_with(&id), "{header}");
+        assert!(header.starts_with("+++ b/a.py\tversion 1 from 2") && header.ends_with(&id), "{header}");
         assert!(ran.stdout.contains("\n-version: 2\n+version: 1\n"), "{}", ran.stdout);
         assert!(ran.stdout.contains(" ✓ filter  a             2 → 1  "), "{}", ran.stdout);
         assert!(ran.stdout.ends_with("`plugins/a.py` is not deployed again until it changes\n"), "{}", ran.stdout);
@@ -54,7 +54,7 @@ fn rollback_needs_consent() {
     assert!(ran.stdout.contains("+version: 1"), "{}", ran.stdout);
     assert_eq!(
         ran.stderr,
-        "error: nothing was put back: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n"
+        "error: nothing was restored: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n"
     );
     assert_eq!(writes(&server).len(), n_writes);
     assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
@@ -120,7 +120,7 @@ fn rollback_to_the_current_text_sends_nothing() {
     let n_writes = writes(&server).len();
     let ran = project.run(&["rollback", "a", "2", "--yes"]);
     check(&ran, 0);
-    assert_eq!(ran.stdout, "the server already holds this text of function a\n");
+    assert_eq!(ran.stdout, "the server already has this text of function a\n");
     assert_eq!(writes(&server).len(), n_writes);
 
     let project = Project::on(&server);
@@ -215,7 +215,7 @@ fn a_broken_text_is_not_restored() {
     let ran = project.run(&["rollback", "a", &short(broken), "--yes"]);
     check(&ran, 1);
     assert!(
-        ran.stderr.starts_with("error: this text of function a cannot be put back: invalid Python"),
+        ran.stderr.starts_with("error: this text of function a cannot be restored: invalid Python"),
         "{}",
         ran.stderr
     );
@@ -346,7 +346,7 @@ fn no_rollback_during_a_daemons_deploy_of_the_plugin() {
     let ran = project.run(&["rollback", "a", "1", "--yes"]);
     check(&ran, 1);
     let why = format!(
-        "error: nothing was put back: another owui-watch (pid {}) is deploying function a just now\n\
+        "error: nothing was restored: another owui-watch (pid {}) is deploying function a just now\n\
          hint: try again in a moment\n",
         watch.pid()
     );

@@ -181,7 +181,7 @@ fn a_failed_chat_names_all_that_took_part() {
         ),
         ("brief", inlet, "error: the trial of `plugins/brief.py` failed: inlet, ", "filter `censor` or pipe `shout`"),
         ("shout", pipe, "error: `plugins/shout.py` fails: model `shout`, ", ""),
-        ("brief", pipe, "tells nothing: pipe `shout`, which answers there, failed: 'nope'\n", ""),
+        ("brief", pipe, "is inconclusive: pipe `shout`, which answers there, failed: 'nope'\n", ""),
     ] {
         let ran = tried(&server, &project, &[plugin], status, said);
         check(&ran, 1);
@@ -206,7 +206,7 @@ fn a_filter_whose_hook_is_misspelt_does_not_work() {
         (
             "def inlte(self, body):\n        return body",
             1,
-            ": nothing of it ran\nhint: the server calls `inlet`, `stream`",
+            ": none of its hooks ran\nhint: the server calls `inlet`, `stream`",
         ),
         ("toggle = True", 1, ": it has no hook: all it does is add a switch to the chat\n"),
     ] {
