@@ -175,6 +175,7 @@ fn a_rollback_to_the_files_text_ends_it() {
          11ms write a v2
          20ms no-rollback a
          21ms wake
+         22ms #1 row a v2
          3000ms write a v2",
         &expect![[r#"
             10ms rolled-back a v2 v1
@@ -185,8 +186,37 @@ fn a_rollback_to_the_files_text_ends_it() {
             21ms wake
                   a sending why=retry
                   #1 get a
+            22ms #1 row a v2
+                  archive v2, found
+                  a unchanged active=true good_again=true
+                  save
             3000ms write a v2
                   a unchanged
+        "#]],
+    );
+}
+
+/// A note that is lost does not mean that the server holds the file's text.
+#[test]
+fn a_lost_note_of_a_rollback_is_not_good_news() {
+    check(
+        "0ms given a=v2
+         10ms rolled-back a v2 v1
+         11ms write a v2
+         20ms no-rollback a
+         21ms wake
+         22ms #1 row a v1",
+        &expect![[r#"
+            10ms rolled-back a v2 v1
+            11ms write a v2
+                  a rolled_back
+                  a rolled_back
+            20ms no-rollback a
+            21ms wake
+                  a sending why=retry
+                  #1 get a
+            22ms #1 row a v1
+                  #2 back up v1
         "#]],
     );
 }
