@@ -57,6 +57,16 @@ pub fn rule(id: &str) -> Option<&'static CheckRule> {
     RULES.iter().find(|rule| rule.id == id)
 }
 
+/// The hint for a word that is no rule.
+#[must_use]
+pub fn instead_of(id: &str) -> String {
+    let near = RULES.iter().map(|rule| (strsim::jaro_winkler(id, rule.id), rule.id));
+    let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
+    near.map_or("`owui-watch check --explain all` lists the rules".to_owned(), |(_, near)| {
+        format!("did you mean `{near}`?")
+    })
+}
+
 /// What was found in one plugin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {

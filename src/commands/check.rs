@@ -143,14 +143,8 @@ fn explain(id: &str) -> Result<Code, Error> {
             |rule: &check::CheckRule| format!("{:width$}  {:7}  {}\n", rule.id, rule.severity.word(), rule.title);
         RULES.iter().map(line).collect()
     } else {
-        let rule = check::rule(id).ok_or_else(|| {
-            let near = RULES.iter().map(|rule| (strsim::jaro_winkler(id, rule.id), rule.id));
-            let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
-            let hint = near.map_or("`owui-watch check --explain all` lists them".to_owned(), |(_, near)| {
-                format!("did you mean `{near}`?")
-            });
-            Error::new(format!("there is no rule `{id}`")).hinted(hint)
-        })?;
+        let rule = check::rule(id)
+            .ok_or_else(|| Error::new(format!("there is no rule `{id}`")).hinted(check::instead_of(id)))?;
         rule.explanation()
     };
     CheckOutput::page(&text);

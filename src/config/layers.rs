@@ -11,7 +11,8 @@ use toml::de::{DeTable, DeValue};
 use super::dotenv::DotEnv;
 use super::paths::ticked;
 use super::schema::{
-    CHECK_KEYS, DEFAULT_URL, Form, KEYS, KeyRow, PLUGIN_KEYS, PREFIX, TrySettings, described, find, nearest, suggestion,
+    CHECK_KEYS, DEFAULT_URL, Form, KEYS, KeyRow, PLUGIN_KEYS, PREFIX, TrySettings, described, find, nearest, no_rule,
+    suggestion,
 };
 use super::secret::{KEY_ELSEWHERE, holds_secret, names_secret, refuse_secret};
 use super::sources::filled;
@@ -306,6 +307,10 @@ fn check_table(
             && let Some(Err(why)) = value.clone().into_string().ok().map(|text| Pattern::new(&text))
         {
             return refuse(format!("`{key}` in {header} is not a regular expression: {why}"));
+        }
+        if let (true, Some((word, near))) = (matches!(row.name, "select" | "ignore"), no_rule(value)) {
+            let unknown = ConfigError::at(&place, format!("`{key}` in {header} names `{word}`, which is no rule"));
+            return Err(unknown.hinted(near));
         }
         if !row.fits(value) {
             return refuse(format!("`{key}` in {header} must be {}, not {}", row.must_be, described(value)));

@@ -502,6 +502,16 @@ fn rules(value: Value) -> Read<Vec<String>> {
     if rules.iter().all(|id| check::rule(id).is_some()) { Ok(rules) } else { Err(Misfit) }
 }
 
+/// The first word of a list that is no rule of `check`, and the hint.
+pub(super) fn no_rule(value: &Value) -> Option<(String, String)> {
+    let ValueKind::Array(words) = &value.kind else { return None };
+    let word = words.iter().find_map(|word| match &word.kind {
+        ValueKind::String(word) if check::rule(word).is_none() => Some(word),
+        _ => None,
+    })?;
+    Some((word.clone(), check::instead_of(word)))
+}
+
 fn path(value: Value) -> Read<PathBuf> {
     text(value).map(PathBuf::from)
 }

@@ -508,8 +508,9 @@ impl Engine {
         }
         // The file's own text was put back, unless only the note of the rollback is gone: the server is asked.
         for (key, rollback) in before {
+            // Before it is gone, the note of a rollback to the file's text takes the place of the earlier one.
             if let Owner::One(plugin) = self.tree.present_owner(&key)
-                && rollback.done
+                && (rollback.done || self.tree.complaints.get(&plugin.path) == Some(&Complaint::RolledBack))
                 && rollback.replaced(plugin.digest)
             {
                 self.record_seen(&key, None);

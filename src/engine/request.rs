@@ -35,7 +35,12 @@ impl Engine {
     /// Forgets what the server held of a plugin that was deleted there. Those that seemed to be the same one are planned
     /// again.
     pub(super) fn on_deleted(&mut self, key: &Key, now: Now) {
-        self.site.ledger.forget(key);
+        // One that has a file may be there again: it is compared.
+        if self.tree.files.owner(key) == Owner::None {
+            self.site.ledger.forget(key);
+        } else {
+            self.record_seen(key, None);
+        }
         self.effects.push(Effect::Save(key.clone()));
         self.end_rollback(key);
         if self.site.lanes.in_flight(key).is_none() {

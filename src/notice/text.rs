@@ -10,6 +10,7 @@ use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, WaitReason}
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
+use crate::plugin::{Diagnostic, Rule};
 
 impl Notice {
     /// What happened, in one line, without the plugin's name, which is shown beside it.
@@ -220,6 +221,9 @@ impl Notice {
             NoticeKind::Flawed { diagnostic, .. } if diagnostic.rule.is_of_folder() => return None,
             NoticeKind::Flawed { .. } => "not sent",
             NoticeKind::Blocked(_) => "held back, not sent",
+            NoticeKind::Surprising(Diagnostic { rule: Rule::Checked(found), .. }) => {
+                return Some(format!("{} [{}]", found.severity.word(), found.rule).into());
+            }
             NoticeKind::Surprising(diagnostic) => diagnostic.severity().word(),
             NoticeKind::Raised(raised) if raised.before > 0 => return None,
             NoticeKind::Raised(raised) if raised.hook == "load" => "raised an exception while it was loaded",

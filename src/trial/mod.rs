@@ -475,7 +475,7 @@ fn error_in(result: &str) -> Option<String> {
 /// A plugin's return value, for people.
 fn shown(value: &Value) -> String {
     match value {
-        Value::Null => "nothing".to_owned(),
+        Value::Null => "it returned nothing".to_owned(),
         Value::String(text) => text.clone(),
         other => serde_json::to_string_pretty(other).unwrap_or_default(),
     }

@@ -12,10 +12,10 @@ pub(super) const RULE: CheckRule = CheckRule {
     severity: Severity::Warning,
     title: "an event emitter that is called without a test whether there is one",
     page: "
-`__event_emitter__` and `__event_call__` are `None` if there is no chat to show anything in: when
-the server asks a pipe for a title or tags, and when a program calls the pipe through the API. A
-call of `None` fails. If a function tests the emitter anywhere, or calls it under `try`, nothing is
-reported.",
+In `pipe` and `outlet`, `__event_emitter__` and `__event_call__` are `None` if there is no chat to
+show anything in: when the server asks a pipe for a title or tags, and when a program calls the
+model through the API. A call of `None` fails. If a function tests the emitter anywhere, or calls
+it under `try`, nothing is reported.",
     wrong: "
 class Pipe:
     async def pipe(self, body, __event_emitter__=None):
@@ -33,10 +33,14 @@ class Pipe:
 };
 
 fn check(context: &Context<'_>, report: &mut Report) {
-    // An action always runs in a chat.
-    let is_action = context.entry == Entry::Action;
-    let hooks = context.hooks().into_iter().filter(|_| !is_action).map(|hook| hook.function);
-    for function in hooks.chain(context.tools()) {
+    let may_lack_one = |name: &str| match context.entry {
+        Entry::Pipe => true,
+        // `inlet` and `stream` are given one for every request.
+        Entry::Filter => name == "outlet",
+        // An action always runs in a chat, tools share the emitter of `inlet`, and events have none.
+        Entry::Action | Entry::Event | Entry::Tools => false,
+    };
+    for function in context.hooks().into_iter().map(|hook| hook.function).filter(|it| may_lack_one(&it.name)) {
         for name in ["__event_emitter__", "__event_call__"] {
             if !function.parameters.iter_non_variadic_params().any(|parameter| parameter.name().as_str() == name) {
                 continue;
@@ -61,7 +65,9 @@ fn check(context: &Context<'_>, report: &mut Report) {
                 }
             }
             if let (false, Some(range)) = (is_tested, unguarded.first()) {
-                let message = format!("`{name}` is None where there is no chat, for example when a title is made");
+                let example =
+                    if context.entry == Entry::Pipe { "a title is made" } else { "a program calls the model" };
+                let message = format!("`{name}` is None where there is no chat, for example when {example}");
                 report.add(*range, message, format!("test it: `if {name}:`"));
             }
         }

@@ -196,6 +196,37 @@ fn a_rollback_to_the_files_text_ends_it() {
     );
 }
 
+/// Its note takes the place of the earlier one before it is gone.
+#[test]
+fn a_rollback_there_and_back_ends_both() {
+    check(
+        "0ms given a=v2
+         10ms rolled-back a v2 v1
+         11ms write a v2
+         20ms rolling-back a v2 v2
+         21ms wake
+         30ms no-rollback a
+         31ms wake
+         32ms #1 row a v2",
+        &expect![[r#"
+            10ms rolled-back a v2 v1
+            11ms write a v2
+                  a rolled_back
+                  a rolled_back
+            20ms rolling-back a v2 v2
+            21ms wake
+            30ms no-rollback a
+            31ms wake
+                  a sending why=retry
+                  #1 get a
+            32ms #1 row a v2
+                  archive v2, found
+                  a unchanged active=true good_again=true
+                  save
+        "#]],
+    );
+}
+
 /// A note that is lost does not mean that the server holds the file's text.
 #[test]
 fn a_lost_note_of_a_rollback_is_not_good_news() {

@@ -127,10 +127,11 @@ impl World {
         Ok(())
     }
 
-    /// Everything is at rest: each text that was deployed, and is that of its file, was tried.
+    /// Everything is at rest: each text that was deployed, is that of its file, and was not rolled back since, was tried.
     pub(super) fn all_are_tried(&self) -> Result<(), Broken> {
         let digest_of = |key: &Key| {
             let [file] = self.claimants(key)[..] else { return None };
+            self.server.rows.get(key).filter(|row| row.text == self.disk[&file].text)?;
             match &*self.disk[&file].text.parsed(file) {
                 Parsed::Plugin(plugin) => Some(plugin.digest),
                 _ => None,
