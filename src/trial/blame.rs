@@ -13,8 +13,10 @@ const NO_REASON: &str = "Internal Server Error";
 const BROKEN_STREAM: &str = "Chat completion stream failed";
 /// The server's words for a model that it does not offer.
 const NO_MODEL: &str = "Model not found";
-/// What shows more than an answer does.
+/// The hint at an exception: the server gives its words alone.
 const SANDBOX: &str = "`owui-watch sandbox` shows the line that raises it";
+/// The hint where the plugin may have raised an exception, or not.
+pub(super) const WHETHER_IT_RAISES: &str = "`owui-watch sandbox` shows whether it raises an exception";
 
 /// Where an attempt failed, as far as the server's answer tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +43,18 @@ impl FailedIn {
     }
 }
 
-/// A failure in the server's words, with what they mean.
+/// A filter that is on.
+pub(super) struct ActiveFilter {
+    id: String,
+    is_global: bool,
+}
+
+/// Whether the hint is of no use in the sandbox.
+pub(super) fn leads_to_sandbox(hint: &str) -> bool {
+    [SANDBOX, WHETHER_IT_RAISES].contains(&hint)
+}
+
+/// A failure in the server's words, or in those of an exception, with what they mean.
 pub(super) fn explained(words: &str) -> TrialFailure {
     let (words, hint) = match words {
         NO_REASON => (format!("the server failed and gave no reason ({words})"), Some(SANDBOX)),
@@ -50,7 +63,7 @@ pub(super) fn explained(words: &str) -> TrialFailure {
             format!("the server does not offer the model ({words})"),
             Some("check in Open WebUI that the model is on and that you may use it"),
         ),
-        words => (words.to_owned(), None),
+        words => (words.to_owned(), Some(SANDBOX)),
     };
     TrialFailure { hint: hint.map(str::to_owned), ..TrialFailure::new(words) }
 }
@@ -79,13 +92,12 @@ impl Trying<'_> {
                 }
             }
         }
-        let hint = failure.hint.take().unwrap_or_else(|| SANDBOX.to_owned());
-        failure.hint = Some(if failure.others.is_empty() {
-            hint
-        } else {
+        if !failure.others.is_empty() {
             let others = models::few(failure.others.iter().cloned(), " or ");
-            format!("the server does not say what failed: it may also be {others}\n{hint}")
-        });
+            let others = format!("the server does not say what failed: it may also be {others}");
+            let hints: Vec<_> = std::iter::once(others).chain(failure.hint.take()).collect();
+            failure.hint = Some(hints.join("\n"));
+        }
         Ok(attempt)
     }
 
@@ -98,18 +110,22 @@ impl Trying<'_> {
     /// The other filters that take part in a chat with the model, as far as the server tells.
     async fn other_filters(&self, model: &str) -> Vec<String> {
         let attached = self.models.iter().find(|listed| listed.id == model).map(|listed| listed.filters.as_slice());
-        let rows = match self.plugin.client.call(Call::Overview(Kind::Function)).await {
-            Reply::Rows(rows) => rows,
-            _ => Vec::new(),
+        if self.filters.get().is_none() {
+            self.filters.set(self.active_filters().await).ok();
+        }
+        let Some(filters) = self.filters.get().and_then(Option::as_ref) else {
+            return vec!["any filter (the server did not list them)".to_owned()];
         };
         let takes_part = |id: &String| attached.is_some_and(|attached| attached.contains(id));
-        let others = rows.into_iter().filter(|row| {
-            row.entry == Some(Entry::Filter)
-                && row.is_active == Some(true)
-                && (row.is_global == Some(true) || takes_part(&row.id))
-                && row.id != self.id()
-        });
-        others.map(|row| format!("filter `{}`", row.id)).collect()
+        let others = filters.iter().filter(|filter| filter.is_global || takes_part(&filter.id));
+        others.filter(|filter| filter.id != self.id()).map(|filter| format!("filter `{}`", filter.id)).collect()
+    }
+
+    /// The filters that are on; `None` if the server does not list its functions.
+    async fn active_filters(&self) -> Option<Vec<ActiveFilter>> {
+        let Reply::Rows(rows) = self.plugin.client.call(Call::Overview(Kind::Function)).await else { return None };
+        let active = rows.into_iter().filter(|row| row.entry == Some(Entry::Filter) && row.is_active == Some(true));
+        Some(active.map(|row| ActiveFilter { is_global: row.is_global == Some(true), id: row.id }).collect())
     }
 }
 
@@ -119,13 +135,14 @@ mod tests {
 
     #[test]
     fn bare_words_of_the_server_are_explained() {
-        for (words, told, has_hint) in [
+        for (words, told, is_raised) in [
             ("Internal Server Error", "the server failed and gave no reason (Internal Server Error)", true),
-            ("Model not found", "the server does not offer the model (Model not found)", true),
-            ("'nope'", "'nope'", false),
+            ("Model not found", "the server does not offer the model (Model not found)", false),
+            ("'nope'", "'nope'", true),
         ] {
             let failure = explained(words);
-            assert_eq!((failure.words.as_str(), failure.hint.is_some()), (told, has_hint));
+            let is_exception = failure.hint.as_deref() == Some(SANDBOX);
+            assert_eq!((failure.words.as_str(), is_exception), (told, is_raised));
         }
     }
 }

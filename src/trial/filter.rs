@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use super::blame::explained;
 use super::models::choose;
 use super::{Attempt, FailedIn, Obstacle, Trying, chat, fails, impossible};
 use crate::client::{HIDDEN, Trial, TrialEnd};
@@ -48,7 +49,7 @@ impl Trying<'_> {
             // It is null if any of the filters returned nothing.
             failed_in = FailedIn::Filters;
             result = match end {
-                TrialEnd::Json(after) if self.hides_exception(&after) => fails(HIDDEN),
+                TrialEnd::Json(after) if self.hides_exception(&after) => TrialResult::Fails(explained(HIDDEN)),
                 TrialEnd::Json(after) => match after.get("messages") {
                     Some(messages) => {
                         text += &lines(messages);
@@ -71,7 +72,7 @@ impl Trying<'_> {
     fn not_attached(&self, why: &str) -> Obstacle {
         let id = self.id();
         impossible(why)
-            .hinted(format!("`owui-watch global on {id}` runs it in every chat; or attach it to a model in Open WebUI"))
+            .hinted(format!("`owui-watch global on {id}` runs it in every chat\nattach it to a model in Open WebUI"))
     }
 }
 

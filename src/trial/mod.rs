@@ -8,6 +8,7 @@ mod models;
 mod seen;
 mod wish;
 
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
@@ -18,7 +19,7 @@ use crate::notice::{TrialFailure, TrialResult, Tried};
 use crate::plugin::python::public_methods;
 use crate::plugin::{Digest, Entry, Key, normal};
 pub use blame::FailedIn;
-use blame::explained;
+use blame::{ActiveFilter, WHETHER_IT_RAISES, explained};
 use models::{Model, choose, of_pipe};
 use seen::Seen;
 pub use wish::Wish;
@@ -125,7 +126,8 @@ pub fn version(text: &str) -> (u32, u32) {
 ///
 /// The plugin cannot be tried on this server, or the server is away.
 pub async fn run(plugin: OnTrial<'_>, wish: &Wish) -> Result<Vec<Attempt>, Obstacle> {
-    let mut trying = Trying { plugin, wish, row: Value::Null, models: Vec::new(), watched: None };
+    let mut trying =
+        Trying { plugin, wish, row: Value::Null, models: Vec::new(), watched: None, filters: OnceLock::new() };
     trying.row = trying.json_of(Trial::Row(plugin.key.clone())).await?;
     trying.models = trying.read_models(false).await?;
     if trying.models.iter().any(|model| model.is_sandbox) {
@@ -184,6 +186,8 @@ struct Trying<'a> {
     models: Vec<Model>,
     /// In the sandbox, which tells what it sees.
     watched: Option<Watched>,
+    /// The filters that are on, once they were asked for; `None` if the server does not list its functions.
+    filters: OnceLock<Option<Vec<ActiveFilter>>>,
 }
 
 impl Trying<'_> {
@@ -303,7 +307,7 @@ impl Trying<'_> {
         if ids.is_empty() {
             let words = "the server lists no model of it: its `pipes` raised or returned none";
             let (called, took) = ("its models".to_owned(), Duration::ZERO);
-            let (result, failed_in) = (fails(words), FailedIn::Plugin);
+            let (result, failed_in) = (fails_unclearly(words), FailedIn::Plugin);
             let attempt = Attempt { called, model: String::new(), took, result, text: None, failed_in };
             return Ok(vec![self.judged(attempt, Entry::Pipe).await?]);
         }
@@ -343,7 +347,7 @@ impl Trying<'_> {
         let body = self.answered(&model);
         let (end, took) = self.send(Trial::Action(self.plugin.key.id.clone(), body.clone())).await?;
         let result = match end {
-            TrialEnd::Json(answer) if self.hides_exception(&answer) => fails(HIDDEN),
+            TrialEnd::Json(answer) if self.hides_exception(&answer) => TrialResult::Fails(explained(HIDDEN)),
             TrialEnd::Json(answer) if answer == body => works("the message as it was".to_owned()),
             TrialEnd::Json(answer) => works(shown(&answer)),
             end => self.result(end, |answer| works(answer.text)),
@@ -382,7 +386,7 @@ impl Trying<'_> {
             };
             called = format!("tool `{name}`, called by `{model}`");
             match error_in(&result) {
-                Some(words) => fails(&words),
+                Some(words) => TrialResult::Fails(explained(&words)),
                 None if self.plugin.version < MARKS_ERRORS_OF_TOOLS => TrialResult::Answered {
                     answer: result,
                     why: "before 0.11 the server does not tell a result from an exception".to_owned(),
@@ -421,7 +425,7 @@ impl Trying<'_> {
             TrialEnd::Chat(answer) if self.has_failed(&answer) => {
                 let text = format!("after `{}`", answer.text);
                 let after = if answer.text.is_empty() { "before its first word" } else { &text };
-                fails(&format!("the answer breaks off {after}"))
+                fails_unclearly(&format!("the answer breaks off {after}"))
             }
             TrialEnd::Chat(answer) => judge(answer),
             TrialEnd::Failed(words) | TrialEnd::PipeFailed(words) => TrialResult::Fails(explained(&words)),
@@ -446,6 +450,12 @@ fn works(answer: String) -> TrialResult {
 
 fn fails(words: &str) -> TrialResult {
     TrialResult::Fails(TrialFailure::new(words))
+}
+
+/// It fails, and an exception may be the reason.
+fn fails_unclearly(words: &str) -> TrialResult {
+    let hint = Some(WHETHER_IT_RAISES.to_owned());
+    TrialResult::Fails(TrialFailure { hint, ..TrialFailure::new(words) })
 }
 
 fn impossible(why: impl Into<String>) -> Obstacle {

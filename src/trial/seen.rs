@@ -3,6 +3,7 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::blame::leads_to_sandbox;
 use super::filter::in_chat;
 use super::{Attempt, Obstacle, ObstacleKind};
 use crate::notice::{TrialFailure, TrialResult, of_missing_package};
@@ -65,7 +66,10 @@ impl Seen {
                 return Err(Obstacle::new(ObstacleKind::Disturbed, why));
             }
             (_, Some(hook)) => TrialResult::Fails(returned_nothing(hook)),
-            (TrialResult::Fails(failure), None) => TrialResult::Fails(failure),
+            (TrialResult::Fails(failure), None) => {
+                let hint = failure.hint.filter(|hint| !leads_to_sandbox(hint));
+                TrialResult::Fails(TrialFailure { hint, ..failure })
+            }
             _ if own.is_empty() => nothing_ran(entry),
             (TrialResult::Answered { answer, .. }, None) => TrialResult::Works { answer: Some(answer), diff: None },
             (works, None) => works,

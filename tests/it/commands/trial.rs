@@ -13,6 +13,10 @@ const MODELS: &str = r#"{"data": [
 
 const SANDBOX: &str = "`owui-watch sandbox` shows the line that raises it\n";
 
+const WHETHER: &str = "`owui-watch sandbox` shows whether it raises an exception\n";
+
+const LISTING: &str = "GET /api/v1/functions/export";
+
 const CHAT: &str = "POST /api/chat/completions";
 
 /// A server with pipes, a filter, an action and a tool, all switched on.
@@ -75,7 +79,8 @@ fn a_pipe_works_or_fails_in_the_words_of_the_server() {
                     )
                 };
                 assert!(ran.stderr.starts_with(&format!("error: {fails}: model `shout`, ")), "{}", ran.stderr);
-                assert!(ran.stderr.ends_with(&format!(": {words}\nhint: {others}{SANDBOX}")), "{}", ran.stderr);
+                let hint = if words.contains("breaks off") { WHETHER } else { SANDBOX };
+                assert!(ran.stderr.ends_with(&format!(": {words}\nhint: {others}{hint}")), "{}", ran.stderr);
                 assert_eq!((&told["event"], &told["words"]), (&json!("fails"), &json!(words)));
             }
         }
@@ -192,6 +197,27 @@ fn a_failed_chat_names_all_that_took_part() {
     }
     let told = tried(&server, &project, &["brief", "--json"], inlet.0, inlet.1).notices();
     assert_eq!(of(&told, "fails")["others"], json!(["filter `censor`", "pipe `shout`"]));
+    let listings = |plugin: &str| {
+        let count = || server.lines().iter().filter(|line| line.contains(LISTING)).count();
+        let before = count();
+        check(&tried(&server, &project, &[plugin], inlet.0, inlet.1), 1);
+        count() - before
+    };
+    assert_eq!(listings("many"), listings("shout"), "one for all models of a pipe");
+    server.fail_next_of(LISTING, 9, Fault::Says(500, "no"));
+    let told = tried(&server, &project, &["shout", "--json"], inlet.0, inlet.1).notices();
+    assert_eq!(of(&told, "fails")["others"], json!(["any filter (the server did not list them)"]));
+}
+
+#[test]
+fn a_model_that_calls_no_tool_raises_nothing() {
+    let server = FakeServer::start();
+    let project = stocked(&server);
+    let said = r#"{"choices": [{"message": {"content": "no"}}]}"#;
+    let ran = tried(&server, &project, &["sums", "--model", "other"], 200, said);
+    check(&ran, 1);
+    assert!(ran.stderr.contains("no result: `other` called no tool"), "{}", ran.stderr);
+    assert!(!ran.stderr.contains("owui-watch sandbox"), "{}", ran.stderr);
 }
 
 #[test]
