@@ -138,9 +138,9 @@ impl Traceback {
 
     /// The notice of it, with the places in the plugins. `None` if it is not about one, or about one of another project.
     ///
-    /// If the log names plugins, a frame in `<string>` belongs to the only one of them that can have that function there.
-    /// Otherwise it belongs to the only plugin here that can have it there, if the line has the name of the next function
-    /// or a name from the exception. A plugin whose text is not known can have any function anywhere.
+    /// If the log names plugins, a frame in `<string>` belongs to the only one of them that can have that function
+    /// there. Otherwise it belongs to the only plugin here that can have it there, if the line has the name of the next
+    /// function or a name from the exception. A plugin whose text is not known can have any function anywhere.
     #[must_use]
     pub fn notice(&self, sources: &[Source]) -> Option<Notice> {
         let named: Vec<Key> = self.named().collect();
@@ -255,8 +255,8 @@ fn error_type(error: &str) -> &str {
 }
 
 /// The names that stand in the line where an exception was raised: its class, what its words quote, as in `name 'x' is not
-/// defined`, and the function that could not be called, as in `Pipe.run() takes 1 positional argument`. Not those that stand
-/// in many lines of many plugins.
+/// defined`, and the function that could not be called, as in `Pipe.run() takes 1 positional argument`. Names that
+/// stand in many lines of many plugins are left out.
 fn names_in(error: &str) -> Vec<String> {
     let class = error_type(error);
     let words = error.split_once(": ").map_or("", |(_, words)| words.lines().next().unwrap_or_default());
