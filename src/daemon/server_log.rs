@@ -58,8 +58,8 @@ pub(super) struct ServerLog {
 pub(super) enum Found {
     /// A notice, about a plugin or about the command.
     Notice(Box<Notice>),
-    /// A question: which texts do these plugins have, and all others that are deployed?
-    Texts(Vec<Key>, oneshot::Sender<Vec<Deployed>>),
+    /// A question: which texts do the plugins of the project have on the server?
+    Texts(oneshot::Sender<Vec<Deployed>>),
 }
 
 /// A plugin of the project.
@@ -108,9 +108,9 @@ impl Daemon<'_> {
         for found in found {
             match found {
                 Found::Notice(notice) => self.on_logged(*notice),
-                Found::Texts(named, answer) => {
+                Found::Texts(answer) => {
                     // It is gone if the command was replaced.
-                    answer.send(self.deployed(named)).ok();
+                    answer.send(self.deployed()).ok();
                 }
             }
         }
@@ -129,14 +129,10 @@ impl Daemon<'_> {
         self.tell(notice);
     }
 
-    /// These plugins, as far as they are here, and all that are deployed.
-    fn deployed(&self, named: Vec<Key>) -> Vec<Deployed> {
+    /// All plugins of the project, each with its text on the server, as far as that is known.
+    fn deployed(&self) -> Vec<Deployed> {
         let engine = self.driver.engine();
-        let mut plugins: BTreeMap<_, _> = named
-            .into_iter()
-            .filter(|key| engine.plugin(key).is_some() || engine.ledger().get(key).is_some())
-            .map(|key| (key, None))
-            .collect();
+        let mut plugins: BTreeMap<_, _> = engine.known().map(|key| (key.clone(), None)).collect();
         for (key, digest) in engine.ledger().all_held() {
             let path = engine.plugin(key).map(|plugin| Arc::clone(&plugin.path));
             plugins.insert(key.clone(), path.map(|path| (path, digest)));
@@ -219,7 +215,7 @@ impl Teller {
     /// Finds the plugins of a traceback: asks the loop for their files, and reads those.
     async fn traceback(&mut self, traceback: Traceback) {
         let (answer, answered) = oneshot::channel();
-        if self.send.try_send(Found::Texts(traceback.named().collect(), answer)).is_err() {
+        if self.send.try_send(Found::Texts(answer)).is_err() {
             self.lost += 1;
             return;
         }

@@ -243,6 +243,11 @@ impl Ledger {
         }
     }
 
+    /// All plugins with a record.
+    pub fn keys(&self) -> impl Iterator<Item = &Key> {
+        self.records.keys()
+    }
+
     /// The text that the server is believed to hold of a plugin.
     #[must_use]
     pub fn held(&self, key: &Key) -> Option<Digest> {

@@ -352,6 +352,11 @@ impl Engine {
         }
     }
 
+    /// The ids of all plugins that have a file here, or are or were on the server.
+    pub fn known(&self) -> impl Iterator<Item = &Key> {
+        self.tree.files.keys().chain(self.site.ledger.keys())
+    }
+
     /// State for the next engine of the same server. No conversation may be in flight.
     #[must_use]
     pub fn hand_over(self) -> Handover {

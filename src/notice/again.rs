@@ -1,7 +1,6 @@
 //! Counts what plugins do again: the same exception, and the same kind of server event.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use super::{Notice, NoticeKind, Raised};
 use crate::plugin::{Digest, Key};
@@ -18,8 +17,8 @@ struct Counts {
     digest: Option<Digest>,
     /// By hook, words and places.
     raised: BTreeMap<String, u64>,
-    /// By the name of the event: how many calls, and how long they took.
-    events: BTreeMap<String, (u64, Duration)>,
+    /// By the name of the event: how many calls.
+    events: BTreeMap<String, u64>,
 }
 
 impl Repetitions {
@@ -33,23 +32,23 @@ impl Repetitions {
             return notice;
         }
         let counts = self.0.entry(key).or_default();
-        // The sandbox's server starts before the files are read: until then no text is known.
-        let is_other = counts.digest.is_some() && counts.digest != notice.about.digest;
-        counts.digest = counts.digest.or(notice.about.digest);
+        // No text is known before the files are read, nor while the file is broken: the server has the one before.
+        let digest = notice.about.digest.or(counts.digest);
+        let is_other = counts.digest.is_some() && counts.digest != digest;
         if is_other || counts.raised.len().max(counts.events.len()) >= MOST {
-            *counts = Counts { digest: notice.about.digest, ..Counts::default() };
+            *counts = Counts::default();
         }
+        counts.digest = digest;
         match &mut notice.what {
             NoticeKind::Raised(raised) => {
                 let before = counts.raised.entry(fingerprint(raised)).or_default();
                 raised.before = *before;
                 *before += 1;
             }
-            NoticeKind::Called { server_event: Some(name), times, took, .. } => {
-                let (calls, total) = counts.events.entry(name.clone()).or_default();
+            NoticeKind::Called { server_event: Some(name), times, total, .. } => {
+                let calls = counts.events.entry(name.clone()).or_default();
                 *calls += *times;
-                *total += *took;
-                (*times, *took) = (*calls, *total);
+                *total = Some(*calls);
             }
             _ => {}
         }
@@ -66,22 +65,24 @@ fn fingerprint(raised: &Raised) -> String {
 }
 
 /// Whether a count is told: the first, and then 10, 100, 1000 and so on.
-pub(super) fn is_told(mut times: u64) -> bool {
-    while times >= 10 && times.is_multiple_of(10) {
-        times /= 10;
+pub(super) fn is_told(mut total: u64) -> bool {
+    while total >= 10 && total.is_multiple_of(10) {
+        total /= 10;
     }
-    times == 1
+    total == 1
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::Level;
     use super::super::samples::{raised, shout};
     use super::*;
 
-    fn before(repetitions: &mut Repetitions, raised: Raised, text: &str) -> u64 {
+    fn before(repetitions: &mut Repetitions, raised: Raised, text: Option<&str>) -> u64 {
         let mut notice = shout(NoticeKind::Raised(Box::new(raised)));
-        notice.about.digest = Some(Digest::of_text(text));
+        notice.about.digest = text.map(Digest::of_text);
         let NoticeKind::Raised(raised) = repetitions.count(notice).what else { panic!() };
         raised.before
     }
@@ -94,8 +95,15 @@ mod tests {
         let mut elsewhere = raised("pipe");
         elsewhere.frames[0].span.line += 1;
         let told = [raised("pipe"), slow(), other(), raised("inlet"), elsewhere, slow()];
-        assert_eq!(told.map(|raised| before(&mut all, raised, "one")), [0, 1, 0, 0, 0, 2]);
-        assert_eq!([slow(), slow()].map(|raised| before(&mut all, raised, "two")), [0, 1]);
+        assert_eq!(told.map(|raised| before(&mut all, raised, Some("one"))), [0, 1, 0, 0, 0, 2]);
+        assert_eq!([slow(), slow()].map(|raised| before(&mut all, raised, Some("two"))), [0, 1]);
+    }
+
+    #[test]
+    fn a_file_that_breaks_starts_no_new_count() {
+        let mut all = Repetitions::default();
+        let texts = [None, Some("one"), None, Some("one"), None, Some("two"), None];
+        assert_eq!(texts.map(|text| before(&mut all, raised("pipe"), text)), [0, 1, 2, 3, 4, 0, 1]);
     }
 
     #[test]
@@ -107,13 +115,14 @@ mod tests {
                 server_event: Some(name.to_owned()),
                 result: "None".to_owned(),
                 times: 1,
+                total: None,
                 took: Duration::from_millis(1),
             }))
         };
         let told: Vec<_> = (0..100).map(|_| call("user.login")).filter(|told| told.level() == Level::Info).collect();
         let sentences: Vec<_> = told.iter().map(Notice::sentence).collect();
-        assert_eq!(sentences, ["event user.login", "event user.login ×10", "event user.login ×100"]);
-        assert_eq!(told[2].took(), Some(Duration::from_millis(100)));
+        assert_eq!(sentences, ["event user.login", "event user.login, 10 so far", "event user.login, 100 so far"]);
+        assert_eq!(told[2].took(), Some(Duration::from_millis(1)));
         assert_eq!(call("chat.created").level(), Level::Info);
         assert_eq!(call("chat.created").level(), Level::Detail);
     }
@@ -123,7 +132,7 @@ mod tests {
         let mut all = Repetitions::default();
         let odd = |n: usize| Raised { error: format!("KeyError: {n}"), ..raised("pipe") };
         for n in 0..3 * MOST {
-            assert_eq!(before(&mut all, odd(n), "one"), 0);
+            assert_eq!(before(&mut all, odd(n), Some("one")), 0);
         }
         assert!(all.0.values().all(|counts| counts.raised.len() <= MOST));
     }

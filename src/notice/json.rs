@@ -219,11 +219,12 @@ impl Notice {
             NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],
             NoticeKind::Tried(tried) => tried.fields(),
             NoticeKind::NotTried { why, .. } => vec![("reason", json!(why.word()))],
-            NoticeKind::Called { hook, server_event, result, times, .. } => vec![
+            NoticeKind::Called { hook, server_event, result, times, total, .. } => vec![
                 ("hook", json!(hook)),
                 ("server_event", json!(server_event)),
                 ("result", json!(result)),
                 ("times", json!(times)),
+                ("total", json!(total)),
             ],
             NoticeKind::Raised(raised) => vec![
                 ("hook", json!(raised.hook)),
@@ -534,9 +535,9 @@ mod tests {
             not_tried {"reason":"no_table"}
             called {"hook":"pipe","result":"\"HI\"","times":1}
             called {"hook":"pipe","result":"","times":14}
-            called {"hook":"event","result":"None","server_event":"user.login","times":1}
-            called {"hook":"event","result":"None","server_event":"user.login","times":7}
-            called {"hook":"event","result":"None","server_event":"user.login","times":10}
+            called {"hook":"event","result":"None","server_event":"user.login","times":1,"total":1}
+            called {"hook":"event","result":"None","server_event":"user.login","times":1,"total":7}
+            called {"hook":"event","result":"None","server_event":"user.login","times":1,"total":10}
             raised {"error":"KeyError: 'nope'","hook":"pipe","times":1,"trace":["plugins/shout.py:3:5","plugins/shout.py:9:5"]}
             raised {"error":"KeyError: 'nope'","hook":"pipe","times":3,"trace":["plugins/shout.py:3:5","plugins/shout.py:9:5"]}
             raised {"error":"KeyError: 'nope'","hook":"load","times":1,"trace":[]}

@@ -82,7 +82,7 @@ impl Notice {
             | NoticeKind::SwitchedOn
             | NoticeKind::ServerLog { .. }
             | NoticeKind::Waiting { again: false, .. } => Level::Info,
-            NoticeKind::Called { server_event: Some(_), times, .. } if !is_told(*times) => Level::Detail,
+            NoticeKind::Called { total: Some(total), .. } if !is_told(*total) => Level::Detail,
             NoticeKind::Called { .. } => Level::Info,
             NoticeKind::Printed { log_level, .. } => match log_level.as_deref() {
                 Some("warning") => Level::Warning,

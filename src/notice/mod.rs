@@ -510,7 +510,9 @@ pub enum NoticeKind {
         result: String,
         /// How many calls this stands for.
         times: u64,
-        /// How long they took together.
+        /// How many calls of this event there were so far, where that is counted.
+        total: Option<u64>,
+        /// How long the calls that this stands for took together.
         took: Duration,
     },
     /// A plugin raised an exception in the sandbox, or by the server's log.

@@ -47,12 +47,12 @@ pub(super) fn shout(what: NoticeKind) -> Notice {
 
 pub(super) fn called(result: &str, times: u64) -> NoticeKind {
     let (hook, result) = ("pipe".to_owned(), result.to_owned());
-    NoticeKind::Called { hook, server_event: None, result, times, took: ms(34) }
+    NoticeKind::Called { hook, server_event: None, result, times, total: None, took: ms(34) }
 }
 
-fn server_event(times: u64) -> NoticeKind {
+fn server_event(total: u64) -> NoticeKind {
     let (hook, server_event) = ("event".to_owned(), Some("user.login".to_owned()));
-    NoticeKind::Called { hook, server_event, result: "None".to_owned(), times, took: ms(34) }
+    NoticeKind::Called { hook, server_event, result: "None".to_owned(), times: 1, total: Some(total), took: ms(34) }
 }
 
 pub(super) fn raised(hook: &str) -> Raised {
@@ -72,7 +72,6 @@ pub(super) fn raised(hook: &str) -> Raised {
         at: Some("json/decoder.py:355".to_owned()),
         causes: vec![("ValueError: no".to_owned(), Some(frame(4, "lookup"))), ("OSError".to_owned(), None)],
         took: Some(ms(34)),
-        is_likely: false,
         before: 0,
     }
 }
@@ -334,7 +333,6 @@ pub(crate) fn samples() -> Vec<Notice> {
         server_event(10),
         NoticeKind::Raised(Box::new(raised("pipe"))),
         NoticeKind::Raised(Box::new(Raised { before: 2, ..raised("pipe") })),
-        NoticeKind::Raised(Box::new(Raised { is_likely: true, ..raised("pipe") })),
         NoticeKind::Raised(Box::new(Raised { frames: Vec::new(), took: None, ..raised("load") })),
         NoticeKind::Printed { text: "hello".to_owned(), log_level: None, line: None },
         NoticeKind::Printed { text: "careful".to_owned(), log_level: Some("warning".to_owned()), line: Some(16) },

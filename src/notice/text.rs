@@ -186,8 +186,10 @@ impl Notice {
                 None => tried.headline(),
             },
             NoticeKind::NotTried { why, .. } => why.sentence(),
-            NoticeKind::Called { hook, server_event: Some(name), times: 1, .. } => format!("{hook} {name}"),
-            NoticeKind::Called { hook, server_event: Some(name), times, .. } => format!("{hook} {name} ×{times}"),
+            NoticeKind::Called { hook, server_event: Some(name), total, .. } => match total {
+                None | Some(1) => format!("{hook} {name}"),
+                Some(total) => format!("{hook} {name}, {total} so far"),
+            },
             NoticeKind::Called { hook, times, .. } if *times > 1 => format!("{hook} ×{times}"),
             NoticeKind::Called { hook, result, .. } if result.is_empty() => hook.clone(),
             NoticeKind::Called { hook, result, .. } => format!("{hook} → {result}"),
@@ -282,10 +284,6 @@ impl Notice {
         } else if let Some(at) = &raised.at {
             let frames = count(usize::try_from(raised.outside).unwrap_or(usize::MAX), "frame");
             lines.push(format!("raised at {at}, {frames} away from the plugin"));
-        }
-        if let (true, Some(frame)) = (raised.is_likely, raised.frames.first()) {
-            let line = format!("line {} in {}", frame.span.line, frame.function);
-            lines.push(format!("the log names no plugin; only this one has such a {line}"));
         }
         for (error, frame) in &raised.causes {
             let place = frame.as_ref().map_or_else(String::new, |frame| format!(" at {}", frame.place()));
@@ -618,13 +616,11 @@ mod tests {
             Info called: pipe → "HI"
             Info called: pipe ×14
             Info called: event user.login
-            Detail called: event user.login ×7
-            Info called: event user.login ×10
+            Detail called: event user.login, 7 so far
+            Info called: event user.login, 10 so far
             Error raised: pipe raised an exception: KeyError: 'nope'
                 short: pipe raised an exception / KeyError: 'nope'
             Error raised: pipe raised KeyError in line 3 again ×3
-            Error raised: pipe raised an exception: KeyError: 'nope'
-                short: pipe raised an exception / KeyError: 'nope'
             Error raised: raised an exception while it was loaded: KeyError: 'nope'
                 short: raised an exception while it was loaded / KeyError: 'nope'
             Info printed: | hello

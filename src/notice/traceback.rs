@@ -25,8 +25,6 @@ pub struct Raised {
     pub causes: Vec<(String, Option<Frame>)>,
     /// How long the call took.
     pub took: Option<Duration>,
-    /// Whether the log names no plugin, and this is the only one here with such a place.
-    pub is_likely: bool,
     /// How often the same was raised before this time.
     pub before: u64,
 }

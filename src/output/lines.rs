@@ -502,6 +502,7 @@ mod tests {
             server_event: None,
             result: result.to_owned(),
             times,
+            total: None,
             took,
         };
         let printed = |text: &str, level: Option<&str>| {

@@ -167,9 +167,14 @@ struct Place {
 impl Message {
     fn notice(self) -> Option<Notice> {
         Some(match self {
-            Self::Call { about, hook, event, result, times, ms } => {
-                about.notice(NoticeKind::Called { hook, server_event: event, result, times, took: millis(ms) })?
-            }
+            Self::Call { about, hook, event, result, times, ms } => about.notice(NoticeKind::Called {
+                hook,
+                server_event: event,
+                result,
+                times,
+                total: None,
+                took: millis(ms),
+            })?,
             Self::Raise { about, hook, error, frames, outside, at, causes, ms } => {
                 let frames = frames.into_iter().filter_map(Place::frame).collect();
                 let causes =
@@ -254,7 +259,7 @@ mod tests {
         assert_eq!(notice.about.key, Some(key(Kind::Function)));
         let (hook, result) = ("pipe".to_owned(), "\"HI\"".to_owned());
         let took = Duration::from_micros(1500);
-        assert_eq!(notice.what, NoticeKind::Called { hook, server_event: None, result, times: 1, took });
+        assert_eq!(notice.what, NoticeKind::Called { hook, server_event: None, result, times: 1, total: None, took });
         let notice = told.recv().await.unwrap();
         assert_eq!(notice.about.key, Some(key(Kind::Tool)));
         assert_eq!(notice.what, NoticeKind::Printed { text: "hi".to_owned(), log_level: None, line: None });

@@ -24,6 +24,9 @@ const MOST_BLOCKS: usize = 20;
 const MOST_WORDS: usize = 20;
 /// Characters of a line of these words.
 const LONGEST: usize = 500;
+/// Words that an exception quotes and that stand in many lines: the parameters of hooks, and Python's own types.
+const COMMON: [&str; 14] =
+    ["self", "body", "user", "event", "str", "int", "float", "bool", "bytes", "list", "dict", "tuple", "set", "object"];
 /// Frames in plugins, and causes, that are shown.
 const SHOWN_FRAMES: usize = 8;
 const SHOWN_CAUSES: usize = 3;
@@ -82,22 +85,14 @@ impl Source {
         Self { key, code }
     }
 
-    /// Whether the frame can be in its text.
-    fn fits(&self, place: &Place) -> bool {
-        self.code.as_ref().is_some_and(|code| code.functions.has(&place.function, place.line))
+    /// Whether the frame can be in its text. In a text that is not known it can.
+    fn can_have(&self, place: &Place) -> bool {
+        self.code.as_ref().is_none_or(|code| code.functions.has(&place.function, place.line))
     }
 
-    /// Whether the frame fits its text, and the line there has one of the words.
-    fn fits_well(&self, place: &Place, words: &[&str]) -> bool {
-        self.fits(place) && self.line(place.line).is_some_and(|line| words.iter().any(|word| has_word(line, word)))
-    }
-
-    /// Whether the frame fits its text, and something can be raised in the line there.
-    fn fits_code(&self, place: &Place) -> bool {
-        let is_code = |line: &str| {
-            !line.is_empty() && !["#", "def ", "async def ", "class "].iter().any(|no| line.starts_with(no))
-        };
-        place.is_of_a_plugin() && self.fits(place) && self.line(place.line).map(str::trim).is_some_and(is_code)
+    /// Whether the line of its text is known, and has one of the words.
+    fn has_any(&self, words: &[String], line: usize) -> bool {
+        self.line(line).is_some_and(|line| words.iter().any(|word| has_word(line, word)))
     }
 
     fn line(&self, number: usize) -> Option<&str> {
@@ -135,7 +130,7 @@ impl Traceback {
     }
 
     /// The plugins that the log names in its context, whether or not they are in the project.
-    pub fn named(&self) -> impl Iterator<Item = Key> {
+    fn named(&self) -> impl Iterator<Item = Key> {
         let record = self.record.as_ref().filter(|record| self.is_attached || record.is_error());
         let by_record = record.and_then(|record| record.plugin().or_else(|| record.failed_filter()));
         by_record.into_iter().chain(self.named.iter().cloned())
@@ -143,9 +138,9 @@ impl Traceback {
 
     /// The notice of it, with the places in the plugins. `None` if it is not about one, or about one of another project.
     ///
-    /// A frame in `<string>` belongs to a plugin that the log names if its text has that function there. It also belongs to
-    /// the only plugin that has that function there, if the line has the name of the next function, or one of the names
-    /// in the exception. Without such a name, the only plugin with that function there is told as the likely one.
+    /// If the log names plugins, a frame in `<string>` belongs to the only one of them that can have that function
+    /// there. Otherwise it belongs to the only plugin here that can have it there, if the line has the name of the next
+    /// function or a name from the exception. A plugin whose text is not known can have any function anywhere.
     #[must_use]
     pub fn notice(&self, sources: &[Source]) -> Option<Notice> {
         let named: Vec<Key> = self.named().collect();
@@ -154,16 +149,12 @@ impl Traceback {
             return None;
         }
         let (last, before) = self.blocks.split_last()?;
-        let mut frames = self.frames(last, &named, sources);
+        let frames = self.frames(last, &named, sources);
         let cause = |block: &Block| {
             let frame = self.frames(block, &named, sources).into_iter().next();
             (bare_error(&block.error), frame.map(|(_, frame)| frame))
         };
         let causes: Vec<_> = before.iter().rev().take(SHOWN_CAUSES).map(cause).collect();
-        let is_likely = frames.is_empty() && causes.iter().all(|(_, frame)| frame.is_none());
-        if is_likely {
-            frames.extend(likely(last, sources));
-        }
         let inner = frames.first().map(|(_, frame)| frame).or_else(|| causes.iter().find_map(|cause| cause.1.as_ref()));
         let error = bare_error(&last.error);
         let Some(key) = inner.map(|frame| frame.key.clone()) else {
@@ -184,7 +175,6 @@ impl Traceback {
             at,
             frames: frames.into_iter().map(|(_, frame)| frame).take(SHOWN_FRAMES).collect(),
             causes,
-            is_likely,
             ..Raised::default()
         };
         Some(Notice { about: Subject::from(&key), what: NoticeKind::Raised(Box::new(raised)) })
@@ -194,7 +184,7 @@ impl Traceback {
     fn frames(&self, block: &Block, named: &[Key], sources: &[Source]) -> Vec<(usize, Frame)> {
         let find = |(index, place): (usize, &Place)| {
             let words = match block.frames.get(index + 1) {
-                Some(next) => vec![&*next.function],
+                Some(next) => vec![next.function.clone()],
                 None => names_in(&block.error),
             };
             Some((index, self.owner(place, &words, named, sources)?.frame(place)))
@@ -204,13 +194,11 @@ impl Traceback {
     }
 
     /// The plugin that a frame is certainly in. `words`: one of them stands in its line.
-    fn owner<'a>(&self, place: &Place, words: &[&str], named: &[Key], sources: &'a [Source]) -> Option<&'a Source> {
-        let by_name = || sources.iter().filter(|source| named.contains(&source.key));
-        let fitting: Vec<_> = by_name().filter(|source| source.fits(place)).collect();
-        match fitting.as_slice() {
-            [source] => return Some(source),
-            [] => {}
-            _ => return only(fitting.into_iter().filter(|source| source.fits_well(place, words))),
+    fn owner<'a>(&self, place: &Place, words: &[String], named: &[Key], sources: &'a [Source]) -> Option<&'a Source> {
+        let may_be = |source: &&Source| source.can_have(place);
+        let by_name = sources.iter().filter(|source| named.contains(&source.key));
+        if let Some(source) = only(by_name.filter(may_be)).filter(|source| source.code.is_some()) {
+            return Some(source);
         }
         // The plugin itself logged what it caught there, and the server's text is not known here.
         let record = self.record.as_ref().filter(|_| self.is_attached && place.is_marked);
@@ -218,15 +206,8 @@ impl Traceback {
         if let Some(key) = key {
             return sources.iter().find(|source| source.key == key && source.code.is_none());
         }
-        only(sources.iter().filter(|source| source.fits_well(place, words)))
+        only(sources.iter().filter(may_be)).filter(|source| source.has_any(words, place.line))
     }
-}
-
-/// The innermost frame of plugins that the log does not name, in the only plugin that it can be in.
-fn likely(block: &Block, sources: &[Source]) -> Option<(usize, Frame)> {
-    let (index, place) = block.frames.iter().enumerate().rfind(|(_, place)| place.is_of_a_plugin())?;
-    let source = only(sources.iter().filter(|source| source.fits_code(place)))?;
-    Some((index, source.frame(place)))
 }
 
 /// The only one.
@@ -274,12 +255,21 @@ fn error_type(error: &str) -> &str {
 }
 
 /// The names that stand in the line where an exception was raised: its class, what its words quote, as in `name 'x' is not
-/// defined`, and the function that could not be called, as in `Pipe.run() takes 1 positional argument`.
-fn names_in(error: &str) -> Vec<&str> {
+/// defined`, and the function that could not be called, as in `Pipe.run() takes 1 positional argument`. Names that
+/// stand in many lines of many plugins are left out.
+fn names_in(error: &str) -> Vec<String> {
+    let class = error_type(error);
     let words = error.split_once(": ").map_or("", |(_, words)| words.lines().next().unwrap_or_default());
     let called = words.split_once("()").map(|(path, _)| path.rsplit(['.', ' ', '>']).next().unwrap_or_default());
     let quoted = |quote: char| words.split(quote).skip(1).step_by(2);
-    std::iter::once(error_type(error)).chain(called).chain(quoted('\'')).chain(quoted('"')).collect()
+    let names = called.into_iter().chain(quoted('\'')).chain(quoted('"'));
+    let names = names.filter(|name| !COMMON.contains(name) && !name.starts_with("__"));
+    // A key is no name: it stands there in quotes.
+    let as_written = |name: &str| match class {
+        "KeyError" => vec![format!("'{name}'"), format!("\"{name}\"")],
+        _ => vec![name.to_owned()],
+    };
+    std::iter::once(class.to_owned()).chain(names.flat_map(as_written)).collect()
 }
 
 /// An exception without the name of the module that its class is in, if that is a plugin's.

@@ -184,7 +184,7 @@ fn settings_choose_the_rules_and_the_roots() {
     project.put("watch.toml", "[check]\nignore = ['mising-await']");
     let ran = project.run(&["check"]);
     check(&ran, 2);
-    assert!(ran.stderr.contains("`watch.toml:2:1`: `ignore` in `[check]` must be a list of rules"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("`ignore` in `[check]` names `mising-await`, which is no rule"), "{}", ran.stderr);
     // Nothing is sent anywhere: neither a key nor consent is needed.
     project.put("watch.toml", "url = 'https://elsewhere.example'\napi_key_file = 'missing'");
     check(&project.run(&["check", "--quiet"]), 1);

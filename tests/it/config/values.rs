@@ -351,7 +351,8 @@ fn tables_of_check_are_checked() {
         hint: did you mean `ignore`?
     "#]]);
     invalid("check_rule").says(&expect![[r#"
-        error: cannot use `watch.toml:2:1`: `select` in `[check]` must be a list of rules, as `owui-watch check --explain all` names them, not a list
+        error: cannot use `watch.toml:2:1`: `select` in `[check]` names `no-such-rule`, which is no rule
+        hint: `owui-watch check --explain all` lists the rules
     "#]]);
     invalid("check_block").says(&expect![[r#"
         error: cannot use `watch.toml:1:7`: `block` in `[check]` must be true or false, not "maybe"

@@ -279,12 +279,13 @@ fn a_deleted_plugin_with_a_file_is_created_again() {
          12ms #2 created a",
         &expect![[r#"
             10ms deleted a
-                  a sending why=new
+                  a sending why=retry
                   #1 get a
                   save
             11ms #1 absent
                   #2 create a v1
             12ms #2 created a
+                  #3 connect
                   archive v1
                   a created ms=2
                   save

@@ -40,14 +40,11 @@ fn brief(notice: &Notice) -> String {
             format!("{who}:{} {} {text}", line.unwrap_or_default(), log_level.as_deref().unwrap_or("-"))
         }
         NoticeKind::Raised(raised) => {
-            let Raised { hook, error, frames, outside, at, causes, is_likely, .. } = &**raised;
+            let Raised { hook, error, frames, outside, at, causes, .. } = &**raised;
             let place = |frame: &Frame| format!("{}:{} `{}`", frame.key, frame.span.line, frame.span.source.trim());
             let mut text = format!("{who} {hook} RAISED {error}");
             for frame in frames {
                 write!(text, "\n    at {}", place(frame)).unwrap();
-            }
-            if *is_likely {
-                text += " (likely)";
             }
             if let Some(at) = at {
                 write!(text, "\n    {outside} below, at {at}").unwrap();
