@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use owui_watch::engine::deploy::Call;
 use owui_watch::engine::{Event, Ticket, TrialPolicy};
 use owui_watch::notice::{Notice, NoticeKind, Subject};
-use owui_watch::plugin::{Digest, Key, Parsed};
+use owui_watch::plugin::{Digest, Key, Kind, Parsed};
 
 use super::promises::Broken;
 use super::text::{file_of, path_of};
@@ -127,11 +127,11 @@ impl World {
         Ok(())
     }
 
-    /// Everything is at rest: each text that was deployed, is that of its file, and was not rolled back since, was tried.
+    /// Everything is at rest: each text that was deployed, that the file and the server have, and that is on, was tried.
     pub(super) fn all_are_tried(&self) -> Result<(), Broken> {
         let digest_of = |key: &Key| {
             let [file] = self.claimants(key)[..] else { return None };
-            self.server.rows.get(key).filter(|row| row.text == self.disk[&file].text)?;
+            self.server.rows.get(key).filter(|row| (row.active || key.kind == Kind::Tool) && row.text == self.disk[&file].text)?;
             match &*self.disk[&file].text.parsed(file) {
                 Parsed::Plugin(plugin) => Some(plugin.digest),
                 _ => None,
