@@ -131,7 +131,10 @@ impl World {
     pub(super) fn all_are_tried(&self) -> Result<(), Broken> {
         let digest_of = |key: &Key| {
             let [file] = self.claimants(key)[..] else { return None };
-            self.server.rows.get(key).filter(|row| (row.active || key.kind == Kind::Tool) && row.text == self.disk[&file].text)?;
+            self.server
+                .rows
+                .get(key)
+                .filter(|row| (row.active || key.kind == Kind::Tool) && row.text == self.disk[&file].text)?;
             match &*self.disk[&file].text.parsed(file) {
                 Parsed::Plugin(plugin) => Some(plugin.digest),
                 _ => None,
