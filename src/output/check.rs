@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::Level as Label;
-use anstyle::{AnsiColor, Effects, Style};
+use anstyle::Style;
 use serde_json::{Value, json};
 
 use super::columns;
@@ -11,16 +11,12 @@ use super::difference::{coloured, unified};
 use super::frames::frame;
 use super::messages::hint_line;
 use super::screen::out;
+use super::styles::{BOLD_RED, CYAN, DIM, YELLOW};
 use crate::check::{RULES, ServerVersion};
 use crate::cli::CheckFormat;
 use crate::paths::without_dots;
 use crate::plugin::{Diagnostic, Severity};
 use crate::printable;
-
-const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
-const YELLOW: Style = AnsiColor::Yellow.on_default();
-const CYAN: Style = AnsiColor::Cyan.on_default();
-const DIM: Style = Style::new().effects(Effects::DIMMED);
 
 /// Prints diagnostics to stdout.
 pub struct CheckOutput {
@@ -219,7 +215,7 @@ fn place(diagnostic: &Diagnostic) -> (usize, usize) {
 
 fn look(severity: Severity) -> (Style, Label<'static>) {
     match severity {
-        Severity::Error => (RED, Label::ERROR),
+        Severity::Error => (BOLD_RED, Label::ERROR),
         Severity::Warning => (YELLOW, Label::WARNING),
         Severity::Info => (CYAN, Label::INFO),
     }

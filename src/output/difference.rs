@@ -3,16 +3,12 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use anstyle::{AnsiColor, Effects, Style};
+use anstyle::Style;
 use imara_diff::{Algorithm, Diff, InternedInput, Token};
 
+use super::styles::{BOLD, CYAN, GREEN, RED};
 use crate::notice::ChangedLines;
 use crate::printable;
-
-const BOLD: Style = Style::new().effects(Effects::BOLD);
-const RED: Style = AnsiColor::Red.on_default();
-const GREEN: Style = AnsiColor::Green.on_default();
-const CYAN: Style = AnsiColor::Cyan.on_default();
 
 /// How many unchanged lines are shown around a change.
 const CONTEXT: u32 = 3;

@@ -8,7 +8,8 @@ use anstyle::Style;
 
 use super::frames::frame;
 use super::messages::{hint_line, labelled, wrapped};
-use super::sign::{BOLD, DIM, sign};
+use super::sign::sign;
+use super::styles::{BOLD, DIM};
 use crate::notice::{Level, Notice, NoticeKind, duration};
 use crate::plugin::Entry;
 use crate::printable;

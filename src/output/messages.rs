@@ -2,13 +2,12 @@
 
 use std::io::Write as _;
 
-use anstyle::{AnsiColor, Style};
+use anstyle::Style;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::styles::GREEN;
 use super::{Format, columns};
 use crate::printable;
-
-const GREEN: Style = AnsiColor::Green.on_default();
 
 /// A message of one or more lines: each line after the first is indented, so that none passes for a message of its own.
 pub(super) fn message(text: &str) -> String {

@@ -15,6 +15,7 @@ mod live;
 mod messages;
 mod screen;
 mod sign;
+mod styles;
 mod terminal;
 mod transcript;
 mod view;

@@ -3,19 +3,15 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
-use anstyle::{AnsiColor, Effects, Style};
+use anstyle::Style;
 use jiff::Timestamp;
 
 use super::difference::coloured;
 use super::messages::hint_line;
+use super::styles::{BOLD, GREEN, RED, YELLOW};
 use super::{Format, columns, json_line, print_hint, wrapped_message};
 use crate::notice::{Level, Notice};
 use crate::printable;
-
-const BOLD: Style = Style::new().effects(Effects::BOLD);
-const RED: Style = AnsiColor::Red.on_default();
-const GREEN: Style = AnsiColor::Green.on_default();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
 
 /// Prints the notices of a command, in the format and from the level that the user asked for.
 #[derive(Clone, Copy)]

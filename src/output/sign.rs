@@ -1,14 +1,9 @@
 //! The signs of status lines, and their colours.
 
-use anstyle::{AnsiColor, Effects, Style};
+use anstyle::Style;
 
+use super::styles::{BOLD_RED, DIM, GREEN, YELLOW};
 use crate::notice::{Level, Notice, NoticeKind};
-
-pub(super) const BOLD: Style = Style::new().effects(Effects::BOLD);
-pub(super) const DIM: Style = Style::new().effects(Effects::DIMMED);
-const GREEN: Style = AnsiColor::Green.on_default();
-const YELLOW: Style = AnsiColor::Yellow.on_default();
-const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 
 /// The sign says without colour what the colour says.
 pub(super) fn sign(notice: &Notice) -> (&'static str, Style) {
@@ -32,7 +27,7 @@ pub(super) fn sign(notice: &Notice) -> (&'static str, Style) {
             Level::Detail => ("·", DIM),
             Level::Info => ("·", Style::new()),
             Level::Warning => ("!", YELLOW),
-            Level::Error => ("✗", RED),
+            Level::Error => ("✗", BOLD_RED),
         },
     }
 }

@@ -1,15 +1,11 @@
 //! The live view as lines: what is broken, what waits, what is on its way, and the totals.
 
-use anstyle::{AnsiColor, Effects, Style};
+use anstyle::Style;
 
 use super::messages::wrapped;
+use super::styles::{BOLD, BOLD_RED, DIM, YELLOW};
 use crate::notice::board::{Glance, Problem};
 use crate::printable;
-
-const BOLD: Style = Style::new().effects(Effects::BOLD);
-const DIM: Style = Style::new().effects(Effects::DIMMED);
-const YELLOW: Style = AnsiColor::Yellow.on_default();
-const RED: Style = AnsiColor::Red.on_default().effects(Effects::BOLD);
 
 /// Between the log and the view. Short, so that a narrower window need not wrap it.
 const RULE: &str = "────────";
@@ -97,8 +93,11 @@ fn problems(problems: &[Problem], columns: usize, most: usize) -> Vec<String> {
         let shown = most.saturating_sub(1);
         let left = lines.len() - shown;
         lines.truncate(shown);
-        let more =
-            if shown == 0 { signed("✗", RED, &format!("{left} not deployed")) } else { format!("  and {left} more") };
+        let more = if shown == 0 {
+            signed("✗", BOLD_RED, &format!("{left} not deployed"))
+        } else {
+            format!("  and {left} more")
+        };
         lines.extend((most > 0).then_some(more));
     }
     lines
@@ -112,12 +111,12 @@ fn block(problem: &Problem, columns: usize) -> Vec<String> {
     let left = room.saturating_sub(width(&place) + 2);
     if left >= width(&words).min(FEWEST_WORDS) {
         let words = fitted(&words, left);
-        return vec![signed("✗", RED, &format!("{BOLD}{place}{BOLD:#}  {words}"))];
+        return vec![signed("✗", BOLD_RED, &format!("{BOLD}{place}{BOLD:#}  {words}"))];
     }
     // Its end says more than its beginning.
     let hidden = (width(&place) + 1).saturating_sub(room);
     let place = if width(&place) > room { tail(&place, hidden) } else { place.into_owned() };
-    vec![signed("✗", RED, &format!("{BOLD}{place}{BOLD:#}")), format!("  {}", fitted(&words, room))]
+    vec![signed("✗", BOLD_RED, &format!("{BOLD}{place}{BOLD:#}")), format!("  {}", fitted(&words, room))]
 }
 
 /// A sentence on a few lines at most.
