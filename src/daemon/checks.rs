@@ -1,25 +1,22 @@
 //! Checks a plugin after its deploy, off the loop, one at a time, and once no plugin waits to be sent: a save reaches the
 //! server no later. Each text's diagnostics are told once.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
+use super::requests::Requests;
 use crate::check::{self, Options, ServerVersion};
 use crate::config::Config;
 use crate::disk::file;
-use crate::notice::{Notice, NoticeKind, Subject};
+use crate::notice::{Notice, NoticeKind, Subject, may_change_checks};
 use crate::plugin::{Diagnostic, Digest, FileSettings, Key, Severity, parse_and};
 
 /// The checks of a watch.
 pub(super) struct Checks {
-    waiting: VecDeque<Check>,
-    /// The plugins of these.
-    waiting_keys: BTreeSet<Key>,
-    /// The plugins that the user asked to deploy: the answer waits for their checks.
-    requested: BTreeSet<Key>,
+    waiting: BTreeMap<Key, Check>,
     running: Option<(Key, JoinHandle<Vec<Notice>>)>,
     /// The texts whose diagnostics were told, or are being looked for.
     told: BTreeMap<Key, Digest>,
@@ -31,7 +28,6 @@ pub(super) struct Checks {
 
 /// The check of one plugin.
 struct Check {
-    key: Key,
     about: Subject,
     path: Arc<Path>,
     digest: Digest,
@@ -42,15 +38,7 @@ struct Check {
 impl Default for Checks {
     fn default() -> Self {
         let version = ServerVersion::of_server(None);
-        Self {
-            waiting: VecDeque::new(),
-            waiting_keys: BTreeSet::new(),
-            requested: BTreeSet::new(),
-            running: None,
-            told: BTreeMap::new(),
-            in_pass: false,
-            version,
-        }
+        Self { waiting: BTreeMap::new(), running: None, told: BTreeMap::new(), in_pass: false, version }
     }
 }
 
@@ -62,9 +50,7 @@ impl Checks {
                 self.version = ServerVersion::of_server(Some(version));
             }
             // Other rules may hold now.
-            NoticeKind::Reloaded { changed, .. } if changed.iter().any(|key| matches!(*key, "check" | "plugins")) => {
-                self.told.clear();
-            }
+            NoticeKind::Reloaded { changed, .. } if may_change_checks(changed) => self.told.clear(),
             NoticeKind::Pass { .. } => self.in_pass = true,
             NoticeKind::Summary { .. } => self.in_pass = false,
             NoticeKind::Created { .. } | NoticeKind::Updated { .. } if !self.in_pass => {
@@ -79,49 +65,35 @@ impl Checks {
         if self.told.insert(key.clone(), *digest) == Some(*digest) {
             return;
         }
-        if !self.waiting_keys.insert(key.clone()) {
-            self.waiting.retain(|check| check.key != *key);
-        }
         let check = Check {
-            key: key.clone(),
             about: about.clone(),
             path: Arc::clone(path),
             digest: *digest,
             settings: config.files.get(&**path).cloned().unwrap_or_default(),
             options: config.checks.options(path, self.version),
         };
-        if self.requested.contains(key) {
-            self.waiting.push_front(check);
-        } else {
-            self.waiting.push_back(check);
-        }
+        self.waiting.insert(key.clone(), check);
     }
 
     /// Whether what is wrong with a plugin is still being looked for.
     pub(super) fn is_checking(&self, key: &Key) -> bool {
-        self.waiting_keys.contains(key) || self.running.as_ref().is_some_and(|(running, _)| running == key)
+        self.waiting.contains_key(key) || self.running.as_ref().is_some_and(|(running, _)| running == key)
     }
 
-    /// The user asked to deploy a plugin: its diagnostics are told once more, and soon.
-    pub(super) fn request(&mut self, key: &Key) {
+    /// Has the diagnostics of a plugin told once more, although its text is the same.
+    pub(super) fn forget(&mut self, key: &Key) {
         self.told.remove(key);
-        self.requested.insert(key.clone());
     }
 
-    /// That request was answered.
-    pub(super) fn end_request(&mut self, key: &Key) {
-        self.requested.remove(key);
-    }
-
-    /// Waits for the diagnostics of a plugin, forever if none is checked; starts the next check if there is time for it.
-    pub(super) async fn next(&mut self, has_time: bool) -> Vec<Notice> {
-        let is_requested = self.waiting.front().is_some_and(|check| self.requested.contains(&check.key));
-        if self.running.is_none()
-            && (has_time || is_requested)
-            && let Some(check) = self.waiting.pop_front()
-        {
-            self.waiting_keys.remove(&check.key);
-            self.running = Some((check.key.clone(), tokio::task::spawn_blocking(move || check.run())));
+    /// Waits for the diagnostics of a plugin, forever if none is checked. Starts the next check if there is time for it,
+    /// or if a request waits for it.
+    pub(super) async fn next(&mut self, has_time: bool, requests: &Requests) -> Vec<Notice> {
+        if self.running.is_none() {
+            let mut keys = self.waiting.keys();
+            let next = keys.clone().find(|key| requests.names(key)).or_else(|| keys.next().filter(|_| has_time));
+            if let Some((key, check)) = next.cloned().and_then(|key| self.waiting.remove_entry(&key)) {
+                self.running = Some((key, tokio::task::spawn_blocking(move || check.run())));
+            }
         }
         let Some((_, running)) = &mut self.running else { return std::future::pending().await };
         let found = running.await;
@@ -133,7 +105,7 @@ impl Checks {
 
 impl Check {
     fn run(self) -> Vec<Notice> {
-        let Self { about, path, digest, settings, options, .. } = self;
+        let Self { about, path, digest, settings, options } = self;
         let notice = |diagnostic| Notice { about: about.clone(), what: NoticeKind::Surprising(diagnostic) };
         diagnostics(&path, &settings, digest, &options).into_iter().map(notice).collect()
     }
@@ -176,7 +148,7 @@ mod tests {
         std::fs::create_dir(folder.path().join("plugins")).unwrap();
         let world = World { cwd: folder.path().to_owned(), ..World::default() };
         let config = config::read(&Args::default(), &world).config.unwrap();
-        let mut checks = Checks::default();
+        let (mut checks, requests) = (Checks::default(), Requests::default());
         for name in ["a.py", "b.py"] {
             let path: Arc<Path> = Arc::from(folder.path().join(name));
             let text = "class Pipe:\n    def pip(self, body):\n        return body\n";
@@ -188,9 +160,9 @@ mod tests {
             checks.push(&about, &config);
             checks.push(&about, &config);
         }
-        assert!(is_pending(checks.next(false)).await && checks.running.is_none());
+        assert!(is_pending(checks.next(false, &requests)).await && checks.running.is_none());
         for left in [1, 0] {
-            let found = checks.next(true).await;
+            let found = checks.next(true, &requests).await;
             assert!(matches!(found[0].what, NoticeKind::Surprising(_)), "{found:?}");
             assert_eq!(checks.waiting.len(), left, "each text is checked once");
         }

@@ -580,7 +580,7 @@ impl<'a> Daemon<'a> {
         let glance =
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
         let deadline = wake.into_iter().chain(glance).min();
-        let Outside { calls, writer, signs, scanning, trials, checks, .. } = &mut self.outside;
+        let Outside { calls, writer, signs, scanning, trials, checks, requests, .. } = &mut self.outside;
         let (listens, has_time) = (scanning.is_none(), !self.driver.engine().has_waiting());
         tokio::select! {
             biased;
@@ -602,7 +602,7 @@ impl<'a> Daemon<'a> {
             Some(event) = trials.next() => Wakeup::Replied(event),
             Some(notice) = self.notices.recv() => Wakeup::Heard(Box::new(notice)),
             Some(found) = found(&mut self.server_log) => Wakeup::Found(found),
-            found = checks.next(has_time) => Wakeup::Checked(found),
+            found = checks.next(has_time, requests) => Wakeup::Checked(found),
             () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
         }
     }

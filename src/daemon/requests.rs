@@ -81,6 +81,11 @@ impl Requests {
         }
     }
 
+    /// Whether an answer waits for this plugin.
+    pub(super) fn names(&self, key: &Key) -> bool {
+        self.0.iter().any(|request| request.plugins.iter().any(|(named, _)| named == key))
+    }
+
     /// Writes the answers that are complete; all of them if the watch ends. Returns the plugins whose requests are over:
     /// one that waits for the server is deployed later.
     pub(super) fn answer(&mut self, engine: &Engine, checks: &Checks, folder: Option<&Folder>, ends: bool) -> Vec<Key> {
@@ -146,7 +151,7 @@ impl Daemon<'_> {
         if !plugins.is_empty() {
             // The user wants to hear what is wrong with them, even again.
             for (key, _) in &plugins {
-                self.outside.checks.request(key);
+                self.outside.checks.forget(key);
             }
             events.push(Event::Deploy(plugins));
         }
@@ -183,7 +188,6 @@ impl Daemon<'_> {
         let (engine, checks) = (self.driver.engine(), &self.outside.checks);
         for key in self.outside.requests.answer(engine, checks, folder.as_ref(), ends) {
             self.driver.end_request(&key);
-            self.outside.checks.end_request(&key);
         }
     }
 

@@ -250,7 +250,7 @@ impl Engine {
         }
     }
 
-    /// Handles a deploy without a verdict on the text. `is_known`: the user was told after the previous try.
+    /// Handles a deploy that failed, so that nobody knows whether the text is good. `is_known`: the user was told after the previous try.
     fn on_failed(&mut self, plugin: &Plugin, failure: Failure, is_known: bool, took: Duration, now: Now) {
         // A refused text stays refused.
         let was_refused = self.site.refused_before(plugin).is_some();

@@ -40,6 +40,7 @@ pub use report::{
     ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task, TrialFailure, TrialResult, Use, Verdict,
 };
 pub use summary::PassSummary;
+pub(crate) use traceback::class_of;
 pub use traceback::{Frame, Raised};
 pub use trial::{Tried, Untried};
 
@@ -326,7 +327,7 @@ pub enum NoticeKind {
     Unchanged {
         /// Found in a pass over all plugins, which is not worth a line.
         in_pass: bool,
-        /// Whether it is on; functions whose switch was just read only, and in a pass only where it is off.
+        /// Whether it is on; only for functions whose switch was just read.
         active: Option<bool>,
         /// Whether the last notice about the file was an error, or that it was rolled back.
         good_again: bool,
@@ -663,4 +664,9 @@ impl Notice {
                 | NoticeKind::Failed { .. }
         )
     }
+}
+
+/// Whether `check` may judge a plugin in another way now: these keys of the settings changed.
+pub(crate) fn may_change_checks(changed: &[&str]) -> bool {
+    changed.iter().any(|key| matches!(*key, "check" | "plugins"))
 }

@@ -45,12 +45,17 @@ pub struct Frame {
 impl Raised {
     /// What a repeated exception is told by: its class and its line.
     pub(super) fn again(&self) -> String {
-        let class = self.error.split([':', '\n']).next().unwrap_or_default();
-        let class = class.rsplit('.').next().unwrap_or_default();
+        let class = class_of(&self.error);
         let line = self.frames.first().map_or_else(String::new, |frame| format!(" in line {}", frame.span.line));
         let hook = if self.hook == "load" { "its load" } else { &self.hook };
         format!("{hook} raised {class}{line} again")
     }
+}
+
+/// The class of an exception, without its module: `ValueError` for `ValueError: no`.
+pub(crate) fn class_of(error: &str) -> &str {
+    let path = error.split([':', '\n', ' ']).next().unwrap_or_default();
+    path.rsplit('.').next().unwrap_or_default()
 }
 
 impl Notice {

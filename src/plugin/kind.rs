@@ -179,7 +179,7 @@ impl Entry {
         self.row().class
     }
 
-    /// The methods that the server calls; none for tools, of which it offers every public method.
+    /// The methods that the server calls. Tools have none: it offers all of their public methods to the model.
     #[must_use]
     pub fn hooks(self) -> &'static [&'static str] {
         self.row().hooks

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::record::{Record, plugin};
-use crate::notice::{Frame, Notice, NoticeKind, Raised, Subject};
+use crate::notice::{Frame, Notice, NoticeKind, Raised, Subject, class_of};
 use crate::plugin::python::Functions;
 use crate::plugin::{Key, Span};
 
@@ -248,17 +248,11 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// The name of an exception's class, without its module.
-fn error_type(error: &str) -> &str {
-    let path = error.split([':', '\n', ' ']).next().unwrap_or_default();
-    path.rsplit('.').next().unwrap_or_default()
-}
-
 /// The names that stand in the line where an exception was raised: its class, what its words quote, as in `name 'x' is not
 /// defined`, and the function that could not be called, as in `Pipe.run() takes 1 positional argument`. Names that
 /// stand in many lines of many plugins are left out.
 fn names_in(error: &str) -> Vec<String> {
-    let class = error_type(error);
+    let class = class_of(error);
     let words = error.split_once(": ").map_or("", |(_, words)| words.lines().next().unwrap_or_default());
     let called = words.split_once("()").map(|(path, _)| path.rsplit(['.', ' ', '>']).next().unwrap_or_default());
     let quoted = |quote: char| words.split(quote).skip(1).step_by(2);

@@ -34,8 +34,7 @@ impl Folder {
     /// Saves a rollback, durably, and tells the watch.
     pub fn save_rollback(&self, key: &Key, rollback: &Rollback) -> anyhow::Result<()> {
         self.save_signed(&self.rollbacks_folder(), key, rollback)?;
-        // Otherwise the watch sees it before its next decision.
-        self.ring().inspect_err(|error| tracing::debug!(%error, "the watch was not told of the rollback")).ok();
+        self.tell_of_rollbacks();
         Ok(())
     }
 
@@ -45,9 +44,16 @@ impl Folder {
         self.all_signed(&self.rollbacks_folder())
     }
 
-    /// Clears a rollback: the file has changed since.
+    /// Clears a rollback: the file has changed since, or its own text was restored. Tells the watch.
     pub fn clear_rollback(&self, key: &Key) -> anyhow::Result<()> {
-        self.clear(&self.rollbacks_folder(), key)
+        self.clear(&self.rollbacks_folder(), key)?;
+        self.tell_of_rollbacks();
+        Ok(())
+    }
+
+    /// A watch that does not hear of it sees the change before its next decision.
+    fn tell_of_rollbacks(&self) {
+        self.ring().inspect_err(|error| tracing::debug!(%error, "the watch was not told of the rollback")).ok();
     }
 
     /// Saves the intent of an update that is about to be sent, durably.
@@ -167,6 +173,17 @@ mod tests {
 
     fn rollback(local: Option<&str>) -> Rollback {
         Rollback { local: local.map(Digest::of_text), server: Digest::of_text("server"), done: true }
+    }
+
+    #[test]
+    fn a_rollback_and_its_end_wake_the_watch() {
+        let temporary = tempfile::tempdir().unwrap();
+        let mut state = State::open(temporary.path().join("state"), "http://h").unwrap();
+        let (beside, bell, [function, ..]) = (state.folder(), state.bell(), keys());
+        beside.save_rollback(&function, &rollback(None)).unwrap();
+        std::fs::remove_file(&bell).unwrap();
+        beside.clear_rollback(&function).unwrap();
+        assert!(bell.exists());
     }
 
     #[test]

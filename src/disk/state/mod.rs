@@ -156,7 +156,7 @@ impl Folder {
     }
 
     /// Removes files that a killed program left half written, a minute ago or more. One that cannot be removed does no
-    /// harm. It looks into each folder of the state, of which there is one for each plugin.
+    /// harm. It looks into every folder of the state; each plugin has one.
     pub fn clear_up(&self) {
         let mut folders = vec![self.path.clone()];
         // Only in our own folders: the user may keep other things here.

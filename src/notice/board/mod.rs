@@ -14,7 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::format::{count, list};
-use super::{Notice, NoticeKind, Report, TrialResult, Untried};
+use super::{Notice, NoticeKind, Report, TrialResult, Untried, may_change_checks};
 use crate::engine::switch::Switch;
 use crate::plugin::{Key, Severity};
 
@@ -168,7 +168,7 @@ impl Board {
                     self.trouble = None;
                 }
                 // Other rules may hold now: the next deploy tells.
-                if changed.iter().any(|key| matches!(*key, "check" | "plugins")) {
+                if may_change_checks(changed) {
                     self.errors.clear();
                 }
             }

@@ -41,7 +41,7 @@ pub struct TrialFailure {
     pub place: Option<Box<Span>>,
     /// What to do about it.
     pub hint: Option<String>,
-    /// The other functions of which one may have failed instead.
+    /// Other functions that may have failed instead.
     #[serde(default)]
     pub others: Vec<String>,
 }

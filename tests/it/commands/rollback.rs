@@ -289,6 +289,19 @@ fn after_a_rollback_the_daemon_waits_for_a_change() {
     assert_eq!(text(&server, "a"), filter("2"));
 }
 
+#[test]
+fn the_watch_tells_a_rollback_there_and_back() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    let mut watch = project.watch();
+    check(&project.run(&["rollback", "a", "--yes"]), 0);
+    watch.wait("rolled_back", Some("a"));
+    watch.forget();
+    check(&project.run(&["rollback", "a", "--yes"]), 0);
+    let told = watch.wait("unchanged", Some("a"));
+    assert_eq!(of(&told, "unchanged")["good_again"], true);
+}
+
 /// Otherwise the daemon would take the restored text for someone else's.
 #[test]
 fn a_rollback_notices_saves_during_the_question() {

@@ -189,7 +189,7 @@ fn a_renamed_plugin_is_told_its_old_id() {
     );
 }
 
-/// Of two plugins with one text, one file is the new name of one at most.
+/// A new file is the new name of one plugin only, even if two had its text.
 #[test]
 fn a_new_file_replaces_one_plugin_and_not_two() {
     check(

@@ -700,8 +700,7 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     if text.claim(file).as_ref() != Some(key) || *text.made().source != *form.content {
         return broken("4: only what stands in a file is sent", format!("{key}: {text}"));
     }
-    let blocks = world.daemon.as_ref().is_some_and(|daemon| daemon.blocks);
-    if text.sort == Sort::Faulty && blocks && !world.promises.insisted.contains(key) {
+    if text.sort == Sort::Faulty && world.blocks() && !world.promises.insisted.contains(key) {
         return broken("errors of `check` hold a deploy back", format!("{key}: {text}"));
     }
     in_order(world, key, text)?;
@@ -1130,8 +1129,7 @@ pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
             return broken("9: what runs is what is stored", format!("{key} is {}, and {} runs", held.text, held.runs));
         }
         // It waits for a text that may be sent.
-        let blocks = world.daemon.as_ref().is_some_and(|daemon| daemon.blocks);
-        let is_held = |file: &char| blocks && world.disk[file].text.sort == Sort::Faulty;
+        let is_held = |file: &char| world.blocks() && world.disk[file].text.sort == Sort::Faulty;
         let claimants = world.claimants(key);
         let stays = world.promises.undeletable.contains(key) || claimants.len() != 1 || claimants.iter().any(is_held);
         if held.text.sort == Sort::Stub && strict && !stays {

@@ -588,6 +588,11 @@ impl World {
         claims.map(|(file, _)| *file).collect()
     }
 
+    /// Whether the daemon, or the next one, holds back what `check` finds an error in.
+    pub(super) fn blocks(&self) -> bool {
+        self.daemon.as_ref().map_or(self.setup.policy.checks.all.block, |daemon| daemon.blocks)
+    }
+
     /// Whether the daemon has heard of everything that has happened to files since then.
     pub(super) fn hears_since(&self, since: Duration) -> bool {
         self.deaf_until <= since && self.git_until <= since && self.mounted && self.promises.started <= since
