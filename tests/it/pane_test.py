@@ -598,6 +598,55 @@ class Pipe:
             self.assertEqual(module.inlet("a"), "a")
 
 
+class TestDeploys(unittest.TestCase):
+    """What the answers to owui-watch's deploys say of code that raises when it is loaded."""
+
+    def setUp(self):
+        self.server, self.wire = Server().module, Recorder()
+        pane_module.Pane(self.wire).watch(self.server)
+
+    def deploy(self, text, agent=b"owui-watch/1", path="/api/v1/tools/create"):
+        sent = []
+
+        async def app(scope, receive, send):
+            result = await asyncio.to_thread(outcome, lambda: self.server.load_tool_module_by_id("t", content=text))
+            await send({"type": "http.response.start", "status": 200 if result[0] == "returned" else 400, "headers": []})
+            await send({"type": "http.response.body", "body": b'{"detail": "the server"}'})
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "path": path, "headers": [(b"user-agent", agent)]}
+        asyncio.run(pane_module.Deploys(app)(scope, None, send))
+        self.assertEqual([message["type"] for message in sent], ["http.response.start", "http.response.body"])
+        return sent[0]["status"], json.loads(sent[1]["body"])["detail"]
+
+    def told(self):
+        return [message["what"] for message in self.wire.messages]
+
+    def test_a_refusal_names_exception_and_line(self):
+        for text, words in [
+            ("x = {}\n\ndef f():\n    return x['y']\n\nf()", "KeyError: 'y' (<string>, line 4)"),
+            ("import no.such", "ModuleNotFoundError: No module named 'no' (<string>, line 1)"),
+            ("class Mine(Exception):\n    pass\nraise Mine('so')", "Mine: so (<string>, line 3)"),
+            ("raise OSError('in tool_my_t_%s')" % ("0a" * 16), "OSError: in my_t (<string>, line 1)"),
+            # The server's words say it.
+            ("def f(:", "the server"),
+            ("class Other:\n    pass", "the server"),
+        ]:
+            with self.subTest(text):
+                self.assertEqual(self.deploy(text), (400, words))
+        self.assertEqual(self.told(), [], "it is told once")
+        self.assertEqual(self.deploy(PLUGIN)[0], 200)
+
+    def test_other_requests_get_the_servers_answer(self):
+        for elsewhere in ({"agent": b"Mozilla/5.0"}, {"path": "/api/chat/completions"}):
+            with self.subTest(elsewhere):
+                self.assertEqual(self.deploy("{}['y']", **elsewhere), (400, "the server"))
+                self.assertEqual(self.told(), ["raise"])
+                self.wire.messages.clear()
+
+
 class TestTheWire(unittest.TestCase):
     def test_messages_arrive_and_streams_are_one(self):
         listener = socket.create_server(("127.0.0.1", 0))
