@@ -82,6 +82,7 @@ impl Notice {
             NoticeKind::Called { .. } => "called",
             NoticeKind::Raised(_) => "raised",
             NoticeKind::Printed { .. } => "printed",
+            NoticeKind::PrintedMore { .. } => "printed_more",
             NoticeKind::ServerLog { .. } => "server_log",
             NoticeKind::Report(report) => report.said(&self.about).word,
         }
@@ -235,6 +236,7 @@ impl Notice {
             NoticeKind::Printed { text, log_level, line } => {
                 vec![("text", json!(text)), ("log_level", json!(log_level)), ("line", json!(line))]
             }
+            NoticeKind::PrintedMore { count } => vec![("count", json!(count))],
             NoticeKind::ServerLog { text } => vec![("text", json!(text))],
             NoticeKind::Report(report) => report.said(&self.about).fields,
             _ => Vec::new(),
@@ -543,6 +545,7 @@ mod tests {
             raised {"error":"KeyError: 'nope'","hook":"load","times":1,"trace":[]}
             printed {"text":"hello"}
             printed {"log_level":"warning","text":"careful"}
+            printed_more {"count":2900}
             server_log {"text":"INFO started"}
         "#]]
         .assert_eq(&table);

@@ -80,6 +80,7 @@ impl Notice {
             | NoticeKind::Slow { .. }
             | NoticeKind::Restored
             | NoticeKind::SwitchedOn
+            | NoticeKind::PrintedMore { .. }
             | NoticeKind::ServerLog { .. }
             | NoticeKind::Waiting { again: false, .. } => Level::Info,
             NoticeKind::Called { total: Some(total), .. } if !is_told(*total) => Level::Detail,

@@ -526,6 +526,11 @@ pub enum NoticeKind {
         /// The line of the plugin that logged it, where known.
         line: Option<usize>,
     },
+    /// A plugin printed more lines in the sandbox than are shown.
+    PrintedMore {
+        /// How many.
+        count: usize,
+    },
     /// A line of the sandbox's server's log.
     ServerLog {
         /// The line.

@@ -336,6 +336,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::Raised(Box::new(Raised { frames: Vec::new(), took: None, ..raised("load") })),
         NoticeKind::Printed { text: "hello".to_owned(), log_level: None, line: None },
         NoticeKind::Printed { text: "careful".to_owned(), log_level: Some("warning".to_owned()), line: Some(16) },
+        NoticeKind::PrintedMore { count: 2900 },
         NoticeKind::ServerLog { text: "INFO started".to_owned() },
     ];
     general.into_iter().map(Notice::general).chain(about_one.into_iter().map(shout)).collect()

@@ -197,6 +197,7 @@ impl Notice {
             NoticeKind::Raised(raised) => format!("{}: {}", self.headline().unwrap_or_default(), raised.error),
             NoticeKind::Printed { text, line: Some(line), .. } => format!("| {text} (line {line})"),
             NoticeKind::Printed { text, .. } => format!("| {text}"),
+            NoticeKind::PrintedMore { count: n } => format!("| … {} in the server's log", count(*n, "more line")),
             NoticeKind::ServerLog { text } => format!("server: {text}"),
             NoticeKind::Report(report) => report.said(&self.about).message,
         }
@@ -625,6 +626,7 @@ mod tests {
                 short: raised an exception while it was loaded / KeyError: 'nope'
             Info printed: | hello
             Warning printed: | careful (line 16)
+            Info printed_more: | … 2900 more lines in the server's log
             Info server_log: server: INFO started
         "#]].assert_eq(&table);
     }

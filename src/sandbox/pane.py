@@ -25,6 +25,8 @@ HOOKS = {"pipe", "action", "event"} | FILTERS
 LONGEST = 2000  # characters of a line or a message
 RESULT = 100  # characters of a result
 FRAMES = 8  # of a traceback
+LINES = 100  # that a plugin prints in one call, or in one spell
+SPELL = 10  # seconds
 WAITING = 1000  # messages that are not sent yet
 KEPT = 3  # texts of one plugin: what runs now, and what still runs
 TRIALS = 50  # that are not asked for yet
@@ -181,6 +183,8 @@ class Pane:
         self.wire, self.calls, self.log = wire, calls, log
         self.sources = Sources()
         self.lines = {}
+        # How many lines each plugin has printed in this call or spell, and when that began.
+        self.printed = {}
         self.lock = threading.Lock()
 
     def tell(self, what, about, **more):
@@ -281,14 +285,43 @@ class Pane:
 
     def tell_lines(self, about, lines):
         for line in filter(str.strip, lines):
-            self.tell("print" if about else "log", about, text=cut(line.rstrip()))
+            if about is None:
+                self.tell("log", about, text=cut(line.rstrip()))
+            elif self.has_room(about):
+                self.tell("print", about, text=cut(line.rstrip()))
+
+    def has_room(self, about):
+        """Whether one more line of a plugin is told. The others are counted."""
+        now = time.monotonic()
+        with self.lock:
+            count, began = self.printed.get(about, (0, now))
+            is_over = now - began >= SPELL
+            self.printed[about] = (1, now) if is_over else (count + 1, began)
+        if is_over:
+            self.tell_more(about, count)
+        elif count == LINES:
+            # The last lines that it prints may be none of a call.
+            rest = threading.Timer(SPELL, self.end_spell, [about])
+            rest.daemon = True
+            rest.start()
+        return is_over or count < LINES
+
+    def end_spell(self, about):
+        with self.lock:
+            count, _ = self.printed.pop(about, (0, 0))
+        self.tell_more(about, count)
+
+    def tell_more(self, about, count):
+        if count > LINES:
+            self.tell("more", about, count=count - LINES)
 
     def flush(self, about):
-        """A line without an end is told when the call that began it ends."""
+        """A line without an end is told when the call that began it ends, and how many lines were too many."""
         with self.lock:
             keys = [key for key in self.lines if key[0] == about]
             rest = [self.lines.pop(key) for key in keys]
         self.tell_lines(about, rest)
+        self.end_spell(about)
 
     def logged(self, about, record):
         text = record.getMessage()
@@ -296,7 +329,8 @@ class Pane:
             frames, _, _ = self.frames(record.exc_info[1])
             text += f" ({named(record.exc_info[1])}{', line %d' % frames[0]['line'] if frames else ''})"
         for line in filter(str.strip, text.split("\n")):
-            self.tell("print", about, text=cut(line), level=record.levelname.lower())
+            if self.has_room(about):
+                self.tell("print", about, text=cut(line), level=record.levelname.lower())
 
     def listen(self):
         """Listens to what is printed and logged from now on."""

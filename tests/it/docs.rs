@@ -202,6 +202,7 @@ fn examples() -> Vec<NoticeKind> {
             ..Raised::default()
         })),
         NoticeKind::Printed { text: text(), log_level: Some(text()), line: Some(1) },
+        NoticeKind::PrintedMore { count: 1 },
         NoticeKind::ServerLog { text: text() },
     ]
 }

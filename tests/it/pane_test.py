@@ -130,6 +130,14 @@ class Tools:
         print("no end", end="")
         traceback.print_stack(limit=1)
 
+    def floods(self, n, key=None):
+        self._floods(n)
+        return {}[key] if key else n
+
+    def _floods(self, n):
+        for i in range(n):
+            print("line", i)
+
     def logs(self):
         log.warning("watch %s", "out")
         try:
@@ -453,6 +461,28 @@ class TestWhatIsTold(unittest.TestCase):
         self.assertIn(("print", "no end"), told)
         self.assertRegex(told[1][1], r'File "<tool t 1>", line \d+, in prints')
         self.assertIn("the server's own\none 2\n", self.stdout.getvalue())
+
+    def test_a_flood_of_lines_is_cut_and_counted(self):
+        most = pane_module.LINES
+
+        def printed():
+            told = self.told("what", "text", "count")
+            lines = [entry for entry in told if entry[0] == "print"]
+            return len(lines), [entry for entry in told if entry[0] != "print"]
+
+        self.told()
+        self.it.floods(3 * most)
+        self.assertEqual(printed(), (most, [("more", None, 2 * most), ("call", None, None)]), "anew in each call")
+        with self.assertRaises(KeyError):
+            self.it.floods(most + 1, "x")
+        self.assertEqual(printed(), (most, [("more", None, 1), ("raise", None, None)]))
+        # The plugin prints beside its calls, and stops.
+        with mock.patch.object(pane_module, "SPELL", 0.05):
+            self.it._floods(most + 2)
+            self.assertEqual(printed(), (most, []))
+            while not self.wire.messages:
+                time.sleep(0.001)
+            self.assertEqual(printed(), (0, [("more", None, 2)]))
 
     def test_log_records(self):
         self.told()
