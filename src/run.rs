@@ -436,6 +436,7 @@ async fn play(
     let mut options = sandbox::Options::new(sandbox::default_cache()?, environment);
     wish(&mut options);
     let steps = Steps::new(format(args));
+    steps.begin(&format!("starting Open WebUI {} …", options.openwebui));
     let starting = Sandbox::start(&options, |progress| steps.doing(&progress.to_string()));
     let mut sandbox = tokio::select! {
         sandbox = starting => sandbox?,
