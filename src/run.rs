@@ -349,7 +349,8 @@ async fn watch(
     let plan = |config| plan(args, config, &scope);
     // Developers' diagnostics go to the terminal from anywhere.
     let terminal = Terminal::find(&world.env).filter(|_| !args.no_live && args.verbose < 2);
-    let keys = key_programs(args, world, commands_url.as_deref());
+    // A sandbox's are said to be for it.
+    let keys = key_programs(args, world, is_sandbox(args).then_some(&*config.url));
     let console =
         Console::new(format(args), least(args)).live(terminal, args.one_pass()).with_commands_url(commands_url);
     let supervisor = Supervisor::new(&world.env);
