@@ -485,7 +485,7 @@ async fn stop(signals: &mut UnboundedReceiver<Signal>) -> u8 {
     loop {
         match signals.recv().await {
             Some(Signal::Stop(number)) => return number,
-            Some(Signal::Rescan | Signal::Key(_)) => {}
+            Some(Signal::Rescan | Signal::Key(_) | Signal::Choose(_)) => {}
             None => std::future::pending().await,
         }
     }

@@ -31,6 +31,7 @@ impl Notice {
             NoticeKind::Insecure { .. } => "insecure",
             NoticeKind::InLine { .. } => "in_line",
             NoticeKind::RootMissing { .. } => "root_missing",
+            NoticeKind::RootBack { .. } => "root_back",
             NoticeKind::Reloaded { .. } => "reloaded",
             NoticeKind::SettingsWait { .. } => "settings_wait",
             NoticeKind::Stopping { .. } => "stopping",
@@ -162,7 +163,9 @@ impl Notice {
             NoticeKind::Proxied { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
             NoticeKind::Insecure { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
             NoticeKind::InLine { pid } => vec![("pid", json!(pid))],
-            NoticeKind::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
+            NoticeKind::RootMissing { root } | NoticeKind::RootBack { root } => {
+                vec![("root", json!(root.display().to_string()))]
+            }
             NoticeKind::Reloaded { files, changed } => {
                 vec![("files", json!(paths(files))), ("changed", json!(changed))]
             }
@@ -431,6 +434,7 @@ mod tests {
             in_line {"pid":123}
             in_line {}
             root_missing {"root":"plugins"}
+            root_back {"root":"plugins"}
             reloaded {"changed":[],"files":[".env"]}
             reloaded {"changed":["url","api_key"],"files":[".env","watch.toml"]}
             settings_wait {"ids":["shout"]}

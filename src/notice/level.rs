@@ -62,6 +62,7 @@ impl Notice {
             | NoticeKind::AccessGranted { .. }
             | NoticeKind::InLine { .. }
             | NoticeKind::Reloaded { .. }
+            | NoticeKind::RootBack { .. }
             | NoticeKind::SettingsWait { .. }
             | NoticeKind::Stopping { .. }
             | NoticeKind::Stopped { .. }

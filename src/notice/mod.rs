@@ -247,6 +247,11 @@ pub enum NoticeKind {
         /// The folder.
         root: PathBuf,
     },
+    /// A folder to be watched exists again.
+    RootBack {
+        /// The folder.
+        root: PathBuf,
+    },
     /// The settings were read again, because of a save or a signal.
     Reloaded {
         /// The files whose content changed.

@@ -197,6 +197,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::InLine { pid: Some(123) },
         NoticeKind::InLine { pid: None },
         NoticeKind::RootMissing { root: PathBuf::from("plugins") },
+        NoticeKind::RootBack { root: PathBuf::from("plugins") },
         NoticeKind::Reloaded { files: vec![PathBuf::from(".env")], changed: Vec::new() },
         NoticeKind::Reloaded {
             files: vec![PathBuf::from(".env"), PathBuf::from("watch.toml")],

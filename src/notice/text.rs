@@ -66,6 +66,7 @@ impl Notice {
             NoticeKind::RootMissing { root } => {
                 format!("`{}` does not exist; nothing changes on the server", root.display())
             }
+            NoticeKind::RootBack { root } => format!("`{}` is back", root.display()),
             NoticeKind::Reloaded { files, changed } => {
                 let from = if files.is_empty() { String::new() } else { format!(" from {}", list(files)) };
                 let what = if changed.is_empty() { "no change".to_owned() } else { changed.join(", ") };
@@ -461,6 +462,7 @@ mod tests {
             Info in_line: waiting for the other owui-watch (pid 123) to exit
             Info in_line: waiting for the other owui-watch to exit
             Warning root_missing: `plugins` does not exist; nothing changes on the server
+            Info root_back: `plugins` is back
             Info reloaded: settings reloaded from `.env`: no change
             Info reloaded: settings reloaded from `.env` and `watch.toml`: url, api_key
             Info settings_wait: the new settings and every save wait for deploys in progress: `shout`

@@ -104,6 +104,7 @@ fn trial_failure(span: Span) -> TrialFailure {
 }
 
 /// One of each kind, with all fields set.
+#[expect(clippy::too_many_lines, reason = "one list")]
 fn examples() -> Vec<NoticeKind> {
     let text = || "x".to_owned();
     let path = || PathBuf::from("x");
@@ -132,6 +133,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Insecure { server: text(), proxy: Some(text()) },
         NoticeKind::InLine { pid: Some(1) },
         NoticeKind::RootMissing { root: path() },
+        NoticeKind::RootBack { root: path() },
         NoticeKind::Reloaded { files: vec![path()], changed: vec!["x"] },
         NoticeKind::SettingsWait { ids: vec![text()] },
         NoticeKind::Stopping { in_flight: 1 },
