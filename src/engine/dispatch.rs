@@ -154,7 +154,10 @@ impl Engine {
                     let span = refusal::place(&words, &plugin.text);
                     self.tree.complain(plugin, Complaint::Error);
                     self.note_result(key, PassResult::Refused);
-                    self.tell(Notice::of(plugin, NoticeKind::RefusedBefore { words, span, on_server }));
+                    let requirements = plugin.frontmatter.requirements().map(str::to_owned);
+                    let installs = !self.policy.habits.installs_nothing;
+                    let what = NoticeKind::RefusedBefore { words, span, requirements, installs, on_server };
+                    self.tell(Notice::of(plugin, what));
                 }
             }
         }

@@ -488,6 +488,7 @@ mod tests {
             refused_before {"on_server":false,"words":"invalid syntax (<string>, line 2)"}
             refused_before {"on_server":true,"words":""}
             refused_before {"on_server":false,"words":"Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1."}
+            refused_before {"on_server":false,"words":"No module named 'httpx'"}
             failed {"reason":"unreachable"}
             failed {"reason":"unanswered"}
             failed {"reason":"not_allowed"}

@@ -416,6 +416,10 @@ pub enum NoticeKind {
         span: Option<Span>,
         /// The server's words then.
         words: String,
+        /// The packages that its frontmatter requires.
+        requirements: Option<String>,
+        /// Whether the server installs them.
+        installs: bool,
         /// Whether the server has another version of it, as far as we know.
         on_server: bool,
     },

@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::format::{count, duration, list};
-use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, WaitReason};
+use super::report::stands;
+use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Report, WaitReason};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
@@ -201,6 +202,15 @@ impl Notice {
             NoticeKind::PrintedMore { count: n } => format!("| … {} in the server's log", count(*n, "more line")),
             NoticeKind::ServerLog { text } => format!("server: {text}"),
             NoticeKind::Report(report) => report.said(&self.about).message,
+        }
+    }
+
+    /// The sentence for a line that names the plugin already.
+    #[must_use]
+    pub fn sentence_without_name(&self) -> String {
+        match &self.what {
+            NoticeKind::Report(Report::Switched { switch, is, before, usage }) => stands(*switch, *is, *before, *usage),
+            _ => self.sentence(),
         }
     }
 
@@ -541,6 +551,8 @@ mod tests {
                 note: the server keeps the old version
             Warning refused_before: refused before, not sent again: Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
                 short: refused before, not sent again / Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
+            Warning refused_before: refused before, not sent again: No module named 'httpx'
+                short: refused before, not sent again / No module named 'httpx'
             Error failed: the server is away: connection refused
                 short: not deployed / the server is away: connection refused
             Error failed: no answer came: connection refused

@@ -173,7 +173,7 @@ fn examples() -> Vec<NoticeKind> {
             old_version: Some(OldVersion::Running),
             took,
         },
-        NoticeKind::RefusedBefore { words: text(), span: None, on_server: true },
+        NoticeKind::RefusedBefore { words: text(), span: None, requirements: None, installs: true, on_server: true },
         NoticeKind::Failed { failure: Failure::StoredOther, took },
         NoticeKind::Flawed { diagnostic: diagnostic(Rule::Empty), digest: Some(digest), meant: true },
         NoticeKind::Blocked(diagnostic(Rule::Empty)),
