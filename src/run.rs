@@ -349,7 +349,8 @@ async fn watch(
     let plan = |config| plan(args, config, &scope);
     // Developers' diagnostics go to the terminal from anywhere.
     let terminal = Terminal::find(&world.env).filter(|_| !args.no_live && args.verbose < 2);
-    let keys = key_programs(args, world, commands_url.as_deref());
+    // A sandbox's are said to be for it.
+    let keys = key_programs(args, world, is_sandbox(args).then_some(&*config.url));
     let console =
         Console::new(format(args), least(args)).live(terminal, args.one_pass()).with_commands_url(commands_url);
     let supervisor = Supervisor::new(&world.env);
@@ -436,6 +437,7 @@ async fn play(
     let mut options = sandbox::Options::new(sandbox::default_cache()?, environment);
     wish(&mut options);
     let steps = Steps::new(format(args));
+    steps.begin(&format!("starting Open WebUI {} …", options.openwebui));
     let starting = Sandbox::start(&options, |progress| steps.doing(&progress.to_string()));
     let mut sandbox = tokio::select! {
         sandbox = starting => sandbox?,
@@ -483,7 +485,7 @@ async fn stop(signals: &mut UnboundedReceiver<Signal>) -> u8 {
     loop {
         match signals.recv().await {
             Some(Signal::Stop(number)) => return number,
-            Some(Signal::Rescan | Signal::Key(_)) => {}
+            Some(Signal::Rescan | Signal::Key(_) | Signal::Choose(_)) => {}
             None => std::future::pending().await,
         }
     }

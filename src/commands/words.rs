@@ -197,11 +197,12 @@ fn refusal(typed: &str, spelled: &str, listing: &Listing) -> Error {
         return Error::new(format!("`{typed}` is not watched"))
             .hinted("name a plugin file, or a folder, in a root that neither `exclude` nor .gitignore leaves out");
     }
-    if let Some(root) = listing.missing.first() {
+    let nearest = listing.nearest(typed, spelled);
+    if let (Some(root), None) = (listing.missing.first(), &nearest) {
         return Error::new(format!("cannot look for `{typed}`: there is no folder `{}`", root.display()))
             .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins");
     }
-    let hint = match listing.nearest(typed, spelled) {
+    let hint = match nearest {
         Some(name) => format!("did you mean `{name}`?"),
         None => "name a plugin by its id or path; `owui-watch --help` lists the commands".to_owned(),
     };

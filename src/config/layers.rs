@@ -376,8 +376,13 @@ pub(super) fn variables(
             return Err(unknown().with_hint(near.map(|near| format!("did you mean `{near}`?"))));
         };
         let parts = || value.split(',').filter_map(filled).map(str::to_owned).collect::<Vec<_>>();
-        let value =
-            if key.form.is_list() { Value::new(Some(&place), parts()) } else { Value::new(Some(&place), value) };
+        let text = || Value::new(Some(&place), value);
+        let value = match key.form {
+            form if form.is_list() => Value::new(Some(&place), parts()),
+            // Another text is refused with the others.
+            Form::Switch => text().into_bool().map_or_else(|_| text(), |is_on| Value::new(Some(&place), is_on)),
+            _ => text(),
+        };
         values.insert(written, value);
     }
     Ok(Layer(values).resolved(base, world))

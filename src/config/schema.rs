@@ -52,6 +52,8 @@ pub struct KeyRow {
 pub enum Form {
     /// One value.
     Plain,
+    /// `true` or `false`; in a variable also `yes`, `on`, `1` and their opposites.
+    Switch,
     /// Texts, separated by commas in a variable.
     List,
     /// A path, relative to the folder of its file. In a project's own file it must stay inside the project.
@@ -249,6 +251,7 @@ keys! {
         read: switch,
         must_be: "true or false",
         default: "false",
+        form: Form::Switch,
     }
     /// What to do when the server has a text that was not deployed from here.
     on_remote_edit: OnRemoteEdit {
@@ -531,9 +534,9 @@ fn unless<T>(value: Value, none: &str, read: impl FnOnce(Value) -> Read<T>) -> R
     if value.kind == ValueKind::from(none) { Ok(None) } else { read(value).map(Some) }
 }
 
-/// `true` or `false`, also as `yes`, `on`, `1` and their opposites.
+/// `true` or `false`. A text is a mistake.
 fn switch(value: Value) -> Read<bool> {
-    Ok(value.into_bool()?)
+    if matches!(value.kind, ValueKind::Boolean(_)) { Ok(value.into_bool()?) } else { Err(Misfit) }
 }
 
 fn word<T: Copy>(value: Value, words: &[(&str, T)]) -> Read<T> {

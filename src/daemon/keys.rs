@@ -14,9 +14,10 @@ use tokio::process::Command;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use super::Daemon;
 use super::child_env::{withhold_manager, withhold_secrets};
 use super::editor::Editor;
+use super::{Audience, Daemon};
+use crate::notice::board::Step;
 use crate::notice::{Notice, NoticeKind};
 use crate::output::Output;
 use crate::plugin::{Key, Span};
@@ -66,6 +67,12 @@ impl KeyJobs {
 }
 
 impl Daemon<'_> {
+    /// Chooses another problem for the keys.
+    pub(super) fn choose(&mut self, step: Step) {
+        let Audience { board, output, .. } = &mut self.outside.audience;
+        board.choose(step).into_iter().for_each(|problem| output.choose(problem));
+    }
+
     /// Does what a key asks for, with the plugin that the user looks at.
     pub(super) fn act(&mut self, action: Action) {
         let audience = &self.outside.audience;

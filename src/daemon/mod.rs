@@ -33,7 +33,7 @@ use crate::driver::{Driver, Server, World as _};
 use crate::engine::{Code, Event, Scan};
 use crate::error::Error;
 use crate::git::{self, Leak};
-use crate::notice::board::Board;
+use crate::notice::board::{Board, Step};
 use crate::notice::{Notice, NoticeKind, Repetitions, Subject};
 use crate::output::{Console, Keys, Output};
 use crate::plugin::Key;
@@ -82,6 +82,8 @@ pub enum Signal {
     Rescan,
     /// A key.
     Key(Action),
+    /// The key that chooses what the others act on.
+    Choose(Step),
 }
 
 /// Everything that wakes the loop.
@@ -422,6 +424,10 @@ impl<'a> Daemon<'a> {
                 Wakeup::Signal(Signal::Key(_)) if stopping => Vec::new(),
                 Wakeup::Signal(Signal::Key(action)) => {
                     self.act(action);
+                    Vec::new()
+                }
+                Wakeup::Signal(Signal::Choose(step)) => {
+                    self.choose(step);
                     Vec::new()
                 }
                 Wakeup::Edited(trouble) => {

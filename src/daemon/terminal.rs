@@ -19,6 +19,7 @@ mod unix {
     use super::super::Action;
     use super::super::signals::{SIGINT, SIGQUIT};
     use super::{Output, Signal, UnboundedSender};
+    use crate::notice::board::Step;
     use crate::output::{Key, Keyboard, Keys};
 
     /// Dropping it leaves the terminal as it was.
@@ -39,6 +40,8 @@ mod unix {
                     Key::Diff => Signal::Key(Action::Diff),
                     Key::Edit => Signal::Key(Action::Edit),
                     Key::Try => Signal::Key(Action::Try),
+                    Key::Down => Signal::Choose(Step::Down),
+                    Key::Up => Signal::Choose(Step::Up),
                     Key::Quit => Signal::Stop(SIGINT),
                     Key::Help => return at_help.toggle_help(),
                 };

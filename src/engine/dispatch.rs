@@ -154,7 +154,10 @@ impl Engine {
                     let span = refusal::place(&words, &plugin.text);
                     self.tree.complain(plugin, Complaint::Error);
                     self.note_result(key, PassResult::Refused);
-                    self.tell(Notice::of(plugin, NoticeKind::RefusedBefore { words, span, on_server }));
+                    let requirements = plugin.frontmatter.requirements().map(str::to_owned);
+                    let installs = !self.policy.habits.installs_nothing;
+                    let what = NoticeKind::RefusedBefore { words, span, requirements, installs, on_server };
+                    self.tell(Notice::of(plugin, what));
                 }
             }
         }
@@ -523,12 +526,21 @@ impl Engine {
     pub(super) fn tell_unchanged(&mut self, plugin: &Plugin, in_pass: bool, active: Option<bool>) {
         // The outcome of a conversation in flight is still open.
         let good_again = self.site.lanes.in_flight(&plugin.key).is_none()
-            && self.tree.complaints.remove(&plugin.path).is_some_and(|complaint| complaint != Complaint::Held);
+            && self.tree.complaints.remove(&plugin.path).is_some_and(|complaint| complaint != Complaint::Held)
+            && self.is_good(plugin);
         if in_pass {
             self.note_result(&plugin.key, PassResult::Unchanged);
         }
         self.tell(Notice::of(plugin, NoticeKind::Unchanged { in_pass, active, good_again }));
         self.try_unchanged(plugin, active);
+    }
+
+    /// Whether the text has no error that would hold it back.
+    fn is_good(&self, plugin: &Plugin) -> bool {
+        match self.checked(plugin) {
+            plan::Checked::NotYet => self.policy.checks.errors(plugin, self.version()).is_empty(),
+            checked => checked == plan::Checked::Fine,
+        }
     }
 
     pub(super) fn tell_rolled_back(&mut self, plugin: &Plugin) {

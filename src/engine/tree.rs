@@ -163,10 +163,7 @@ impl Tree {
 
 impl Engine {
     pub(super) fn on_scanned(&mut self, scan: Scan, now: Now) {
-        for root in scan.missing.iter().filter(|root| !self.tree.missing.contains(*root)).cloned().collect::<Vec<_>>() {
-            self.tell(Notice::general(NoticeKind::RootMissing { root }));
-        }
-        self.tree.missing.clone_from(&scan.missing);
+        let missing_before = std::mem::replace(&mut self.tree.missing, scan.missing);
         let found: BTreeSet<_> = scan.files.iter().map(|(path, _)| Arc::clone(path)).collect();
         let vanished: Vec<_> = (self.tree.files.iter())
             .map(|(path, _)| path)
@@ -197,6 +194,13 @@ impl Engine {
             let plugins = found + self.tree.pending.len();
             let (roots, server) = (self.policy.roots.clone(), self.policy.server.clone());
             self.tell(Notice::general(NoticeKind::Ready { roots, plugins, server }));
+        }
+        let missing = self.tree.missing.clone();
+        for root in missing.iter().filter(|root| !missing_before.contains(root)) {
+            self.tell(Notice::general(NoticeKind::RootMissing { root: root.clone() }));
+        }
+        for root in missing_before.into_iter().filter(|root| !missing.contains(root)) {
+            self.tell(Notice::general(NoticeKind::RootBack { root }));
         }
         self.advance_probe(now);
     }

@@ -2,6 +2,7 @@
 
 use super::{KeepReason, Notice, NoticeKind, Subject};
 use crate::engine::deploy::{CallFailure, Failure};
+use crate::engine::duplicate::Duplicate;
 use crate::engine::ledger::RefusalKind;
 use crate::engine::refusal::{self, NO_FUNCTION, OWN};
 use crate::plugin::{Entry, Span};
@@ -51,7 +52,10 @@ impl Notice {
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
             | NoticeKind::LeftOff
             | NoticeKind::NotSwitchedOn { later: false, .. } => return Some(self.about.switches_on()),
-            NoticeKind::Refused { words, installs: false, requirements, .. } if is_package_missing(words) => {
+            NoticeKind::Refused { words, installs: false, requirements, .. }
+            | NoticeKind::RefusedBefore { words, installs: false, requirements, .. }
+                if is_package_missing(words) =>
+            {
                 if requirements.is_some() {
                     INSTALLS
                 } else {
@@ -72,15 +76,7 @@ impl Notice {
                     id()
                 ));
             }
-            NoticeKind::Duplicate { duplicate } => {
-                return Some(format!(
-                    "if it is the same plugin, write `id = \"{}\"` under {} in watch.toml\n\
-                     if it is another one, `owui-watch deploy {}` creates it (with --once: add --yes)",
-                    duplicate.id,
-                    self.about.table(""),
-                    id()
-                ));
-            }
+            NoticeKind::Duplicate { duplicate } => return Some(of_duplicate(&self.about, duplicate)),
             NoticeKind::Insecure { proxy: Some(_), .. } => {
                 "use https\n\
                  if it can be reached without the proxy, add its host to `NO_PROXY`"
@@ -119,6 +115,12 @@ impl Notice {
                      `owui-watch deploy {}` sends it again as it is",
                     id()
                 ));
+            }
+            NoticeKind::RefusedBefore { words, span, requirements, .. }
+                if let Some(module) = refusal::missing_module(words) =>
+            {
+                let remedy = of_missing_module(module, span.as_ref(), requirements.as_deref());
+                return Some(format!("{remedy}\n`owui-watch deploy {}` sends it again as it is", id()));
             }
             NoticeKind::RefusedBefore { words, .. } if refusal::names_a_line(words) => "correct the file and save it",
             NoticeKind::RefusedBefore { .. } => {
@@ -162,6 +164,17 @@ impl Notice {
         };
         Some(hint.to_owned())
     }
+}
+
+/// What can be done about a plugin that the server seems to have under another id.
+pub(super) fn of_duplicate(about: &Subject, duplicate: &Duplicate) -> String {
+    format!(
+        "if it is the same plugin, write `id = \"{}\"` under {} in watch.toml\n\
+         if it is another one, `owui-watch deploy {}` creates it (with --once: add --yes)",
+        duplicate.id,
+        about.table(""),
+        about.id()
+    )
 }
 
 /// What can be done where a sandbox lacks a package.
@@ -278,6 +291,19 @@ mod tests {
             };
             Notice::general(what).hint().unwrap()
         };
+        // A reload tells the same remedy.
+        let before = |installs| {
+            let what = NoticeKind::RefusedBefore {
+                words: "ModuleNotFoundError: No module named 'httpx' (<string>, line 4)".to_owned(),
+                span: None,
+                requirements: None,
+                installs,
+                on_server: false,
+            };
+            Notice::general(what).hint().unwrap()
+        };
+        assert_eq!(before(false), format!("{NAME_IT}\n{INSTALLS}"));
+        assert!(before(true).contains("`requirements`") && before(true).contains("sends it again"), "{}", before(true));
         assert_eq!(hint(Some("httpx"), "httpx"), INSTALLS);
         assert_eq!(hint(None, "httpx"), format!("{NAME_IT}\n{INSTALLS}"));
         assert!(!hint(None, "open_webui.gone").contains("requirements"), "no package brings it");
@@ -344,6 +370,8 @@ mod tests {
             refused_before: correct the file
             refused_before: `owui-watch deploy shout` sends it again as it is
             refused_before: correct `requirements` in its header
+            refused_before: `owui-watch deploy shout` sends it again as it is
+            refused_before: name the package that provides the module under `requirements` in the header; the server installs it
             refused_before: `owui-watch deploy shout` sends it again as it is
             failed: use the key of an admin or of the tool's owner
             failed: `owui-watch deploy shout` sends it again, once nobody else is editing it

@@ -31,6 +31,7 @@ impl Notice {
             NoticeKind::Insecure { .. } => "insecure",
             NoticeKind::InLine { .. } => "in_line",
             NoticeKind::RootMissing { .. } => "root_missing",
+            NoticeKind::RootBack { .. } => "root_back",
             NoticeKind::Reloaded { .. } => "reloaded",
             NoticeKind::SettingsWait { .. } => "settings_wait",
             NoticeKind::Stopping { .. } => "stopping",
@@ -82,6 +83,7 @@ impl Notice {
             NoticeKind::Called { .. } => "called",
             NoticeKind::Raised(_) => "raised",
             NoticeKind::Printed { .. } => "printed",
+            NoticeKind::PrintedMore { .. } => "printed_more",
             NoticeKind::ServerLog { .. } => "server_log",
             NoticeKind::Report(report) => report.said(&self.about).word,
         }
@@ -161,7 +163,9 @@ impl Notice {
             NoticeKind::Proxied { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
             NoticeKind::Insecure { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
             NoticeKind::InLine { pid } => vec![("pid", json!(pid))],
-            NoticeKind::RootMissing { root } => vec![("root", json!(root.display().to_string()))],
+            NoticeKind::RootMissing { root } | NoticeKind::RootBack { root } => {
+                vec![("root", json!(root.display().to_string()))]
+            }
             NoticeKind::Reloaded { files, changed } => {
                 vec![("files", json!(paths(files))), ("changed", json!(changed))]
             }
@@ -235,6 +239,7 @@ impl Notice {
             NoticeKind::Printed { text, log_level, line } => {
                 vec![("text", json!(text)), ("log_level", json!(log_level)), ("line", json!(line))]
             }
+            NoticeKind::PrintedMore { count } => vec![("count", json!(count))],
             NoticeKind::ServerLog { text } => vec![("text", json!(text))],
             NoticeKind::Report(report) => report.said(&self.about).fields,
             _ => Vec::new(),
@@ -429,6 +434,7 @@ mod tests {
             in_line {"pid":123}
             in_line {}
             root_missing {"root":"plugins"}
+            root_back {"root":"plugins"}
             reloaded {"changed":[],"files":[".env"]}
             reloaded {"changed":["url","api_key"],"files":[".env","watch.toml"]}
             settings_wait {"ids":["shout"]}
@@ -482,6 +488,7 @@ mod tests {
             refused_before {"on_server":false,"words":"invalid syntax (<string>, line 2)"}
             refused_before {"on_server":true,"words":""}
             refused_before {"on_server":false,"words":"Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1."}
+            refused_before {"on_server":false,"words":"No module named 'httpx'"}
             failed {"reason":"unreachable"}
             failed {"reason":"unanswered"}
             failed {"reason":"not_allowed"}
@@ -543,6 +550,7 @@ mod tests {
             raised {"error":"KeyError: 'nope'","hook":"load","times":1,"trace":[]}
             printed {"text":"hello"}
             printed {"log_level":"warning","text":"careful"}
+            printed_more {"count":2900}
             server_log {"text":"INFO started"}
         "#]]
         .assert_eq(&table);

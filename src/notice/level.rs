@@ -62,6 +62,7 @@ impl Notice {
             | NoticeKind::AccessGranted { .. }
             | NoticeKind::InLine { .. }
             | NoticeKind::Reloaded { .. }
+            | NoticeKind::RootBack { .. }
             | NoticeKind::SettingsWait { .. }
             | NoticeKind::Stopping { .. }
             | NoticeKind::Stopped { .. }
@@ -80,6 +81,7 @@ impl Notice {
             | NoticeKind::Slow { .. }
             | NoticeKind::Restored
             | NoticeKind::SwitchedOn
+            | NoticeKind::PrintedMore { .. }
             | NoticeKind::ServerLog { .. }
             | NoticeKind::Waiting { again: false, .. } => Level::Info,
             NoticeKind::Called { total: Some(total), .. } if !is_told(*total) => Level::Detail,

@@ -248,6 +248,11 @@ pub enum NoticeKind {
         /// The folder.
         root: PathBuf,
     },
+    /// A folder to be watched exists again.
+    RootBack {
+        /// The folder.
+        root: PathBuf,
+    },
     /// The settings were read again, because of a save or a signal.
     Reloaded {
         /// The files whose content changed.
@@ -412,6 +417,10 @@ pub enum NoticeKind {
         span: Option<Span>,
         /// The server's words then.
         words: String,
+        /// The packages that its frontmatter requires.
+        requirements: Option<String>,
+        /// Whether the server installs them.
+        installs: bool,
         /// Whether the server has another version of it, as far as we know.
         on_server: bool,
     },
@@ -526,6 +535,11 @@ pub enum NoticeKind {
         log_level: Option<String>,
         /// The line of the plugin that logged it, where known.
         line: Option<usize>,
+    },
+    /// A plugin printed more lines in the sandbox than are shown.
+    PrintedMore {
+        /// How many.
+        count: usize,
     },
     /// A line of the sandbox's server's log.
     ServerLog {

@@ -28,6 +28,10 @@ pub(super) fn words() -> String {
     "invalid syntax (<string>, line 2)".to_owned()
 }
 
+fn refused_before(words: String, span: Option<Span>, on_server: bool) -> NoticeKind {
+    NoticeKind::RefusedBefore { words, span, requirements: None, installs: true, on_server }
+}
+
 pub(super) fn pip() -> String {
     "Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.".to_owned()
 }
@@ -197,6 +201,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::InLine { pid: Some(123) },
         NoticeKind::InLine { pid: None },
         NoticeKind::RootMissing { root: PathBuf::from("plugins") },
+        NoticeKind::RootBack { root: PathBuf::from("plugins") },
         NoticeKind::Reloaded { files: vec![PathBuf::from(".env")], changed: Vec::new() },
         NoticeKind::Reloaded {
             files: vec![PathBuf::from(".env"), PathBuf::from("watch.toml")],
@@ -262,9 +267,10 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::SwitchedOn,
         NoticeKind::Unused,
         NoticeKind::Pruned,
-        NoticeKind::RefusedBefore { words: words(), span: Some(span()), on_server: false },
-        NoticeKind::RefusedBefore { words: String::new(), span: None, on_server: true },
-        NoticeKind::RefusedBefore { words: pip(), span: None, on_server: false },
+        refused_before(words(), Some(span()), false),
+        refused_before(String::new(), None, true),
+        refused_before(pip(), None, false),
+        refused_before("No module named 'httpx'".to_owned(), Some(span()), false),
         failed(CallFailure::Unreachable { cause: cause().into(), retry_after: None }.into()),
         failed(Failure::Unanswered { cause: cause() }),
         failed(CallFailure::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() }.into()),
@@ -336,6 +342,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::Raised(Box::new(Raised { frames: Vec::new(), took: None, ..raised("load") })),
         NoticeKind::Printed { text: "hello".to_owned(), log_level: None, line: None },
         NoticeKind::Printed { text: "careful".to_owned(), log_level: Some("warning".to_owned()), line: Some(16) },
+        NoticeKind::PrintedMore { count: 2900 },
         NoticeKind::ServerLog { text: "INFO started".to_owned() },
     ];
     general.into_iter().map(Notice::general).chain(about_one.into_iter().map(shout)).collect()

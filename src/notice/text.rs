@@ -6,7 +6,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::format::{count, duration, list};
-use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, WaitReason};
+use super::report::stands;
+use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Report, WaitReason};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
@@ -66,6 +67,7 @@ impl Notice {
             NoticeKind::RootMissing { root } => {
                 format!("`{}` does not exist; nothing changes on the server", root.display())
             }
+            NoticeKind::RootBack { root } => format!("`{}` is back", root.display()),
             NoticeKind::Reloaded { files, changed } => {
                 let from = if files.is_empty() { String::new() } else { format!(" from {}", list(files)) };
                 let what = if changed.is_empty() { "no change".to_owned() } else { changed.join(", ") };
@@ -197,8 +199,18 @@ impl Notice {
             NoticeKind::Raised(raised) => format!("{}: {}", self.headline().unwrap_or_default(), raised.error),
             NoticeKind::Printed { text, line: Some(line), .. } => format!("| {text} (line {line})"),
             NoticeKind::Printed { text, .. } => format!("| {text}"),
+            NoticeKind::PrintedMore { count: n } => format!("| … {} in the server's log", count(*n, "more line")),
             NoticeKind::ServerLog { text } => format!("server: {text}"),
             NoticeKind::Report(report) => report.said(&self.about).message,
+        }
+    }
+
+    /// The sentence for a line that names the plugin already.
+    #[must_use]
+    pub fn sentence_without_name(&self) -> String {
+        match &self.what {
+            NoticeKind::Report(Report::Switched { switch, is, before, usage }) => stands(*switch, *is, *before, *usage),
+            _ => self.sentence(),
         }
     }
 
@@ -460,6 +472,7 @@ mod tests {
             Info in_line: waiting for the other owui-watch (pid 123) to exit
             Info in_line: waiting for the other owui-watch to exit
             Warning root_missing: `plugins` does not exist; nothing changes on the server
+            Info root_back: `plugins` is back
             Info reloaded: settings reloaded from `.env`: no change
             Info reloaded: settings reloaded from `.env` and `watch.toml`: url, api_key
             Info settings_wait: the new settings and every save wait for deploys in progress: `shout`
@@ -538,6 +551,8 @@ mod tests {
                 note: the server keeps the old version
             Warning refused_before: refused before, not sent again: Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
                 short: refused before, not sent again / Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
+            Warning refused_before: refused before, not sent again: No module named 'httpx'
+                short: refused before, not sent again / No module named 'httpx'
             Error failed: the server is away: connection refused
                 short: not deployed / the server is away: connection refused
             Error failed: no answer came: connection refused
@@ -625,6 +640,7 @@ mod tests {
                 short: raised an exception while it was loaded / KeyError: 'nope'
             Info printed: | hello
             Warning printed: | careful (line 16)
+            Info printed_more: | … 2900 more lines in the server's log
             Info server_log: server: INFO started
         "#]].assert_eq(&table);
     }

@@ -200,11 +200,11 @@ impl Untried {
     }
 }
 
-/// The lines that a difference adds or removes, in one.
+/// The lines that a difference adds or removes, in one, behind the names of the hooks that changed them.
 fn changed_lines(diff: &str) -> String {
-    let is_change =
-        |line: &&str| line.starts_with(['+', '-']) && !line.starts_with("+++ ") && !line.starts_with("--- ");
-    excerpt(&diff.lines().filter(is_change).collect::<Vec<_>>().join(" "))
+    let is_shown =
+        |line: &&str| !line.starts_with([' ', '@', '\\']) && !line.starts_with("+++ ") && !line.starts_with("--- ");
+    excerpt(&diff.lines().filter(is_shown).collect::<Vec<_>>().join(" "))
 }
 
 #[cfg(test)]
@@ -213,8 +213,10 @@ mod tests {
 
     #[test]
     fn a_difference_is_shown_by_its_changes() {
-        let diff = "--- sent\n+++ got\n@@ -1 +1,2 @@\n+system: Be brief.\n user: hello\n-assistant: a\n+assistant: b\n";
-        assert_eq!(changed_lines(diff), "+system: Be brief. -assistant: a +assistant: b");
+        let inlet = "inlet:\n--- sent\n+++ got\n@@ -1 +1,2 @@\n+system: Be brief.\n user: hello\n";
+        let outlet = "outlet:\n--- answered\n+++ after\n@@ -1 +1 @@\n-assistant: a\n+assistant: b\n";
+        let diff = format!("{inlet}{outlet}");
+        assert_eq!(changed_lines(&diff), "inlet: +system: Be brief. outlet: -assistant: a +assistant: b");
     }
 
     #[test]

@@ -26,6 +26,10 @@ pub enum Key {
     Browse,
     /// `t`
     Try,
+    /// `j`, or the arrow
+    Down,
+    /// `k`, or the arrow
+    Up,
     /// `?`
     Help,
     /// `q`
@@ -33,8 +37,15 @@ pub enum Key {
 }
 
 impl Key {
-    /// The key that was read. Several characters at once are a paste or a function key, and mean nothing here.
+    /// The key that was read. Several characters at once are an arrow, or a paste or another function key, which mean
+    /// nothing here.
     fn read(bytes: &[u8]) -> Option<Self> {
+        let arrow = bytes.get(..3).filter(|arrow| bytes.chunks(3).all(|next| next == *arrow));
+        match arrow {
+            Some(b"\x1b[A" | b"\x1bOA") => return Some(Key::Up),
+            Some(b"\x1b[B" | b"\x1bOB") => return Some(Key::Down),
+            _ => {}
+        }
         let (first, rest) = bytes.split_first()?;
         match first {
             _ if rest.iter().any(|byte| byte != first) => None,
@@ -43,6 +54,8 @@ impl Key {
             b'e' => Some(Key::Edit),
             b'o' => Some(Key::Browse),
             b't' => Some(Key::Try),
+            b'j' => Some(Key::Down),
+            b'k' => Some(Key::Up),
             b'?' => Some(Key::Help),
             b'q' => Some(Key::Quit),
             _ => None,
@@ -234,8 +247,24 @@ mod tests {
     fn a_paste_is_no_key() {
         assert_eq!(Key::read(b"q"), Some(Key::Quit));
         assert_eq!(Key::read(b"qq"), Some(Key::Quit));
-        for bytes in [&b""[..], b"Q", b"quit", b"\x1b[?", b"\x1b", b"\x04", b"rq"] {
+        for bytes in
+            [&b""[..], b"Q", b"quit", b"\x1b[?", b"\x1b", b"\x04", b"rq", b"\x1b[C", b"\x1b[B\x1b[A", b"\x1b[Bq"]
+        {
             assert_eq!(Key::read(bytes), None, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn arrows_do_what_letters_do() {
+        for (bytes, key) in [
+            (&b"j"[..], Key::Down),
+            (b"\x1b[B", Key::Down),
+            (b"\x1bOB", Key::Down),
+            (b"\x1b[B\x1b[B", Key::Down),
+            (b"k", Key::Up),
+            (b"\x1b[A", Key::Up),
+        ] {
+            assert_eq!(Key::read(bytes), Some(key), "{bytes:?}");
         }
     }
 }

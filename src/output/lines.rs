@@ -129,7 +129,7 @@ impl Lines {
         } else if let Some(path) = &notice.about.path {
             push_column(&mut line, &printable::line(&path.display().to_string()), 0, BOLD);
         }
-        let what = notice.headline().map_or_else(|| notice.sentence(), Cow::into_owned);
+        let what = notice.headline().map_or_else(|| notice.sentence_without_name(), Cow::into_owned);
         let what = printable::text(&what);
         push(&mut line, format_args!("{style}{}{style:#}", first_line(&what)));
         if times > 1 {
@@ -205,7 +205,8 @@ mod tests {
     use super::*;
     use crate::engine::deploy::Failure;
     use crate::engine::ledger::RefusalKind;
-    use crate::notice::{Frame, OldVersion, PassSummary, Raised, Subject, WaitReason};
+    use crate::engine::switch::Switch;
+    use crate::notice::{Frame, OldVersion, PassSummary, Raised, Report, Subject, Use, WaitReason};
     use crate::plugin::{Diagnostic, Key, Rule, Span, id::PluginId};
 
     fn about(entry: Entry, id: &str, version: Option<&str>) -> Subject {
@@ -314,6 +315,8 @@ mod tests {
             shout(NoticeKind::RefusedBefore {
                 words: "No Function class found in the module".to_owned(),
                 span: None,
+                requirements: None,
+                installs: true,
                 on_server: true,
             }),
             shout(NoticeKind::Failed { failure: Failure::StoredOther, took }),
@@ -475,6 +478,21 @@ mod tests {
                 assert!(ON_SERVER.contains(&named) || named == "sandbox", "{named}");
             }
         }
+    }
+
+    #[test]
+    fn a_switch_of_another_command_names_the_plugin_once() {
+        let usage = Use { active: Some(false), ..Use::default() };
+        let report = Report::Switched { switch: Switch::Active, is: false, before: false, usage };
+        let path = Some(Arc::from(Path::new("plugins/shout.py")));
+        let about = Subject { path, ..about(Entry::Pipe, "shout", None) };
+        check(
+            &[Notice::report(about, report)],
+            Some(100),
+            expect![[r#"
+            12:34:56 · pipe    shout         is off now
+        "#]],
+        );
     }
 
     #[test]

@@ -112,6 +112,13 @@ impl Steps {
         Self(bar)
     }
 
+    /// Prints what begins now, where no spinner shows the steps.
+    pub fn begin(&self, what: &str) {
+        if self.0.is_hidden() {
+            self.done(what);
+        }
+    }
+
     /// Shows the current step.
     pub fn doing(&self, what: &str) {
         self.0.set_message(printable::line(what).into_owned());

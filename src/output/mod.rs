@@ -30,6 +30,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::oneshot;
 
+use crate::notice::board::Name;
 use crate::notice::{Level, Notice};
 use crate::printable;
 
@@ -119,6 +120,11 @@ impl Output {
         self.request(Request::Help);
     }
 
+    /// Marks this problem in the live view as the one that keys act on.
+    pub fn choose(&self, problem: Name) {
+        self.request(Request::Choose(problem));
+    }
+
     /// Prints lines above the live view. They have passed the filter of [`printable`].
     pub fn print(&self, lines: String) {
         self.request(Request::Print(lines));
@@ -187,6 +193,7 @@ enum Request {
     Redraw,
     Help,
     Keys(Option<Keys>),
+    Choose(Name),
     /// These lines go above it.
     Print(String),
     Suspend(Waiting),

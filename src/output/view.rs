@@ -54,7 +54,7 @@ pub(super) fn view(glance: &Glance, frame: Frame) -> Vec<String> {
         *last = joined(last, &hint);
     }
     below.truncate(most);
-    let warnings = glance.trouble.iter().chain(&glance.settings);
+    let warnings = glance.trouble.iter().chain(&glance.missing).chain(&glance.settings);
     let mut above: Vec<_> = warnings.flat_map(|trouble| warning(trouble, columns)).collect();
     let mut middle = Vec::new();
     if !glance.waiting.is_empty() {
@@ -74,24 +74,28 @@ pub(super) fn view(glance: &Glance, frame: Frame) -> Vec<String> {
     room -= usize::from(rule);
     let help = help(glance, frame, room);
     room -= help.len();
-    let problems = problems(&glance.problems, columns, room);
+    // One alone needs no mark.
+    let focus = glance.focus.filter(|_| frame.keys.is_some() && glance.problems.len() > 1);
+    let problems = problems(&glance.problems, focus, columns, room);
     middle.truncate(room - problems.len());
     middle.extend(help);
     let rule = rule.then(|| format!("{DIM}{RULE}{DIM:#}"));
     rule.into_iter().chain(above).chain(problems).chain(middle).chain(below).collect()
 }
 
-/// The problems on at most so many lines. Their places come before their words.
-fn problems(problems: &[Problem], columns: usize, most: usize) -> Vec<String> {
-    let whole: Vec<_> = problems.iter().flat_map(|problem| block(problem, columns)).collect();
+/// The problems on at most so many lines. Their places come before their words. The one with the focus is marked and shown.
+fn problems(problems: &[Problem], focus: Option<usize>, columns: usize, most: usize) -> Vec<String> {
+    let blocks = || problems.iter().enumerate().map(|(n, problem)| block(problem, focus == Some(n), columns));
+    let whole: Vec<_> = blocks().flatten().collect();
     if whole.len() <= most {
         return whole;
     }
-    let mut lines: Vec<_> = problems.iter().map(|problem| block(problem, columns).swap_remove(0)).collect();
+    let mut lines: Vec<_> = blocks().map(|mut block| block.swap_remove(0)).collect();
     if lines.len() > most {
         // One line says how many are left.
         let shown = most.saturating_sub(1);
         let left = lines.len() - shown;
+        lines.drain(..focus.map_or(0, |focus| (focus + 1).saturating_sub(shown)).min(left));
         lines.truncate(shown);
         let more = if shown == 0 {
             signed("✗", BOLD_RED, &format!("{left} not deployed"))
@@ -104,19 +108,20 @@ fn problems(problems: &[Problem], columns: usize, most: usize) -> Vec<String> {
 }
 
 /// The place and what is wrong there, on one line if enough of it fits, else on two.
-fn block(problem: &Problem, columns: usize) -> Vec<String> {
+fn block(problem: &Problem, has_focus: bool, columns: usize) -> Vec<String> {
+    let sign = if has_focus { "▸" } else { "✗" };
     let room = columns - 2;
     let place = printable::line(&problem.place);
     let words = printable::line(&problem.words);
     let left = room.saturating_sub(width(&place) + 2);
     if left >= width(&words).min(FEWEST_WORDS) {
         let words = fitted(&words, left);
-        return vec![signed("✗", BOLD_RED, &format!("{BOLD}{place}{BOLD:#}  {words}"))];
+        return vec![signed(sign, BOLD_RED, &format!("{BOLD}{place}{BOLD:#}  {words}"))];
     }
     // Its end says more than its beginning.
     let hidden = (width(&place) + 1).saturating_sub(room);
     let place = if width(&place) > room { tail(&place, hidden) } else { place.into_owned() };
-    vec![signed("✗", BOLD_RED, &format!("{BOLD}{place}{BOLD:#}")), format!("  {}", fitted(&words, room))]
+    vec![signed(sign, BOLD_RED, &format!("{BOLD}{place}{BOLD:#}")), format!("  {}", fitted(&words, room))]
 }
 
 /// A sentence on a few lines at most.
@@ -144,6 +149,7 @@ fn help(glance: &Glance, frame: Frame, most: usize) -> Vec<String> {
     let Some(keys) = frame.keys.filter(|_| frame.help) else { return Vec::new() };
     let keys = [
         Some(("r", "compare everything with the server", "compare")),
+        (glance.problems.len() > 1).then_some(("j/k", "choose a row", "choose")),
         Some(("d", "show the difference", "diff")),
         keys.editor.then_some(("e", "edit the place", "edit")),
         // Where there is no browser, it tells the address.

@@ -79,7 +79,12 @@ if told.get("pane"):
     module.__file__ = "<owui-watch>"
     exec(compile(told["pane"].pop("source"), module.__file__, "exec"), module.__dict__)
     sys.meta_path.insert(0, AfterImport("open_webui.utils.plugin", module.start(**told["pane"]).watch))
-    sys.meta_path.insert(0, AfterImport("open_webui.main", lambda main: main.app.add_middleware(module.Trials)))
+
+    def stand_before(main):
+        main.app.add_middleware(module.Trials)
+        main.app.add_middleware(module.Deploys)
+
+    sys.meta_path.insert(0, AfterImport("open_webui.main", stand_before))
 sys.argv = ["open-webui", "serve", "--host", "127.0.0.1", "--port", port]
 
 from open_webui import app  # noqa: E402

@@ -13,6 +13,7 @@ import json
 import linecache
 import logging
 import queue
+import re
 import socket
 import sys
 import threading
@@ -24,6 +25,8 @@ HOOKS = {"pipe", "action", "event"} | FILTERS
 LONGEST = 2000  # characters of a line or a message
 RESULT = 100  # characters of a result
 FRAMES = 8  # of a traceback
+LINES = 100  # that a plugin prints in one call, or in one spell
+SPELL = 10  # seconds
 WAITING = 1000  # messages that are not sent yet
 KEPT = 3  # texts of one plugin: what runs now, and what still runs
 TRIALS = 50  # that are not asked for yet
@@ -34,6 +37,8 @@ FUTURES = functools.reduce(lambda flags, name: flags | getattr(__future__, name)
 loading = contextvars.ContextVar("loading", default=None)
 # The trial that a request is part of.
 trial = contextvars.ContextVar("trial", default=None)
+# What the text raised that a request of owui-watch deploys.
+refused = contextvars.ContextVar("refused", default=None)
 # Whether this thread writes a plugin's log record, which was told already.
 writing = threading.local()
 
@@ -150,13 +155,14 @@ def named(error):
     """An exception as Python's own last line of a traceback."""
     kind = type(error)
     module = "" if kind.__module__ in ("builtins", "__main__") else kind.__module__ + "."
-    # A class of a plugin's is known without the name of its module, which nobody has chosen.
-    module = "" if module.startswith(("function_", "tool_")) else module
     try:
         words = str(error)
     except Exception:
         words = "<no words>"
-    return cut(f"{module}{kind.__qualname__}: {words}" if words else module + kind.__qualname__)
+    words = f"{module}{kind.__qualname__}: {words}" if words else module + kind.__qualname__
+    # Nobody has chosen the names of plugins' modules: the plugin's own classes are known without, its module by its id.
+    words = re.sub(r"^(function|tool)_\w+\.(?=\w)", "", words)
+    return cut(re.sub(r"\b(?:function|tool)_(\w+)_[0-9a-f]{32}\b", r"\1", words))
 
 
 def place(code, line, position):
@@ -177,6 +183,8 @@ class Pane:
         self.wire, self.calls, self.log = wire, calls, log
         self.sources = Sources()
         self.lines = {}
+        # How many lines each plugin has printed in this call or spell, and when that began.
+        self.printed = {}
         self.lock = threading.Lock()
 
     def tell(self, what, about, **more):
@@ -277,14 +285,43 @@ class Pane:
 
     def tell_lines(self, about, lines):
         for line in filter(str.strip, lines):
-            self.tell("print" if about else "log", about, text=cut(line.rstrip()))
+            if about is None:
+                self.tell("log", about, text=cut(line.rstrip()))
+            elif self.has_room(about):
+                self.tell("print", about, text=cut(line.rstrip()))
+
+    def has_room(self, about):
+        """Whether one more line of a plugin is told. The others are counted."""
+        now = time.monotonic()
+        with self.lock:
+            count, began = self.printed.get(about, (0, now))
+            is_over = now - began >= SPELL
+            self.printed[about] = (1, now) if is_over else (count + 1, began)
+        if is_over:
+            self.tell_more(about, count)
+        elif count == LINES:
+            # The last lines that it prints may be none of a call.
+            rest = threading.Timer(SPELL, self.end_spell, [about])
+            rest.daemon = True
+            rest.start()
+        return is_over or count < LINES
+
+    def end_spell(self, about):
+        with self.lock:
+            count, _ = self.printed.pop(about, (0, 0))
+        self.tell_more(about, count)
+
+    def tell_more(self, about, count):
+        if count > LINES:
+            self.tell("more", about, count=count - LINES)
 
     def flush(self, about):
-        """A line without an end is told when the call that began it ends."""
+        """A line without an end is told when the call that began it ends, and how many lines were too many."""
         with self.lock:
             keys = [key for key in self.lines if key[0] == about]
             rest = [self.lines.pop(key) for key in keys]
         self.tell_lines(about, rest)
+        self.end_spell(about)
 
     def logged(self, about, record):
         text = record.getMessage()
@@ -292,7 +329,8 @@ class Pane:
             frames, _, _ = self.frames(record.exc_info[1])
             text += f" ({named(record.exc_info[1])}{', line %d' % frames[0]['line'] if frames else ''})"
         for line in filter(str.strip, text.split("\n")):
-            self.tell("print", about, text=cut(line), level=record.levelname.lower())
+            if self.has_room(about):
+                self.tell("print", about, text=cut(line), level=record.levelname.lower())
 
     def listen(self):
         """Listens to what is printed and logged from now on."""
@@ -347,11 +385,16 @@ class Pane:
 
         def failed(about, error):
             self.flush(about)
-            # What the server says of these is enough.
-            if isinstance(error, Exception) and not isinstance(error, (SyntaxError, ImportError)):
-                told = self.traceback(error)
-                if told["frames"]:
-                    self.tell("raise", about, hook="load", ms=None, **told)
+            told = self.traceback(error) if isinstance(error, Exception) else None
+            if not told or not told["frames"]:
+                return
+            answer = refused.get()
+            if answer is not None:
+                line = next((frame["line"] for frame in told["frames"] if (frame["kind"], frame["id"]) == about), None)
+                answer.append(told["error"] + (f" (<string>, line {line})" if line else ""))
+            elif not isinstance(error, (SyntaxError, ImportError)):
+                # What the server says of those is enough.
+                self.tell("raise", about, hook="load", ms=None, **told)
 
         def loaded(about, result):
             self.flush(about)
@@ -618,6 +661,36 @@ class Trials:
             await self.app(scope, receive, send)
         finally:
             trial.reset(before)
+
+
+class Deploys:
+    """Stands before the server's app. Where a text that owui-watch deploys raises an exception when it is loaded, the answer
+    names exception and line, in the server's words for a syntax error. Owui-watch shows it: nobody else need tell."""
+
+    def __init__(self, app):
+        self.app = app
+
+    async def __call__(self, scope, receive, send):
+        if scope["type"] != "http" or not scope["path"].endswith(("/create", "/update")):
+            return await self.app(scope, receive, send)
+        if not dict(scope["headers"]).get(b"user-agent", b"").startswith(b"owui-watch/"):
+            return await self.app(scope, receive, send)
+        words, is_answered = [], False
+
+        async def answer(message):
+            nonlocal is_answered
+            if message["type"] == "http.response.start" and message["status"] >= 400 and words:
+                is_answered = True
+                await send({**message, "headers": [(b"content-type", b"application/json")]})
+                await send({"type": "http.response.body", "body": json.dumps({"detail": words[-1]}).encode()})
+            elif not is_answered:
+                await send(message)
+
+        before = refused.set(words)
+        try:
+            await self.app(scope, receive, answer)
+        finally:
+            refused.reset(before)
 
 
 def start(port, token, calls, log):

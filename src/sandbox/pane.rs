@@ -133,6 +133,11 @@ enum Message {
         #[serde(default)]
         level: Option<String>,
     },
+    More {
+        #[serde(flatten)]
+        about: About,
+        count: usize,
+    },
     Log {
         text: String,
     },
@@ -186,6 +191,7 @@ impl Message {
             Self::Print { about, text, level } => {
                 about.notice(NoticeKind::Printed { text, log_level: level, line: None })?
             }
+            Self::More { about, count } => about.notice(NoticeKind::PrintedMore { count })?,
             Self::Log { text } => Notice::general(NoticeKind::ServerLog { text }),
             Self::Lost { count } => Notice::of_unread(count),
         })
@@ -245,6 +251,7 @@ mod tests {
             r#"{"what": "news from a later version"}"#,
             r#"{"what": "call", "kind": "no kind", "id": "shout", "hook": "pipe", "result": "", "times": 1, "ms": 1}"#,
             r#"{"what": "print", "kind": "tool", "id": "shout", "text": "hi", "level": null}"#,
+            r#"{"what": "more", "kind": "tool", "id": "shout", "count": 2}"#,
             &format!(
                 r#"{{"what": "raise", "kind": "function", "id": "shout", "hook": "pipe", "ms": -1, "error": "KeyError: 'x'",
                    "frames": [{frame}], "outside": 2, "at": "json/decoder.py:3", "causes": [{{"error": "E", "frame": null}}]}}"#
@@ -263,6 +270,7 @@ mod tests {
         let notice = told.recv().await.unwrap();
         assert_eq!(notice.about.key, Some(key(Kind::Tool)));
         assert_eq!(notice.what, NoticeKind::Printed { text: "hi".to_owned(), log_level: None, line: None });
+        assert_eq!(told.recv().await.unwrap().what, NoticeKind::PrintedMore { count: 2 });
         let NoticeKind::Raised(raised) = told.recv().await.unwrap().what else { panic!() };
         assert_eq!(raised.error, "KeyError: 'x'");
         assert_eq!(raised.frames[0].span, Span { line: 7, column: 3, width: 2, source: "  x()".to_owned() });

@@ -31,7 +31,7 @@ impl Trying<'_> {
         let (mut diff, mut said, mut text) = (String::new(), None, String::new());
         let mut result = self.result(end, |answer| {
             if let Some(received) = &answer.received {
-                diff += &changes(("sent", &sent), ("what the model got after inlet", received));
+                diff += &changes("inlet", ("sent", &sent), ("what the model got after inlet", received));
                 text += &lines(received);
             } else {
                 text += &(answer.text.clone() + "\n");
@@ -53,7 +53,7 @@ impl Trying<'_> {
                 TrialEnd::Json(after) => match after.get("messages") {
                     Some(messages) => {
                         text += &lines(messages);
-                        diff += &changes(("answered", &sent), ("the answer after outlet", messages));
+                        diff += &changes("outlet", ("answered", &sent), ("the answer after outlet", messages));
                         called = "inlet and outlet";
                         effect(diff, said)
                     }
@@ -91,9 +91,10 @@ fn effect(diff: String, said: Option<String>) -> TrialResult {
     TrialResult::Works { answer, diff: Some(diff).filter(|diff| !diff.is_empty()) }
 }
 
-/// The difference of two lists of messages; empty if there is none.
-fn changes(before: (&str, &Value), after: (&str, &Value)) -> String {
-    unified((before.0, &lines(before.1)), (after.0, &lines(after.1)))
+/// What a hook changed in a list of messages, below its name; empty if it changed nothing.
+fn changes(hook: &str, before: (&str, &Value), after: (&str, &Value)) -> String {
+    let diff = unified((before.0, &lines(before.1)), (after.0, &lines(after.1)));
+    if diff.is_empty() { diff } else { format!("{hook}:\n{diff}") }
 }
 
 /// A list of messages as text: roles and contents, which are what filters change.
@@ -118,9 +119,9 @@ mod tests {
     fn an_effect_is_a_difference_of_messages() {
         let before = json!([{ "role": "user", "content": "hello" }]);
         let after = json!([{ "role": "system", "content": "Be brief." }, { "role": "user", "content": "hello" }]);
-        let diff = changes(("sent", &before), ("got", &after));
-        assert_eq!(diff, "--- sent\n+++ got\n@@ -1 +1,2 @@\n+system: Be brief.\n user: hello\n");
-        assert_eq!(changes(("sent", &before), ("got", &before)), "");
+        let diff = changes("inlet", ("sent", &before), ("got", &after));
+        assert_eq!(diff, "inlet:\n--- sent\n+++ got\n@@ -1 +1,2 @@\n+system: Be brief.\n user: hello\n");
+        assert_eq!(changes("inlet", ("sent", &before), ("got", &before)), "");
         let parts = json!([{ "role": "user", "content": [{ "type": "text" }] }, 7]);
         assert_eq!(lines(&parts), "user: [{\"type\":\"text\"}]\n?: \n");
     }

@@ -104,6 +104,7 @@ fn trial_failure(span: Span) -> TrialFailure {
 }
 
 /// One of each kind, with all fields set.
+#[expect(clippy::too_many_lines, reason = "one list")]
 fn examples() -> Vec<NoticeKind> {
     let text = || "x".to_owned();
     let path = || PathBuf::from("x");
@@ -132,6 +133,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Insecure { server: text(), proxy: Some(text()) },
         NoticeKind::InLine { pid: Some(1) },
         NoticeKind::RootMissing { root: path() },
+        NoticeKind::RootBack { root: path() },
         NoticeKind::Reloaded { files: vec![path()], changed: vec!["x"] },
         NoticeKind::SettingsWait { ids: vec![text()] },
         NoticeKind::Stopping { in_flight: 1 },
@@ -171,7 +173,7 @@ fn examples() -> Vec<NoticeKind> {
             old_version: Some(OldVersion::Running),
             took,
         },
-        NoticeKind::RefusedBefore { words: text(), span: None, on_server: true },
+        NoticeKind::RefusedBefore { words: text(), span: None, requirements: None, installs: true, on_server: true },
         NoticeKind::Failed { failure: Failure::StoredOther, took },
         NoticeKind::Flawed { diagnostic: diagnostic(Rule::Empty), digest: Some(digest), meant: true },
         NoticeKind::Blocked(diagnostic(Rule::Empty)),
@@ -202,6 +204,7 @@ fn examples() -> Vec<NoticeKind> {
             ..Raised::default()
         })),
         NoticeKind::Printed { text: text(), log_level: Some(text()), line: Some(1) },
+        NoticeKind::PrintedMore { count: 1 },
         NoticeKind::ServerLog { text: text() },
     ]
 }

@@ -604,7 +604,13 @@ proptest! {
     ) {
         let span = Span { line, column: 1, width: 1, source: words.clone() };
         let what = match which {
-            0 => NoticeKind::RefusedBefore { words: words.clone(), span: Some(span), on_server: true },
+            0 => NoticeKind::RefusedBefore {
+                words: words.clone(),
+                span: Some(span),
+                requirements: None,
+                installs: true,
+                on_server: true,
+            },
             1 => NoticeKind::Surprising(Diagnostic {
                 rule: Rule::Syntax(words.clone()),
                 file: Path::new(path.as_deref().unwrap_or_default()).into(),

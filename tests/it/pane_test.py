@@ -130,6 +130,14 @@ class Tools:
         print("no end", end="")
         traceback.print_stack(limit=1)
 
+    def floods(self, n, key=None):
+        self._floods(n)
+        return {}[key] if key else n
+
+    def _floods(self, n):
+        for i in range(n):
+            print("line", i)
+
     def logs(self):
         log.warning("watch %s", "out")
         try:
@@ -454,6 +462,28 @@ class TestWhatIsTold(unittest.TestCase):
         self.assertRegex(told[1][1], r'File "<tool t 1>", line \d+, in prints')
         self.assertIn("the server's own\none 2\n", self.stdout.getvalue())
 
+    def test_a_flood_of_lines_is_cut_and_counted(self):
+        most = pane_module.LINES
+
+        def printed():
+            told = self.told("what", "text", "count")
+            lines = [entry for entry in told if entry[0] == "print"]
+            return len(lines), [entry for entry in told if entry[0] != "print"]
+
+        self.told()
+        self.it.floods(3 * most)
+        self.assertEqual(printed(), (most, [("more", None, 2 * most), ("call", None, None)]), "anew in each call")
+        with self.assertRaises(KeyError):
+            self.it.floods(most + 1, "x")
+        self.assertEqual(printed(), (most, [("more", None, 1), ("raise", None, None)]))
+        # The plugin prints beside its calls, and stops.
+        with mock.patch.object(pane_module, "SPELL", 0.05):
+            self.it._floods(most + 2)
+            self.assertEqual(printed(), (most, []))
+            while not self.wire.messages:
+                time.sleep(0.001)
+            self.assertEqual(printed(), (0, [("more", None, 2)]))
+
     def test_log_records(self):
         self.told()
         handler = logging.StreamHandler(sys.stderr)
@@ -596,6 +626,55 @@ class Pipe:
         self.assertEqual(self.trials.trials, {})
         for module in self.filters.values():
             self.assertEqual(module.inlet("a"), "a")
+
+
+class TestDeploys(unittest.TestCase):
+    """What the answers to owui-watch's deploys say of code that raises when it is loaded."""
+
+    def setUp(self):
+        self.server, self.wire = Server().module, Recorder()
+        pane_module.Pane(self.wire).watch(self.server)
+
+    def deploy(self, text, agent=b"owui-watch/1", path="/api/v1/tools/create"):
+        sent = []
+
+        async def app(scope, receive, send):
+            result = await asyncio.to_thread(outcome, lambda: self.server.load_tool_module_by_id("t", content=text))
+            await send({"type": "http.response.start", "status": 200 if result[0] == "returned" else 400, "headers": []})
+            await send({"type": "http.response.body", "body": b'{"detail": "the server"}'})
+
+        async def send(message):
+            sent.append(message)
+
+        scope = {"type": "http", "path": path, "headers": [(b"user-agent", agent)]}
+        asyncio.run(pane_module.Deploys(app)(scope, None, send))
+        self.assertEqual([message["type"] for message in sent], ["http.response.start", "http.response.body"])
+        return sent[0]["status"], json.loads(sent[1]["body"])["detail"]
+
+    def told(self):
+        return [message["what"] for message in self.wire.messages]
+
+    def test_a_refusal_names_exception_and_line(self):
+        for text, words in [
+            ("x = {}\n\ndef f():\n    return x['y']\n\nf()", "KeyError: 'y' (<string>, line 4)"),
+            ("import no.such", "ModuleNotFoundError: No module named 'no' (<string>, line 1)"),
+            ("class Mine(Exception):\n    pass\nraise Mine('so')", "Mine: so (<string>, line 3)"),
+            ("raise OSError('in tool_my_t_%s')" % ("0a" * 16), "OSError: in my_t (<string>, line 1)"),
+            # The server's words say it.
+            ("def f(:", "the server"),
+            ("class Other:\n    pass", "the server"),
+        ]:
+            with self.subTest(text):
+                self.assertEqual(self.deploy(text), (400, words))
+        self.assertEqual(self.told(), [], "it is told once")
+        self.assertEqual(self.deploy(PLUGIN)[0], 200)
+
+    def test_other_requests_get_the_servers_answer(self):
+        for elsewhere in ({"agent": b"Mozilla/5.0"}, {"path": "/api/chat/completions"}):
+            with self.subTest(elsewhere):
+                self.assertEqual(self.deploy("{}['y']", **elsewhere), (400, "the server"))
+                self.assertEqual(self.told(), ["raise"])
+                self.wire.messages.clear()
 
 
 class TestTheWire(unittest.TestCase):

@@ -117,9 +117,11 @@ fn a_missing_root_is_waited_for() {
     let (server, project, mut watch) = watched();
     project.write("watch.toml", &toml(&server, "root = [\"plugins\", \"late\"]\n"));
     assert_eq!(reloaded(&mut watch), json!(["root"]));
-    assert_eq!(count(&watch, "root_missing"), 1);
+    watch.wait("root_missing", None);
     project.write("late/b.py", &filter("1"));
+    watch.wait("root_back", None);
     watch.wait("created", Some("b"));
+    assert_eq!(count(&watch, "root_missing"), 1);
     project.write("late/b.py", &filter("2"));
     watch.wait("updated", Some("b"));
 }

@@ -109,7 +109,7 @@ pub async fn history(context: &CommandContext, words: &[String], all: bool) -> R
     }
     let headed = targets.len() > 1 && context.screen.format == Format::Lines;
     for target in &targets {
-        let local = || merged(context.folder.copies(&target.key), Vec::new(), None);
+        let local = || merged(context.folder.copies_with_files(&context.file_copies, &target.key), Vec::new(), None);
         let entries = match server {
             Some(server) => gather(context, server, target).await.unwrap_or_else(|refusal| {
                 away = Some(refusal);
@@ -160,7 +160,7 @@ pub(super) async fn gather(context: &CommandContext, server: Server<'_>, target:
         }
     }
     let now = now.map(|now| (now, version_id));
-    Ok(merged(context.folder.copies(key), versions, now))
+    Ok(merged(context.folder.copies_with_files(&context.file_copies, key), versions, now))
 }
 
 /// The server's versions; none, with a warning, if this account may not see them.

@@ -115,6 +115,17 @@ impl Folder {
         self.listed(key).into_iter().filter_map(|listed| self.read_copy(listed)).collect()
     }
 
+    /// The same, with the copies of the user's files that another folder keeps; both may be one folder.
+    #[must_use]
+    pub fn copies_with_files(&self, of_files: &Folder, key: &Key) -> Vec<Copy> {
+        let mut copies = self.copies(key);
+        let is_new = |copy: &Copy| copy.origin == Origin::Local && !copies.iter().any(|known| known.path == copy.path);
+        let more: Vec<_> = of_files.copies(key).into_iter().filter(is_new).collect();
+        copies.extend(more);
+        copies.sort_by_key(|copy| copy.at);
+        copies
+    }
+
     fn listed(&self, key: &Key) -> Vec<Listed> {
         // Copies that came with the folder were never deployed from here.
         if self.owner().is_none() {
@@ -268,6 +279,15 @@ mod tests {
         let copies = folder.copies(&key());
         assert_eq!((copies[3].digest, &copies[3].path), (digest, &path));
         assert_eq!((copies[0].at.to_string().as_str(), &copies[0].text), ("2026-01-02T03:00:01Z", &version(1)));
+        // A sandbox's folder goes with it, but not the copies of files.
+        let sandbox = Folder::new(temporary.path().join("sandbox"), "http://h");
+        sandbox.archive(&backup(&version(5)), at(5)).unwrap();
+        for (folder, of_files, versions) in
+            [(&sandbox, &folder, &["4", "5"][..]), (&folder, &folder, &["1", "3", "2", "4"])]
+        {
+            let copies = folder.copies_with_files(of_files, &key());
+            assert_eq!(copies.iter().filter_map(|copy| copy.version.as_deref()).collect::<Vec<_>>(), versions);
+        }
         // Of one kind and one id.
         let other = Key { kind: Kind::Function, ..key() };
         assert!(folder.copies(&other).is_empty() && !folder.has_copies(&other) && folder.has_copies(&key()));

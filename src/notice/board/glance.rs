@@ -9,8 +9,12 @@ use super::{Board, Name, Standing, State};
 pub struct Glance {
     /// What is broken or refused, until it is good again.
     pub problems: Vec<Problem>,
+    /// Which of them keys act on.
+    pub focus: Option<usize>,
     /// Why nothing can be deployed, if so.
     pub trouble: Option<String>,
+    /// What is said of the folders that do not exist.
+    pub missing: Vec<String>,
     /// What is wrong with the settings, if they are invalid.
     pub settings: Option<String>,
     /// The plugins that wait for the server.
@@ -42,11 +46,12 @@ impl Board {
             let those = self.plugins.iter().filter(|(_, standing)| states.contains(&standing.state));
             those.map(|(name, _)| name.to_string()).collect::<Vec<_>>()
         };
-        let standings = self.plugins.iter();
-        let problems = standings.filter_map(|(name, standing)| Some((name, self.problem(name, standing)?)));
+        let focused = self.focused().map(|(name, _)| name);
         Glance {
-            problems: problems.map(|(name, news)| problem(name, news)).collect(),
+            problems: self.problems().map(|(name, news)| problem(name, news)).collect(),
+            focus: self.problems().position(|(name, _)| Some(name) == focused),
             trouble: self.trouble.clone(),
+            missing: self.missing.values().cloned().collect(),
             settings: self.settings.as_ref().map(|why| format!("invalid settings, not used: {why}")),
             waiting: named(&[State::Waiting, State::Retrying]),
             in_flight: named(&[State::Sending]),

@@ -10,7 +10,7 @@ mod tests;
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{count, list};
@@ -39,6 +39,8 @@ pub struct Board {
     server: Option<String>,
     /// Why nothing can be deployed, if so.
     trouble: Option<String>,
+    /// What is said of the folders to be watched that do not exist.
+    missing: BTreeMap<PathBuf, String>,
     /// What is wrong with the settings, if they are invalid. The earlier ones stay in use.
     settings: Option<String>,
     /// How far a pass has come.
@@ -49,8 +51,19 @@ pub struct Board {
     last: Option<Last>,
     /// How many news of plugins there were.
     news: usize,
+    /// The problem that the user has chosen, while it is one.
+    chosen: Option<Name>,
     /// Set when the program stops: nothing else is shown then.
     end: Option<String>,
+}
+
+/// Which problem to choose next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Step {
+    /// The one below.
+    Down,
+    /// The one above.
+    Up,
 }
 
 /// How far a pass has come.
@@ -127,6 +140,8 @@ impl Board {
             NoticeKind::Ready { roots, server, .. } => {
                 self.watching = Some(format!("watching {} for {server}", list(roots)));
                 self.server = Some(server.clone());
+                // What is missing now is told next.
+                self.missing.clear();
             }
             NoticeKind::Connected { server, .. } => {
                 self.server = Some(server.clone());
@@ -173,11 +188,16 @@ impl Board {
                 }
             }
             NoticeKind::Stopping { .. } | NoticeKind::Stopped { .. } => self.end = Some(notice.sentence()),
-            NoticeKind::NothingFound { .. }
-            | NoticeKind::RootMissing { .. }
-            | NoticeKind::SettingsWait { .. }
-            | NoticeKind::Trouble { .. } => {
+            NoticeKind::NothingFound { .. } | NoticeKind::SettingsWait { .. } | NoticeKind::Trouble { .. } => {
                 happened(notice.sentence());
+            }
+            NoticeKind::RootMissing { root } => {
+                happened(notice.sentence());
+                self.missing.insert(root.clone(), notice.sentence());
+            }
+            NoticeKind::RootBack { root } => {
+                happened(notice.sentence());
+                self.missing.remove(root);
             }
             NoticeKind::Raised(raised) => {
                 if let Some((name, exception)) = Exception::of(&notice.about, raised) {
@@ -202,6 +222,9 @@ impl Board {
                     self.turn(notice, state, clock);
                 }
             }
+        }
+        if self.chosen.as_ref().is_some_and(|name| !self.is_problem(name)) {
+            self.chosen = None;
         }
     }
 
@@ -272,6 +295,23 @@ impl Board {
         }
     }
 
+    /// Chooses the next problem, and answers which one it is; none if there is none.
+    pub fn choose(&mut self, step: Step) -> Option<Name> {
+        let problems: Vec<_> = self.problems().map(|(name, _)| name.clone()).collect();
+        let at = problems.iter().position(|name| Some(name) == self.focused().map(|(name, _)| name))?;
+        let next = match step {
+            Step::Down => (at + 1).min(problems.len() - 1),
+            Step::Up => at.saturating_sub(1),
+        };
+        self.chosen = problems.into_iter().nth(next);
+        self.chosen.clone()
+    }
+
+    /// Chooses this problem, as another board of the same notices did.
+    pub fn set_chosen(&mut self, name: Name) {
+        self.chosen = Some(name).filter(|name| self.is_problem(name));
+    }
+
     /// A function was switched on or off.
     fn switch(&mut self, name: &Name, is_on: bool) {
         if is_on {
@@ -312,13 +352,28 @@ impl Board {
         }
     }
 
-    /// The last news of the plugin that the user looks at: the latest problem, else the latest deploy.
+    /// All problems.
+    fn problems(&self) -> impl Iterator<Item = (&Name, &Notice)> {
+        self.plugins.iter().filter_map(|(name, standing)| Some((name, self.problem(name, standing)?)))
+    }
+
+    fn is_problem(&self, name: &Name) -> bool {
+        self.problems().any(|(problem, _)| problem == name)
+    }
+
+    /// The last news of the plugin that the user looks at: the chosen problem, else the latest one, else the latest deploy.
     #[must_use]
     pub fn focus(&self) -> Option<&Notice> {
+        self.focused().map(|(_, news)| news)
+    }
+
+    fn focused(&self) -> Option<(&Name, &Notice)> {
         let standings = self.plugins.iter().filter(|(_, standing)| standing.state != State::Gone);
-        let news = standings.map(|(name, standing)| (self.problem(name, standing), standing));
-        let (problem, standing) = news.max_by_key(|(problem, standing)| (problem.is_some(), standing.order))?;
-        Some(problem.unwrap_or(&standing.news))
+        let news = standings.map(|(name, standing)| (name, self.problem(name, standing), standing));
+        let rank = |name: &Name, is_problem, order| (is_problem, self.chosen.as_ref() == Some(name), order);
+        let (name, problem, standing) =
+            news.max_by_key(|(name, problem, standing)| rank(name, problem.is_some(), standing.order))?;
+        Some((name, problem.unwrap_or(&standing.news)))
     }
 
     /// How many plugins the current pass compares, if there is one.

@@ -338,3 +338,34 @@ fn totals_wait_for_the_first_pass() {
     empty.tell(&Notice::general(summary), "1:00");
     assert_eq!(empty.glance().totals, ["no plugins"]);
 }
+
+#[test]
+fn the_user_chooses_among_problems_until_it_is_solved() {
+    let mut board = Board::default();
+    let files = ["a.py", "b.py", "c.py"].map(|path| Arc::from(Path::new(path)));
+    assert_eq!(board.choose(Step::Down), None);
+    for file in &files {
+        board.tell(&broken(file), "");
+    }
+    let focus = |board: &Board| board.focus().unwrap().file().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(focus(&board), "c.py", "the latest");
+    for (step, chosen) in [(Step::Down, "c.py"), (Step::Up, "b.py"), (Step::Up, "a.py"), (Step::Up, "a.py")] {
+        assert_eq!(board.choose(step), Some(Name::File(Arc::from(Path::new(chosen)))));
+        assert_eq!(
+            (focus(&board), board.glance().focus),
+            (chosen.to_owned(), Some(usize::from(chosen == "b.py") + 2 * usize::from(chosen == "c.py")))
+        );
+    }
+    board.tell(&broken(&files[1]), "");
+    assert_eq!(focus(&board), "a.py", "a later problem does not take the choice away");
+    let gone = NoticeKind::Removed { file_there: false, on_server: false, next: None };
+    board.tell(&Notice { about: Subject::file(&files[0]), what: gone }, "");
+    assert_eq!(focus(&board), "b.py");
+    board.tell(&broken(&files[0]), "");
+    assert_eq!(focus(&board), "a.py", "the latest again");
+    // The view's board hears of the choice later.
+    board.set_chosen(Name::File(Arc::clone(&files[2])));
+    assert_eq!(focus(&board), "c.py");
+    board.set_chosen(Name::File(Arc::from(Path::new("gone.py"))));
+    assert_eq!(focus(&board), "a.py");
+}

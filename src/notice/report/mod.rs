@@ -18,6 +18,7 @@ use crate::plugin::{Key, Kind};
 pub use doctor::{Area, Examination, Finding, Verdict};
 pub use history::{ChangedLines, HistoryEntry, Provenance};
 pub use service::{ServiceEvent, ServiceStatus};
+pub(super) use status::stands;
 pub use status::{PluginState, PluginStatus, StatusCounts, Use};
 pub use trial::{TrialFailure, TrialResult};
 

@@ -11,6 +11,7 @@ use crate::engine::deploy::Row;
 use crate::engine::duplicate::Duplicate;
 use crate::engine::switch::Switch;
 use crate::notice::format::{count, format_place, list};
+use crate::notice::hint::of_duplicate;
 use crate::plugin::{Key, Span};
 
 /// How many plugins a line names.
@@ -205,6 +206,15 @@ impl PluginStatus {
         }
     }
 
+    /// What the user can do about it, one remedy a line.
+    fn remedies(&self, about: &Subject) -> Option<String> {
+        match &self.state {
+            PluginState::EditedThere => hint("edited_on_server", about.id()),
+            PluginState::Duplicate(duplicate) => Some(of_duplicate(about, duplicate)),
+            _ => hint(self.word(), about.id()),
+        }
+    }
+
     pub(super) fn said(&self, about: &Subject) -> Said {
         let words = match &self.state {
             PluginState::Broken { message, .. } | PluginState::Blocked { message, .. } => Some(message.clone()),
@@ -216,10 +226,8 @@ impl PluginStatus {
             Some(words) => format!("{}: {words}", self.label()),
             None => self.label(),
         };
-        let id = about.id();
         let said = Said::info("status", message).at(self.level()).with("state", json!(self.word()));
-        let kept = if let PluginState::EditedThere = self.state { "edited_on_server" } else { self.word() };
-        let said = Said { hint: hint(kept, id), ..self.usage.fields(said) };
+        let said = Said { hint: self.remedies(about), ..self.usage.fields(said) };
         let theirs = if let PluginState::Differs { theirs } = &self.state { theirs.as_ref() } else { None };
         let other =
             if let PluginState::Duplicate(duplicate) = &self.state { Some(duplicate.id.as_str()) } else { None };
@@ -267,8 +275,10 @@ fn hint(word: &str, id: &str) -> Option<String> {
 /// How many plugins are in which state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct StatusCounts {
-    /// For each state the ids.
-    ids: Vec<(&'static str, Vec<String>)>,
+    /// How many are in each state.
+    counts: Vec<(&'static str, usize)>,
+    /// What the user can do, one remedy a line. One for several plugins names none of them.
+    remedies: Vec<String>,
 }
 
 /// The states in the order of the last line.
@@ -290,29 +300,36 @@ impl StatusCounts {
     /// Counts these plugins.
     #[must_use]
     pub fn of<'a>(plugins: impl Iterator<Item = (&'a Subject, &'a PluginStatus)>) -> Self {
-        let mut ids: Vec<_> = STATES.iter().map(|state| (*state, Vec::new())).collect();
-        for (about, status) in plugins {
-            let id = about.key.as_ref().map_or_else(String::new, |key| key.id.to_string());
-            if let Some((_, ids)) = ids.iter_mut().find(|(state, _)| *state == status.word()) {
-                ids.push(id);
+        let mut plugins: Vec<_> = plugins.collect();
+        let place = |status: &PluginStatus| STATES.iter().position(|state| *state == status.word());
+        plugins.sort_by_key(|(_, status)| place(status));
+        let n = |state: &&str| plugins.iter().filter(|(_, status)| status.word() == *state).count();
+        // By what each is for any plugin.
+        let mut remedies: Vec<(String, String)> = Vec::new();
+        for (about, status) in &plugins {
+            for remedy in status.remedies(about).iter().flat_map(|remedies| remedies.lines()) {
+                let of_any = about.of_any(remedy);
+                match remedies.iter_mut().find(|(known, _)| *known == of_any) {
+                    Some((known, shown)) => shown.clone_from(known),
+                    None => remedies.push((of_any, remedy.to_owned())),
+                }
             }
         }
-        Self { ids }
+        let counts = STATES.iter().map(|state| (*state, n(state))).collect();
+        Self { counts, remedies: remedies.into_iter().map(|(_, shown)| shown).collect() }
     }
 
     pub(super) fn said(&self) -> Said {
-        let total: usize = self.ids.iter().map(|(_, ids)| ids.len()).sum();
-        let some = || self.ids.iter().filter(|(_, ids)| !ids.is_empty());
-        let parts: Vec<_> = some().map(|(state, ids)| format!("{} {}", ids.len(), label(state))).collect();
+        let total: usize = self.counts.iter().map(|(_, n)| n).sum();
+        let some = self.counts.iter().filter(|(_, n)| *n > 0);
+        let parts: Vec<_> = some.map(|(state, n)| format!("{n} {}", label(state))).collect();
         let message = match parts.as_slice() {
             [] => "no plugins".to_owned(),
             _ => format!("{}: {}", count(total, "plugin"), parts.join(", ")),
         };
-        let hints: Vec<_> =
-            some().filter_map(|(state, ids)| hint(state, if let [id] = ids.as_slice() { id } else { "ID" })).collect();
-        let said = Said { hint: (!hints.is_empty()).then(|| hints.join("\n")), ..Said::info("status_counts", message) };
-        let said = said.with("plugins", json!(total));
-        self.ids.iter().fold(said, |said, (state, ids)| said.with(state, json!(ids.len())))
+        let hint = (!self.remedies.is_empty()).then(|| self.remedies.join("\n"));
+        let said = Said { hint, ..Said::info("status_counts", message) }.with("plugins", json!(total));
+        self.counts.iter().fold(said, |said, (state, n)| said.with(state, json!(n)))
     }
 }
 
@@ -335,19 +352,26 @@ fn word_of(switch: Switch) -> &'static str {
 
 /// What is said of a switch that is as the user wants it.
 pub(super) fn switched(about: &Subject, switch: Switch, is: bool, before: bool, usage: Use) -> Said {
-    let (name, position) = (name(about), position(switch, is));
-    let was = if before { "already " } else { "" };
-    let now = if before { "" } else { " now" };
-    let id = about.id();
-    let (but, word) = match (switch, usage) {
-        (_, Use { is_unused: true, .. }) => (", used by no model", "unused"),
-        (Switch::Global, Use { active: Some(false), .. }) if is => (", but off", "off"),
-        _ => ("", ""),
-    };
-    let said =
-        Said::info("switched", format!("{name} is {was}{position}{now}{but}")).with("switch", json!(word_of(switch)));
+    let message = format!("{} {}", name(about), stands(switch, is, before, usage));
+    let said = Said::info("switched", message).with("switch", json!(word_of(switch)));
     let said = said.with("was_so_before", json!(before));
-    Said { hint: hint(word, id), ..usage.fields(said) }
+    Said { hint: but(switch, is, usage).and_then(|(_, word)| hint(word, about.id())), ..usage.fields(said) }
+}
+
+/// The same without the name of the function.
+pub(in crate::notice) fn stands(switch: Switch, is: bool, before: bool, usage: Use) -> String {
+    let (was, now) = if before { ("already ", "") } else { ("", " now") };
+    let but = but(switch, is, usage).map_or("", |(but, _)| but);
+    format!("is {was}{}{now}{but}", position(switch, is))
+}
+
+/// What keeps the function from being used all the same, and the word for it.
+fn but(switch: Switch, is: bool, usage: Use) -> Option<(&'static str, &'static str)> {
+    match (switch, usage) {
+        (_, Use { is_unused: true, .. }) => Some((", used by no model", "unused")),
+        (Switch::Global, Use { active: Some(false), .. }) if is => Some((", but off", "off")),
+        _ => None,
+    }
 }
 
 /// What is said of a switch that is not as the user wants it.
@@ -464,6 +488,36 @@ mod tests {
             ! unknown | unknown | p.py: words | false
         "#]]
         .assert_eq(&table);
+    }
+
+    #[test]
+    fn each_remedy_is_told_once_and_fits_the_state() {
+        let same = |id| {
+            PluginState::Duplicate(Duplicate { id: PluginId::new(id).unwrap(), matched_by: MatchedBy::OpenwebuiId })
+        };
+        let remedies = |states: &[PluginState]| {
+            let status = |state: &PluginState| PluginStatus { state: state.clone(), usage: Use::default() };
+            let plugins: Vec<_> = states.iter().map(|state| (about(true), status(state))).collect();
+            let counts = StatusCounts::of(plugins.iter().map(|(about, status)| (about, status)));
+            Notice::report(Subject::default(), Report::StatusCounts(counts)).hint().unwrap_or_default()
+        };
+        // A second one would be created.
+        expect![[r#"
+            if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
+            if it is another one, `owui-watch deploy shout` creates it (with --once: add --yes)"#]]
+        .assert_eq(&remedies(&[same("old")]));
+        expect![[r#"
+            `owui-watch deploy ID` deploys it
+            `owui-watch pull shout` takes the server's text
+            `owui-watch deploy shout` deploys yours
+            if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
+            if it is another one, `owui-watch deploy shout` creates it (with --once: add --yes)"#]]
+        .assert_eq(&remedies(&[
+            PluginState::EditedThere,
+            same("old"),
+            PluginState::NotOnServer,
+            PluginState::NotOnServer,
+        ]));
     }
 
     #[test]

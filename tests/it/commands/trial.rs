@@ -372,7 +372,8 @@ class Pipe:
 ];
 
 #[cfg(unix)]
-const INLET: &str = "--- sent
+const INLET: &str = "inlet:
+--- sent
 +++ what the model got after inlet
 @@ -1 +1,2 @@
 +system: Be brief.
@@ -380,7 +381,8 @@ const INLET: &str = "--- sent
 ";
 
 #[cfg(unix)]
-const OUTLET: &str = "--- answered
+const OUTLET: &str = "outlet:
+--- answered
 +++ the answer after outlet
 @@ -1,2 +1,2 @@
  user: hello

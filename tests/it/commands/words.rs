@@ -130,6 +130,8 @@ fn an_excluded_file_cannot_be_watched() {
         "cannot look for `later`: there is no folder `gone`",
         "create it, or set `root` in watch.toml (or --root) to the folder with the plugins",
     );
+    let nothing = "`stats` is neither a command nor the id or path of a plugin here";
+    refused(&project, &["--root", "gone", "stats"], nothing, "did you mean `owui-watch status`?");
 }
 
 #[test]

@@ -546,6 +546,9 @@ fn invalid_values_are_refused() {
     invalid("switch").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: `activate_new` must be true or false, not "maybe"
     "#]]);
+    invalid("switch_quoted").says(&expect![[r#"
+        error: cannot use `watch.toml:1:1`: `activate_new` must be true or false, not "yes"
+    "#]]);
     invalid("url_name").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: `url` must not hold a name or a password
         hint: set OPENWEBUI_API_KEY to an API key or login token, for example in `.env`

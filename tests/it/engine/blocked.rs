@@ -62,6 +62,23 @@ fn a_text_with_errors_is_held_back_until_it_is_good_or_wanted() {
 }
 
 #[test]
+fn a_text_with_errors_is_not_good_again() {
+    check_with(
+        blocking(),
+        Ledger::default(),
+        "0ms given a=mistaken
+         10ms write a unawaited
+         2000ms write a mistaken",
+        &expect![[r#"
+            10ms write a unawaited
+                  a blocked column=16 line=8 reason=missing-await
+            2000ms write a mistaken
+                  a unchanged
+        "#]],
+    );
+}
+
+#[test]
 fn without_the_setting_a_text_with_errors_is_sent() {
     check(
         "0ms given a=v1

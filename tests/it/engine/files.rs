@@ -279,6 +279,7 @@ fn files_of_a_missing_root_are_left_alone() {
                   summary ms=2
             20ms root back
             20ms rescan: a=v9 b=v1
+                  root_back root=plugins
                   b unchanged active=true
                   pass todo=1
                   a sending why=changed_on_server
