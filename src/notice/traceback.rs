@@ -47,8 +47,11 @@ impl Raised {
     pub(super) fn again(&self) -> String {
         let class = class_of(&self.error);
         let line = self.frames.first().map_or_else(String::new, |frame| format!(" in line {}", frame.span.line));
-        let hook = if self.hook == "load" { "its load" } else { &self.hook };
-        format!("{hook} raised {class}{line} again")
+        format!("{} raised {class}{line} again", self.hook_in_words())
+    }
+
+    pub(super) fn hook_in_words(&self) -> &str {
+        if self.hook == "load" { "its load" } else { &self.hook }
     }
 }
 

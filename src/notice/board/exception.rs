@@ -1,28 +1,60 @@
-//! What a plugin raised. A server says little more of a failed trial than the exception's words; its log has the place.
+//! The last exception of a plugin: a problem until the same method is called without one, the plugin is deployed anew,
+//! or a trial works. It also gives a failed trial its place, since the server's answer has no more than its words.
 
-use super::Name;
-use crate::notice::{Raised, Subject};
+use super::{Board, Name, State};
+use crate::notice::{Notice, NoticeKind, Raised};
 use crate::plugin::Span;
 
-/// The last exception of a plugin, by the server's log.
+/// The notice of an exception.
 #[derive(Clone, Debug)]
-pub(super) struct Exception {
-    error: String,
-    pub(super) place: Span,
-}
+pub(super) struct Exception(pub(super) Notice);
 
 impl Exception {
-    /// The exception and its plugin, if the plugin's own file has a part in it.
-    pub(super) fn of(about: &Subject, raised: &Raised) -> Option<(Name, Self)> {
-        let key = about.key.clone()?;
-        let frame = raised.frames.iter().find(|frame| frame.key == key)?;
-        Some((Name::Plugin(key), Self { error: raised.error.clone(), place: frame.span.clone() }))
+    fn raised(&self) -> Option<&Raised> {
+        if let NoticeKind::Raised(raised) = &self.0.what { Some(raised) } else { None }
     }
 
-    /// Whether the server says so in these words.
-    pub(super) fn fits(&self, words: &str) -> bool {
+    /// Where it is in the plugin's own file, if the server says so in these words.
+    pub(super) fn place_of(&self, words: &str) -> Option<&Span> {
         let words = words.strip_prefix("Error: ").unwrap_or(words);
-        !words.is_empty() && self.error.contains(words)
+        let raised = self.raised().filter(|raised| !words.is_empty() && raised.error.contains(words))?;
+        let frame = raised.frames.iter().find(|frame| Some(&frame.key) == self.0.about.key.as_ref())?;
+        Some(&frame.span)
+    }
+}
+
+/// Whether an earlier exception says nothing of the plugin any more.
+pub(super) fn is_past(notice: &Notice, state: State) -> bool {
+    let runs_other_text = matches!(
+        notice.what,
+        NoticeKind::Created { .. }
+            | NoticeKind::Updated { .. }
+            | NoticeKind::RolledBack
+            | NoticeKind::RollbackUndone { .. }
+    );
+    let works = matches!(&notice.what, NoticeKind::Tried(tried) if !tried.has_failed());
+    runs_other_text || works || state == State::Gone
+}
+
+impl Board {
+    /// A plugin raised an exception.
+    pub(super) fn raise(&mut self, notice: &Notice) {
+        let Some(key) = notice.about.key.clone() else { return };
+        let (name, exception) = (Name::Plugin(key), Exception(notice.clone()));
+        self.news += 1;
+        if let Some(standing) = self.plugins.get_mut(&name) {
+            standing.order = self.news;
+            standing.locate(&exception);
+        }
+        self.raised.insert(name, exception);
+    }
+
+    /// A method of a plugin did its work.
+    pub(super) fn went_well(&mut self, notice: &Notice, hook: &str) {
+        let Some(name) = notice.about.key.clone().map(Name::Plugin) else { return };
+        if self.raised.get(&name).and_then(Exception::raised).is_some_and(|raised| raised.hook == hook) {
+            self.raised.remove(&name);
+        }
     }
 }
 
@@ -30,13 +62,17 @@ impl Exception {
 mod tests {
     use std::time::Duration;
 
-    use super::super::{Board, State};
+    use super::*;
     use crate::engine::plan::Why;
     use crate::notice::samples::{raised, shout};
-    use crate::notice::{Notice, NoticeKind, Raised, TrialFailure, TrialResult, Tried, Untried};
+    use crate::notice::{TrialFailure, TrialResult, Tried, Untried};
 
     fn problems(board: &Board) -> usize {
         board.glance().problems.len()
+    }
+
+    fn updated() -> Notice {
+        shout(NoticeKind::Updated { from: None, kept: None, active: None, took: Duration::ZERO })
     }
 
     fn tried(failure: Option<&str>) -> Notice {
@@ -71,10 +107,42 @@ mod tests {
     }
 
     #[test]
+    fn an_exception_is_a_problem_until_the_method_works() {
+        let called = |hook: &str| {
+            shout(NoticeKind::Called {
+                hook: hook.to_owned(),
+                server_event: None,
+                result: String::new(),
+                times: 1,
+                total: None,
+                took: Duration::ZERO,
+            })
+        };
+        let unchanged = || shout(NoticeKind::Unchanged { in_pass: true, active: None, good_again: false });
+        for (end, left) in [
+            (called("pipe"), 0),
+            (called("pipes"), 1),
+            (unchanged(), 1),
+            (shout(NoticeKind::Sending { why: Why::Edited }), 1),
+            (updated(), 0),
+            (tried(None), 0),
+            (shout(NoticeKind::RolledBack), 0),
+            (shout(NoticeKind::Disabled), 0),
+            (shout(NoticeKind::WentOff { cause: String::new(), later: false }), 0),
+        ] {
+            let mut board = Board::default();
+            board.tell(&unchanged(), "1:00");
+            board.tell(&shout(NoticeKind::Raised(Box::new(raised("pipe")))), "2:00");
+            assert_eq!(board.glance().problems[0].words, "pipe raised KeyError: 'nope'");
+            board.tell(&end, "3:00");
+            assert_eq!(problems(&board), left, "{end:?}");
+        }
+    }
+
+    #[test]
     fn the_servers_log_gives_a_failed_trial_its_place() {
         let raised =
             || shout(NoticeKind::Raised(Box::new(Raised { error: "KeyError: 'nope'".to_owned(), ..raised("pipe") })));
-        let sending = || shout(NoticeKind::Sending { why: Why::Edited });
         let is_placed = |notices: &[Notice]| {
             let mut board = Board::default();
             for notice in notices {
@@ -87,7 +155,7 @@ mod tests {
             (&[raised(), tried(Some("Error: 'nope'"))], true),
             (&[raised(), tried(Some("'other'"))], false),
             (&[raised(), tried(Some("Error: "))], false),
-            (&[raised(), sending(), tried(Some("'nope'"))], false),
+            (&[raised(), updated(), tried(Some("'nope'"))], false),
         ] {
             assert_eq!(is_placed(notices), expected, "{notices:?}");
         }

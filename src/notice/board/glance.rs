@@ -77,10 +77,11 @@ impl Board {
             self.plugins.values().filter(is_plugin).filter(|standing| states.contains(&standing.state)).count()
         };
         let deployed = self.plugins.values().filter(is_plugin).filter(|standing| standing.state.is_deployed()).count();
-        let is_mistaken = |(name, standing): &(&Name, &Standing)| {
-            standing.state.is_deployed() && !standing.is_problem() && self.errors.contains_key(*name)
-        };
-        let mistaken = self.plugins.iter().filter(is_mistaken).count();
+        let is_deployed = |(_, standing): &(&Name, &Standing)| standing.state.is_deployed() && !standing.is_problem();
+        let deployed_names = || self.plugins.iter().filter(is_deployed).map(|(name, _)| name);
+        let mistaken = deployed_names().filter(|name| self.errors.contains_key(name)).count();
+        let raised = |name: &&Name| self.raised.contains_key(name) && !self.errors.contains_key(name);
+        let failing = n(&[State::Failing]) + deployed_names().filter(raised).count();
         let share = match total {
             0 => return vec!["no plugins".to_owned()],
             _ if deployed == total => count(total, "plugin"),
@@ -88,7 +89,7 @@ impl Board {
         };
         let parts = [
             (n(&[State::Off]), "off"),
-            (n(&[State::Failing]), "failing"),
+            (failing, "failing"),
             (mistaken, "with errors"),
             (n(&[State::Broken]), "broken"),
             (n(&[State::Refused]), "refused"),
@@ -131,6 +132,7 @@ fn problem(name: &Name, news: &Notice) -> Problem {
         (NoticeKind::Flawed { .. } | NoticeKind::Blocked(_) | NoticeKind::Surprising(_), Some(_), Some(detail)) => {
             detail
         }
+        (NoticeKind::Raised(raised), ..) => format!("{} raised {}", raised.hook_in_words(), raised.error),
         (NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. }, _, Some(detail)) => {
             format!("refused: {}", detail.trim_start())
         }

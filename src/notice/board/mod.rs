@@ -27,7 +27,7 @@ pub use state::State;
 pub struct Board {
     /// Every plugin and broken file that was told of.
     pub plugins: BTreeMap<Name, Standing>,
-    /// What plugins raised since they were sent.
+    /// The last exception of each plugin.
     raised: BTreeMap<Name, Exception>,
     /// The first error that `check` found in the text that the server holds, until that is another one.
     errors: BTreeMap<Name, Notice>,
@@ -124,9 +124,9 @@ impl Standing {
         if let NoticeKind::Tried(tried) = &mut self.news.what
             && let TrialResult::Fails(failure) = &mut tried.result
             && failure.place.is_none()
-            && exception.fits(&failure.words)
+            && let Some(place) = exception.place_of(&failure.words)
         {
-            failure.place = Some(Box::new(exception.place.clone()));
+            failure.place = Some(Box::new(place.clone()));
         }
     }
 }
@@ -199,12 +199,8 @@ impl Board {
                 happened(notice.sentence());
                 self.missing.remove(root);
             }
-            NoticeKind::Raised(raised) => {
-                if let Some((name, exception)) = Exception::of(&notice.about, raised) {
-                    self.plugins.get_mut(&name).into_iter().for_each(|standing| standing.locate(&exception));
-                    self.raised.insert(name, exception);
-                }
-            }
+            NoticeKind::Raised(_) => self.raise(notice),
+            NoticeKind::Called { hook, .. } => self.went_well(notice, hook),
             NoticeKind::Surprising(error) if error.severity() == Severity::Error => {
                 if let Some(key) = notice.about.key.clone() {
                     self.errors.entry(Name::Plugin(key)).or_insert_with(|| notice.clone());
@@ -249,6 +245,9 @@ impl Board {
         if state == State::Gone {
             self.off.remove(&name);
         }
+        if exception::is_past(notice, state) {
+            self.raised.remove(&name);
+        }
         if let Some(is_on) = state::switch_after(notice) {
             self.switch(&name, is_on);
         }
@@ -259,11 +258,7 @@ impl Board {
             self.errors.remove(&name);
         }
         let is_news = match &notice.what {
-            NoticeKind::Sending { .. } => {
-                self.raised.remove(&name);
-                false
-            }
-            NoticeKind::SwitchedOn | NoticeKind::Trying => false,
+            NoticeKind::Sending { .. } | NoticeKind::SwitchedOn | NoticeKind::Trying => false,
             // In a pass over everything the sum says it.
             NoticeKind::Unchanged { in_pass, good_again, .. } => {
                 // A text that fails does so until it is tried again.
@@ -318,6 +313,7 @@ impl Board {
             self.off.remove(name);
         } else {
             self.off.insert(name.clone());
+            self.raised.remove(name);
         }
         if let Some(standing) = self.plugins.get_mut(name) {
             match standing.state {
@@ -336,7 +332,8 @@ impl Board {
 
     /// What the user has to do something about, if there is something.
     fn problem<'b>(&'b self, name: &Name, standing: &'b Standing) -> Option<&'b Notice> {
-        if standing.is_problem() { Some(&standing.news) } else { self.errors.get(name) }
+        let raised = || self.raised.get(name).map(|exception| &exception.0);
+        if standing.is_problem() { Some(&standing.news) } else { self.errors.get(name).or_else(raised) }
     }
 
     /// A file has one name: what was broken has an id by now, or another one than before.
