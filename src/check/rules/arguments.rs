@@ -2,7 +2,7 @@
 //! `__metadata__`. With a default, the parameter always has that value (24 published plugins); without one, each call
 //! fails.
 
-use ruff_python_ast::{Expr, ParameterWithDefault, StmtFunctionDef};
+use ruff_python_ast::{ParameterWithDefault, StmtFunctionDef};
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
@@ -147,8 +147,7 @@ fn strangers<'a>(context: &Context<'a>) -> Vec<(&'a StmtFunctionDef, &'a Paramet
 
 /// Whether the file itself calls a method of this name, with this argument or with nobody knows which.
 fn is_called_with(context: &Context<'_>, function: &StmtFunctionDef, argument: &str) -> bool {
-    context.semantics.calls.iter().any(|id| {
-        let Some(Expr::Call(call)) = context.semantics.expr(*id) else { return false };
+    context.semantics.calls.iter().map(|call| call.expr).any(|call| {
         let is_it = call.func.as_attribute_expr().is_some_and(|it| it.attr.id == function.name.id);
         let gives = |name: Option<&str>| name.is_none_or(|name| name == argument);
         is_it

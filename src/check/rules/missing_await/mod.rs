@@ -11,7 +11,7 @@ use ruff_text_size::{Ranged as _, TextRange, TextSize};
 
 use super::{CheckRule, Context, Report};
 use crate::check::flow::Ends;
-use crate::check::semantics::{Node, NodeId, mentions, names_in};
+use crate::check::semantics::{Call, Node, NodeId, mentions, names_in};
 use crate::check::servers::{Found, find};
 use crate::plugin::{Fix, Severity};
 use fate::{Fate, Judge, local_function};
@@ -118,17 +118,15 @@ fn check(context: &Context<'_>, report: &mut Report) {
 fn direct<'a>(context: &Context<'a>) -> Vec<Coroutine<'a>> {
     let semantics = &context.semantics;
     let mut found = Vec::new();
-    for id in &semantics.calls {
-        let Some(Expr::Call(call)) = semantics.expr(*id) else { continue };
-        found.push(if let Some(since) = since(context, &call.func, *id) {
-            Coroutine { call: *id, value: *id, function: &call.func, since, way: Way::Called }
+    for Call { id, expr, scope, paths } in &semantics.calls {
+        found.push(if let Some(since) = since(context, paths) {
+            Coroutine { call: *id, value: *id, function: &expr.func, since, way: Way::Called }
         } else {
-            let path = semantics.path(&call.func, semantics.scope(*id)).unwrap_or_default();
-            let known = THREADS.iter().find(|(name, _)| *name == path).map(|(_, at)| *at);
-            let is_executor = || call.func.as_attribute_expr().is_some_and(|it| it.attr.as_str() == "run_in_executor");
+            let known = THREADS.iter().find(|(name, _)| *paths == [*name]).map(|(_, at)| *at);
+            let is_executor = || expr.func.as_attribute_expr().is_some_and(|it| it.attr.as_str() == "run_in_executor");
             let Some(at) = known.or_else(|| is_executor().then_some(1)) else { continue };
-            let Some(function) = call.arguments.args.get(at) else { continue };
-            let Some(since) = since(context, function, *id) else { continue };
+            let Some(function) = expr.arguments.args.get(at) else { continue };
+            let Some(since) = since(context, &semantics.paths(function, *scope)) else { continue };
             let Some((value, Node::Expr(Expr::Await(_)))) = context.parent(*id) else { continue };
             Coroutine { call: *id, value, function, since, way: Way::InThread }
         });
@@ -161,9 +159,8 @@ fn add_returned<'a>(context: &Context<'a>, found: &mut Vec<Coroutine<'a>>) {
         if helpers.is_empty() {
             return;
         }
-        for id in &semantics.calls {
-            let Some(Expr::Call(call)) = semantics.expr(*id) else { continue };
-            let Some(function) = local_function(context, &call.func, *id) else { continue };
+        for Call { id, expr, .. } in &semantics.calls {
+            let Some(function) = local_function(context, &expr.func, *id) else { continue };
             let Some(n) = helpers.get(&function.range().start()) else { continue };
             let value = match context.parent(*id) {
                 Some((value, Node::Expr(Expr::Await(_)))) if function.is_async => value,
@@ -178,7 +175,7 @@ fn add_returned<'a>(context: &Context<'a>, found: &mut Vec<Coroutine<'a>>) {
                 Way::Called | Way::InThread => context.source(found[*n].function.range()),
             };
             let (since, way) = (found[*n].since.clone(), Way::Returned(function, source));
-            found.push(Coroutine { call: *id, value, function: &call.func, since, way });
+            found.push(Coroutine { call: *id, value, function: &expr.func, since, way });
         }
     }
 }
@@ -216,13 +213,8 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, report: &mu
     }
 }
 
-/// The version since which this function of the server is a coroutine, if it is.
-fn since(context: &Context<'_>, function: &Expr, id: NodeId) -> Option<String> {
-    let scope = context.semantics.scope(id);
-    if !context.semantics.may_be_of_server(function, scope) {
-        return None;
-    }
-    let paths = context.semantics.paths(function, scope);
+/// The version since which the server's function with these names is a coroutine, if it is.
+fn since(context: &Context<'_>, paths: &[String]) -> Option<String> {
     // Where it is imported in one way or another, the one that the server has counts.
     let found = paths.iter().map(|path| find(path, context.version)).find(|found| !matches!(found, Found::Gone(_)))?;
     if let Found::Coroutine(since) = found { Some(since) } else { None }
@@ -238,14 +230,11 @@ fn compares_versions(context: &Context<'_>) -> bool {
         let next = named.partition_point(|at| *at < usize::from(range.start()));
         named.get(next).is_some_and(|at| *at < usize::from(range.end()))
     };
-    let is_prefix_test = |id: NodeId| {
-        let call = semantics.expr(id).and_then(Expr::as_call_expr);
-        let method = call.and_then(|call| call.func.as_attribute_expr());
-        method.is_some_and(|method| method.attr.as_str() == "startswith")
-    };
+    let is_prefix_test =
+        |call: &Call<'_>| call.expr.func.as_attribute_expr().is_some_and(|method| method.attr.as_str() == "startswith");
     !named.is_empty()
         && (semantics.compares.iter().any(|id| is_within(*id))
-            || semantics.calls.iter().any(|id| is_prefix_test(*id) && is_within(*id)))
+            || semantics.calls.iter().any(|call| is_prefix_test(call) && is_within(call.id)))
 }
 
 /// What is awaited, each by the outermost function around and the source of what is called.
