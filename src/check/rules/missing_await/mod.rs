@@ -107,7 +107,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
             continue;
         }
         match judge.fate(coroutine.value) {
-            Fate::Fine => {}
+            Fate::Fine | Fate::Shown => {}
             Fate::Dropped => tell(context, coroutine, "it never runs", report),
             Fate::Tested(how) | Fate::Used(how) => tell(context, coroutine, &how, report),
         }
@@ -351,6 +351,20 @@ mod tests {
             ("return [u for u in Users.get_users()]", "error 5"),
             ("return len(Users.get_users())", "error 5"),
             ("return f'{Users.get_users()}'", "error 5"),
+            ("u = Users.get_users()\nreturn dict(**(u if u else {}))", "error 5"),
+            ("return send(**(Users.get_users() or {}))", "error 5"),
+            ("return send(*Users.get_users())", "error 5"),
+            ("return {'a': 1, **Users.get_users()}", "error 5"),
+            ("return {'a': Users.get_users()}", ""),
+            ("return send(a=Users.get_users())", ""),
+            // A log does not await it.
+            ("u = Users.get_user_by_id(1)\nlog(u)\nreturn u.email", "error 5"),
+            ("u = Users.get_user_by_id(1)\nawait log(u)\nif not u: return\nreturn u.email", "error 5"),
+            ("log(Users.get_user_by_id(1))", ""),
+            ("u = Users.get_user_by_id(1)\nlater.append(u)", ""),
+            ("u = Users.get_user_by_id(1)\nlater.append(u)\nif u: print('one')", ""),
+            ("u = Users.get_user_by_id(1)\nif is_old(u): return u.email\nreturn run(u).email", ""),
+            ("u = None\nif body: u = Users.get_user_by_id(1)\nlog(u)\nif u: return u.email", ""),
             ("u = Users.get_user_by_id(1) or None\nreturn u.x", "error 5"),
             ("u = Users.get_user_by_id(1) if body else None\nreturn u.x", "error 5"),
             ("def inner():\n    return Users.get_user_by_id(1).x", "error 6"),
@@ -383,6 +397,19 @@ mod tests {
         ] {
             table("missing-await", "0.12.4", &[(&of(body), expected)]);
             table("missing-await", "0.8.12", &[(&of(body), "")]);
+        }
+    }
+
+    #[test]
+    fn functions_of_the_file_that_log_it_change_nothing() {
+        for (helper, expected) in [
+            ("def log(self, u): print(u)", "error 5"),
+            ("def log(self, u):\n    if inspect.isawaitable(u): raise ValueError", ""),
+        ] {
+            let body = "u = Users.get_user_by_id(1)\nself.log(u)\nreturn u.email";
+            let line = 4 + helper.lines().count();
+            let expected = expected.replace('5', &line.to_string());
+            table("missing-await", "0.12.4", &[(&with(helper, body), &expected)]);
         }
     }
 
