@@ -47,8 +47,8 @@ only the compiler finds them, such as `await` in a function that is not `async`.
         "an import relative to the file, which the server does not have",
         "The server stores one text per plugin, without its folder. So `from .helper import x` fails when the
 server loads the text. Move the code into this file, or install it on the server as a package and
-import it by its full name. A relative import under `try` with an `except ImportError`, or in a
-function, is allowed.
+import it by its full name. In a function, or under `try` with an `except ImportError`, it is no
+error.
 ",
     ),
     error(
@@ -158,7 +158,7 @@ counts: `from multiprocessing import Pipe` makes a filter a pipe. Import it by a
 mod tests {
     use super::*;
     use crate::check::{RULES, instead_of, rule};
-    use crate::plugin::diagnostic::tests::all_rules;
+    use crate::plugin::diagnostic::all_rules;
 
     #[test]
     fn every_rule_of_files_has_a_page() {

@@ -307,7 +307,10 @@ impl Span {
 }
 
 #[cfg(test)]
-pub(crate) mod tests {
+pub(crate) use tests::all_rules;
+
+#[cfg(test)]
+mod tests {
     use super::*;
 
     fn span(line: usize, column: usize, width: usize, source: &str) -> Span {

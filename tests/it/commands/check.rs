@@ -131,7 +131,7 @@ fn the_exit_code_follows_the_worst() {
 fn the_text_folds_what_repeats_and_other_formats_do_not() {
     let project = Project::new();
     let calls = "        time.sleep(1)\n".repeat(6);
-    project.put("slow.py", &format!("import time\nclass Pipe:\n    def pipe(self, body):\n{calls}        return 1\n"));
+    project.put("slow.py", format!("import time\nclass Pipe:\n    def pipe(self, body):\n{calls}        return 1\n"));
     let ran = project.run(&["check"]);
     assert_eq!(ran.stdout.matches("[blocking-call]").count(), 3, "{}", ran.stdout);
     assert!(ran.stdout.contains("\nand 3 more like it at lines 7, 8, 9\n"), "{}", ran.stdout);

@@ -4,12 +4,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use ruff_python_ast::{Expr, ExprContext, Keyword, Stmt, StmtClassDef, StmtFunctionDef, UnaryOp};
+use ruff_python_ast::{Expr, ExprCall, ExprContext, Keyword, Stmt, StmtClassDef, StmtFunctionDef, UnaryOp};
 use ruff_text_size::{Ranged as _, TextRange, TextSize};
 
 use super::Context;
 use crate::check::context::methods;
-use crate::check::semantics::{Binding, Node, NodeId};
+use crate::check::semantics::{Binding, Node, NodeId, ScopeId};
 use crate::check::servers::{Found, find};
 
 /// A value is not followed through more names and functions.
@@ -46,6 +46,9 @@ enum Goal<'a> {
 /// Builtin functions that do not await what they are given.
 const SYNCHRONOUS: &[&str] =
     &["bool", "dict", "enumerate", "len", "list", "max", "min", "set", "sorted", "sum", "tuple"];
+
+/// Types that a result may have and a coroutine has not.
+const RESULTS: &[&str] = &["bool", "dict", "float", "int", "list", "set", "str", "tuple"];
 
 /// Follows values.
 pub(super) struct Judge<'a, 'b> {
@@ -96,8 +99,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                     Expr::If(_) => return tested("the test is always true"),
                     Expr::Attribute(attribute) => {
                         let attr = attribute.attr.as_str();
-                        let is_its_own = matches!(attr, "send" | "close" | "throw") || attr.starts_with("cr_");
-                        return if is_its_own { fine } else { used(&format!("`.{attr}` of it fails")) };
+                        return if is_its_own(attr) { fine } else { used(&format!("`.{attr}` of it fails")) };
                     }
                     Expr::Subscript(subscript) if subscript.value.range() == range => return used("`[…]` of it fails"),
                     Expr::Compare(_) => return tested("the comparison is of the coroutine itself"),
@@ -126,6 +128,9 @@ impl<'a, 'b> Judge<'a, 'b> {
                         if takes_none(self.context, &call.func, around) {
                             let name = self.context.source(call.func.range());
                             return used(&format!("`{name}` is given the coroutine itself"));
+                        }
+                        if let Some(fate) = self.of_asked(call, scope, range) {
+                            return Goal::Ends(fate);
                         }
                         let after = if self.is_discarded(around) { Fate::Shown } else { Fate::Fine };
                         let Some(function) = local_function(self.context, &call.func, around) else {
@@ -174,6 +179,27 @@ impl<'a, 'b> Judge<'a, 'b> {
             range = node.range();
         }
         fine
+    }
+
+    /// What becomes of a value that is asked for an attribute or a type, none of which a coroutine has.
+    fn of_asked(&self, call: &ExprCall, scope: ScopeId, range: TextRange) -> Option<Fate> {
+        let semantics = &self.context.semantics;
+        let [asked, what, rest @ ..] = &*call.arguments.args else { return None };
+        let asks = |names: &[&str]| semantics.is_builtin(&call.func, scope, names) && asked.range() == range;
+        match what {
+            Expr::StringLiteral(attr) if !is_its_own(attr.value.to_str()) && !attr.value.to_str().starts_with("__") => {
+                let attr = attr.value.to_str();
+                if asks(&["hasattr"]) {
+                    return Some(Fate::Tested(format!("it never has `{attr}`")));
+                }
+                let how = if rest.is_empty() { "fails" } else { "is always its default" };
+                asks(&["getattr"]).then(|| Fate::Used(format!("`getattr(…, \"{attr}\")` of it {how}")))
+            }
+            _ if semantics.is_builtin(what, scope, RESULTS) && asks(&["isinstance"]) => {
+                Some(Fate::Tested(format!("it is never a `{}`", self.context.source(what.range()))))
+            }
+            _ => None,
+        }
     }
 
     /// Whether nobody uses the result of a call.
@@ -371,6 +397,11 @@ pub(super) fn local_function<'a>(context: &Context<'a>, called: &Expr, id: NodeI
         _ => return None,
     };
     found.decorator_list.is_empty().then_some(found)
+}
+
+/// Whether a coroutine has this attribute.
+fn is_its_own(attr: &str) -> bool {
+    matches!(attr, "send" | "close" | "throw") || attr.starts_with("cr_")
 }
 
 fn is_self(expr: &Expr) -> bool {
