@@ -118,20 +118,25 @@ fn check(context: &Context<'_>, report: &mut Report) {
 fn direct<'a>(context: &Context<'a>) -> Vec<Coroutine<'a>> {
     let semantics = &context.semantics;
     let mut found = Vec::new();
-    for Call { id, expr, scope, paths } in &semantics.calls {
+    for call @ Call { id, expr, scope, paths } in &semantics.calls {
         found.push(if let Some(since) = since(context, paths) {
             Coroutine { call: *id, value: *id, function: &expr.func, since, way: Way::Called }
         } else {
-            let known = THREADS.iter().find(|(name, _)| *paths == [*name]).map(|(_, at)| *at);
-            let is_executor = || expr.func.as_attribute_expr().is_some_and(|it| it.attr.as_str() == "run_in_executor");
-            let Some(at) = known.or_else(|| is_executor().then_some(1)) else { continue };
-            let Some(function) = expr.arguments.args.get(at) else { continue };
+            let Some(function) = in_thread(call) else { continue };
             let Some(since) = since(context, &semantics.paths(function, *scope)) else { continue };
             let Some((value, Node::Expr(Expr::Await(_)))) = context.parent(*id) else { continue };
             Coroutine { call: *id, value, function, since, way: Way::InThread }
         });
     }
     found
+}
+
+/// The function that a call has a thread call.
+fn in_thread<'a>(call: &Call<'a>) -> Option<&'a Expr> {
+    let known = THREADS.iter().find(|(name, _)| call.path() == Some(name)).map(|(_, at)| *at);
+    let method = call.expr.func.as_attribute_expr().map(|it| it.attr.as_str());
+    let at = known.or_else(|| (method == Some("run_in_executor")).then_some(1))?;
+    call.expr.arguments.args.get(at)
 }
 
 /// Adds the calls of functions of the file that return such a coroutine and nothing else but `None`.
@@ -159,12 +164,15 @@ fn add_returned<'a>(context: &Context<'a>, found: &mut Vec<Coroutine<'a>>) {
         if helpers.is_empty() {
             return;
         }
-        for Call { id, expr, .. } in &semantics.calls {
-            let Some(function) = local_function(context, &expr.func, *id) else { continue };
+        for call @ Call { id, expr, .. } in &semantics.calls {
+            let in_thread = in_thread(call);
+            let called = in_thread.unwrap_or(&expr.func);
+            let Some(function) = local_function(context, called, *id) else { continue };
             let Some(n) = helpers.get(&function.range().start()) else { continue };
+            // A thread's result is awaited; it does not run a coroutine function.
             let value = match context.parent(*id) {
-                Some((value, Node::Expr(Expr::Await(_)))) if function.is_async => value,
-                _ if function.is_async => continue,
+                Some((value, Node::Expr(Expr::Await(_)))) if function.is_async != in_thread.is_some() => value,
+                _ if function.is_async || in_thread.is_some() => continue,
                 _ => *id,
             };
             if looks_whether(context, *id, &mut asking) {
@@ -175,13 +183,13 @@ fn add_returned<'a>(context: &Context<'a>, found: &mut Vec<Coroutine<'a>>) {
                 Way::Called | Way::InThread => context.source(found[*n].function.range()),
             };
             let (since, way) = (found[*n].since.clone(), Way::Returned(function, source));
-            found.push(Coroutine { call: *id, value, function: &expr.func, since, way });
+            found.push(Coroutine { call: *id, value, function: called, since, way });
         }
     }
 }
 
 fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, report: &mut Report) {
-    let Coroutine { call, function, since, .. } = coroutine;
+    let Coroutine { call, value, function, since, .. } = coroutine;
     let (name, place) = (context.source(function.range()), function.range());
     let message = match &coroutine.way {
         Way::Called => format!("`{name}` is a coroutine since {since}, and nobody awaits it: {why}"),
@@ -201,7 +209,9 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, report: &mu
     match context.semantics.function(context.semantics.scope(*call)) {
         Some(around) if around.is_async => {
             report.add(place, message, format!("write `await {name}(…)`"));
-            if let Some(fix) = fix(context, *call, context.semantics.node(*call).range()) {
+            // The result of a thread is awaited already.
+            let fix = || fix(context, *call, context.semantics.node(*call).range());
+            if let Some(fix) = (call == value).then(fix).flatten() {
                 report.fixed_by(fix);
             }
         }

@@ -177,6 +177,19 @@ fn helpers_that_return_it_are_followed() {
         table("missing-await", "0.12.4", &[(&with(helper, body), expected)]);
         table("missing-await", "0.8.12", &[(&with(helper, body), "")]);
     }
+    for (helper, body, expected) in [
+        (plain, "u = await asyncio.to_thread(self.h)\nreturn u.x", "error 7"),
+        (plain, "return (await loop.run_in_executor(None, self.h)).x", "error 7"),
+        (plain, "u = await (await asyncio.to_thread(self.h))\nreturn u.x", ""),
+        (plain, "u = asyncio.to_thread(self.h)\nreturn await (await u)", ""),
+        (asynchronous, "u = await asyncio.to_thread(self.h)\nreturn u.x", ""),
+        (mixed, "return (await asyncio.to_thread(self.h)).x", ""),
+    ] {
+        let text = format!("import asyncio\n{}", with(helper, body));
+        table("missing-await", "0.12.4", &[(&text, expected)]);
+    }
+    let inner = "def load(): return Users.get_user_by_id(1)\nu = await asyncio.to_thread(load)\nif u: return u.x";
+    table("missing-await", "0.12.4", &[(&of(inner), "error 6")]);
     let twice = "def g(self):\n    return Users.get_user_by_id(1)\ndef h(self):\n    return self.g()";
     table("missing-await", "0.12.4", &[(&with(twice, "return self.h().x"), "error 8")]);
 }
