@@ -149,7 +149,7 @@ fn given(hook: &str) -> (&'static [&'static str], &'static [Special]) {
 
 impl<'a> Context<'a> {
     pub(super) fn new(plugin: &'a Plugin, text: &'a str, syntax: &'a Syntax, version: ServerVersion) -> Self {
-        let semantics = Semantics::new(syntax.syntax());
+        let semantics = Semantics::new(syntax.syntax(), syntax.tokens().len());
         let class = match semantics.of_module(plugin.entry.class()) {
             [Binding::Class(class)] => Some(*class),
             _ => None,
@@ -230,30 +230,25 @@ impl<'a> Context<'a> {
         let mut found: Vec<&StmtFunctionDef> = Vec::new();
         let mut seen = HashSet::new();
         let mut pending: Vec<&StmtFunctionDef> = from.into_iter().collect();
-        let mut called: Vec<(TextRange, NodeId)> =
-            self.semantics.calls.iter().map(|id| (self.semantics.node(*id).range(), *id)).collect();
-        called.sort_by_key(|(range, _)| range.start());
+        let calls = &self.semantics.calls;
         while let Some(function) = pending.pop() {
             if !seen.insert(function.range.start()) {
                 continue;
             }
             found.push(function);
-            let first = called.partition_point(|(range, _)| range.start() < function.range.start());
-            for (_, id) in called[first..].iter().take_while(|(range, _)| range.start() < function.range.end()) {
-                if !self.is_directly_in(*id, function) {
+            let first = calls.partition_point(|call| call.expr.start() < function.range.start());
+            for call in calls[first..].iter().take_while(|call| call.expr.start() < function.range.end()) {
+                if !self.is_directly_in(call.id, function) {
                     continue;
                 }
-                let Some(Expr::Call(call)) = self.semantics.expr(*id) else { continue };
-                match &*call.func {
+                match &*call.expr.func {
                     Expr::Attribute(attribute)
                         if attribute.value.as_name_expr().is_some_and(|name| name.id.as_str() == "self") =>
                     {
                         pending.extend(methods.iter().filter(|method| method.name.id == attribute.attr.id));
                     }
                     Expr::Name(name) => {
-                        if let Some([Binding::Function(function)]) =
-                            self.semantics.bindings(&name.id, self.semantics.scope(*id))
-                        {
+                        if let Some([Binding::Function(function)]) = self.semantics.bindings(&name.id, call.scope) {
                             pending.push(function);
                         }
                     }

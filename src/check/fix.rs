@@ -66,6 +66,12 @@ mod tests {
             ("missing-await", format!("{users}if not Users.get_users(): pass\n"), Some("if not await Users.get_users(): pass")),
             ("missing-await", users.replace("async ", "") + "return Users.get_user_by_id(1).x\n", None),
             ("missing-await", format!("{users}return (u for u in Users.get_users())\n"), None),
+            ("missing-await", format!("{users}return send(**Users.get_users())\n"), Some("send(**await Users.get_users())")),
+            (
+                "missing-await",
+                format!("import asyncio\n{users}def h(): return Users.get_users()\n        return (await asyncio.to_thread(h)).x\n"),
+                None,
+            ),
             (
                 "secret-shown",
                 "class Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(default='')\n".to_owned(),

@@ -3,6 +3,7 @@
 
 mod choice;
 mod context;
+mod file_rules;
 mod fix;
 mod flow;
 mod ignores;
@@ -20,6 +21,7 @@ use ruff_text_size::TextRange;
 use crate::plugin::{Diagnostic, Fix, Plugin, Rule, RuleFinding, Severity, Span, Syntax, python};
 pub use choice::{Choice, Choices};
 use context::Context;
+pub use file_rules::{FILE_RULES, FileRule};
 pub use fix::mended;
 pub use rules::{CheckRule, RULES};
 pub use servers::ServerVersion;
@@ -57,10 +59,21 @@ pub fn rule(id: &str) -> Option<&'static CheckRule> {
     RULES.iter().find(|rule| rule.id == id)
 }
 
-/// The hint for a word that is no rule.
+/// The page of the rule with this id.
+#[must_use]
+pub fn explanation(id: &str) -> Option<String> {
+    let of_file = || FILE_RULES.iter().find(|rule| rule.id == id).map(FileRule::explanation);
+    rule(id).map(CheckRule::explanation).or_else(of_file)
+}
+
+/// The hint for a word that names no rule which can be chosen.
 #[must_use]
 pub fn instead_of(id: &str) -> String {
-    let near = RULES.iter().map(|rule| (strsim::jaro_winkler(id, rule.id), rule.id));
+    if FILE_RULES.iter().any(|rule| rule.id == id) {
+        return "this rule holds for every file: it cannot be chosen or ignored".to_owned();
+    }
+    let ids = RULES.iter().map(|rule| rule.id).chain(FILE_RULES.iter().map(|rule| rule.id));
+    let near = ids.map(|known| (strsim::jaro_winkler(id, known), known));
     let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
     near.map_or("`owui-watch check --explain all` lists the rules".to_owned(), |(_, near)| {
         format!("did you mean `{near}`?")

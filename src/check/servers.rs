@@ -235,12 +235,12 @@ fn row(line: &'static str, around: Mask) -> (&'static str, Name, Mask) {
 
 /// Looks a full name up: `open_webui.models.users.Users.get_user_by_id`.
 pub(super) fn find(path: &str, version: ServerVersion) -> Found {
-    let servers = &*SERVERS;
-    let column = version.column();
-    let bit: Mask = 1 << column;
     if path != "open_webui" && !path.starts_with("open_webui.") {
         return Found::Unknown;
     }
+    let servers = &*SERVERS;
+    let column = version.column();
+    let bit: Mask = 1 << column;
     // The longest part of the path that some version knows as a module.
     let ends: Vec<_> = path.match_indices('.').map(|(at, _)| at).chain([path.len()]).collect();
     let module = |end: usize| Some((end, servers.module(&path[..end])?));

@@ -351,7 +351,7 @@ mod tests {
     fn a_folder_with_unusable_rules_is_not_read() {
         let world = World::with(&["a.py", "huge/b.py", "huge/deep/c.py"]);
         world.write("huge/.gitignore", &"*x?1*\n".repeat(MOST_PATTERNS + 1));
-        assert_eq!(world.scan(), ["a.py: function a", "huge: unreadable_folder"]);
+        assert_eq!(world.scan(), ["a.py: function a", "huge: unreadable-folder"]);
         assert_eq!(world.read("huge/b.py"), Loaded::Missing);
         let hint = |loaded: &Loaded| match loaded {
             Loaded::Parsed(Parsed::Invalid(invalid)) => invalid.diagnostics[0].hint(),
@@ -361,7 +361,7 @@ mod tests {
         let hints: Vec<_> = scan.files.iter().filter_map(|(_, loaded)| hint(loaded)).collect();
         assert_eq!(hints, ["shorten that file"]);
         world.write(".gitignore", &" ".repeat(100_000));
-        assert_eq!(world.scan(), [": unreadable_folder"]);
+        assert_eq!(world.scan(), [": unreadable-folder"]);
     }
 
     #[test]
@@ -464,7 +464,7 @@ mod tests {
         world.write("empty.py", "");
         fs::write(world.path("latin.py"), b"class Pipe: name = '\xe9'\n").unwrap();
         fs::create_dir(world.path("folder.py")).unwrap();
-        assert_eq!(world.scan(), ["big.py: too_large", "empty.py: empty", "latin.py: not_utf8"]);
+        assert_eq!(world.scan(), ["big.py: too-large", "empty.py: empty", "latin.py: not-utf8"]);
     }
 
     #[test]
@@ -536,11 +536,11 @@ mod tests {
             symlink("../outside", world.path("folder.py")).unwrap();
             let expected = [
                 "a.py: function a",
-                "dangling.py: dangling_link",
-                "folder.py: link_outside",
-                "loop.py: dangling_link",
+                "dangling.py: dangling-link",
+                "folder.py: link-outside",
+                "loop.py: dangling-link",
                 "only_here.py: function only_here",
-                "outside.py: link_outside",
+                "outside.py: link-outside",
                 "same.py: same as a.py",
                 "same_absolute.py: same as a.py",
                 "same_twice.py: same as a.py",
@@ -562,7 +562,7 @@ mod tests {
             symlink("/dev/zero", world.path("device.py")).unwrap();
             let expected = [
                 "a.py: function a",
-                "dangling.py: dangling_link",
+                "dangling.py: dangling-link",
                 "device.py: missing",
                 "folder.py: missing",
                 "outside.py: function outside",

@@ -500,9 +500,9 @@ mod tests {
             failed {"reason":"backup_failed"}
             failed {"reason":"odd_answer"}
             flawed {"reason":"syntax"}
-            flawed {"reason":"dangling_link"}
-            flawed {"reason":"unreadable_folder"}
-            warning {"reason":"imported_entry"}
+            flawed {"reason":"dangling-link"}
+            flawed {"reason":"unreadable-folder"}
+            warning {"reason":"imported-entry"}
             conflict {"paths":["a.py","b/a.py"]}
             removed {}
             deactivated {}

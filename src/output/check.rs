@@ -1,5 +1,6 @@
 //! The diagnostics of `check`, in the form that the user asked for.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use annotate_snippets::Level as Label;
@@ -9,14 +10,17 @@ use serde_json::{Value, json};
 use super::columns;
 use super::difference::{coloured, unified};
 use super::frames::frame;
-use super::messages::hint_line;
+use super::messages::{hint_line, wrapped};
 use super::screen::out;
 use super::styles::{BOLD_RED, CYAN, DIM, YELLOW};
-use crate::check::{RULES, ServerVersion};
+use crate::check::{FILE_RULES, RULES, ServerVersion};
 use crate::cli::CheckFormat;
 use crate::paths::without_dots;
 use crate::plugin::{Diagnostic, Severity};
 use crate::printable;
+
+/// The most diagnostics of one file with one message that are shown in full.
+const MOST_ALIKE: usize = 3;
 
 /// Prints diagnostics to stdout.
 pub struct CheckOutput {
@@ -60,12 +64,16 @@ impl CheckOutput {
             let text = serde_json::to_string_pretty(&self.sarif(diagnostics)).unwrap_or_default();
             return out(&format!("{}\n", printable::text(&text)));
         }
+        if self.format == CheckFormat::Text {
+            let width = columns(&console::Term::stdout());
+            return folded(diagnostics).iter().for_each(|(it, more)| out(&text(it, more, width)));
+        }
         for diagnostic in diagnostics {
             out(&match self.format {
                 CheckFormat::Concise => line(diagnostic) + "\n",
                 CheckFormat::Json => printable::json(&object(diagnostic).to_string()).into_owned() + "\n",
                 CheckFormat::Github => self.annotation(diagnostic) + "\n",
-                CheckFormat::Text | CheckFormat::Sarif => text(diagnostic),
+                CheckFormat::Text | CheckFormat::Sarif => continue,
             });
         }
     }
@@ -142,26 +150,25 @@ impl CheckOutput {
             Severity::Warning => "warning",
             Severity::Info => "note",
         };
-        let mut rules: Vec<Value> = RULES
-            .iter()
-            .map(|rule| {
-                json!({
-                    "id": rule.id,
-                    "shortDescription": { "text": rule.title },
-                    "fullDescription": { "text": rule.page.trim() },
-                    "help": { "text": rule.explanation() },
-                    "defaultConfiguration": { "level": level(rule.severity) },
-                })
+        let rules = RULES.iter().map(|rule| {
+            json!({
+                "id": rule.id,
+                "shortDescription": { "text": rule.title },
+                "fullDescription": { "text": rule.page.trim() },
+                "help": { "text": rule.explanation() },
+                "defaultConfiguration": { "level": level(rule.severity) },
             })
-            .collect();
-        // What keeps a file from being deployed has no page.
-        for diagnostic in diagnostics {
-            let id = diagnostic.rule.word();
-            if !rules.iter().any(|rule| rule["id"] == id) {
-                let description = json!({ "text": diagnostic.hint().unwrap_or_else(|| diagnostic.message()) });
-                rules.push(json!({ "id": id, "shortDescription": description }));
-            }
-        }
+        });
+        let of_files = FILE_RULES.iter().map(|rule| {
+            json!({
+                "id": rule.id,
+                "shortDescription": { "text": rule.title },
+                "fullDescription": { "text": rule.page.trim() },
+                "help": { "text": rule.explanation() },
+                "defaultConfiguration": { "level": level(rule.severity) },
+            })
+        });
+        let rules: Vec<Value> = rules.chain(of_files).collect();
         let results: Vec<Value> = diagnostics
             .iter()
             .map(|diagnostic| {
@@ -229,10 +236,25 @@ fn line(diagnostic: &Diagnostic) -> String {
     printable::line(&text).into_owned()
 }
 
-/// The line, the source below it, and what to do.
-fn text(diagnostic: &Diagnostic) -> String {
+/// The diagnostics to show in full, each with the lines of those that repeat it.
+fn folded<'a>(diagnostics: &[&'a Diagnostic]) -> Vec<(&'a Diagnostic, Vec<usize>)> {
+    let mut shown: Vec<(&Diagnostic, Vec<usize>)> = Vec::new();
+    let mut alike: HashMap<_, Vec<usize>> = HashMap::new();
+    for diagnostic in diagnostics {
+        let places = alike.entry((&diagnostic.file, diagnostic.rule.word(), diagnostic.message())).or_default();
+        if places.len() < MOST_ALIKE {
+            places.push(shown.len());
+            shown.push((diagnostic, Vec::new()));
+        } else if let Some(last) = places.last() {
+            shown[*last].1.push(place(diagnostic).0);
+        }
+    }
+    shown
+}
+
+/// The line, the source below it, what to do, and where there is `more` of it.
+fn text(diagnostic: &Diagnostic, more: &[usize], width: Option<u16>) -> String {
     let (style, label) = look(diagnostic.severity());
-    let width = columns(&console::Term::stdout());
     let (head, rest) = line(diagnostic)
         .split_once(": ")
         .map_or_else(Default::default, |(head, rest)| (head.to_owned(), rest.to_owned()));
@@ -245,6 +267,12 @@ fn text(diagnostic: &Diagnostic) -> String {
     }
     if let Some(hint) = diagnostic.hint() {
         text += &hint_line(&hint, width);
+        text += "\n";
+    }
+    if !more.is_empty() {
+        let lines = more.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ");
+        let noun = if more.len() == 1 { "line" } else { "lines" };
+        text += &wrapped(&format!("and {} more like it at {noun} {lines}", more.len()), "    ", width);
         text += "\n";
     }
     text + "\n"
@@ -276,4 +304,34 @@ fn uri(path: &str) -> String {
     path.replace('\\', "/").bytes().fold(String::new(), |uri, byte| {
         if is_plain(&byte) { uri + &char::from(byte).to_string() } else { uri + &format!("%{byte:02X}") }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::plugin::{Rule, RuleFinding, Span};
+
+    fn diagnostic(message: &str, line: usize) -> Diagnostic {
+        let message = message.to_owned();
+        let finding =
+            RuleFinding { rule: "blocking-call", severity: Severity::Warning, message, hint: None, fix: None };
+        let span = Span { line, column: 5, width: 1, source: "    x".to_owned() };
+        Diagnostic { rule: Rule::Checked(Arc::new(finding)), file: Arc::from(Path::new("a.py")), span: Some(span) }
+    }
+
+    #[test]
+    fn the_fourth_of_one_message_is_folded() {
+        let found: Vec<_> =
+            (1..=5).flat_map(|line| [diagnostic("one", line), diagnostic("other", 10 * line)]).collect();
+        let four: Vec<_> = found.iter().collect();
+        let lines: Vec<_> = folded(&four).into_iter().map(|(it, more)| (place(it).0, more)).collect();
+        let none = Vec::new;
+        let expected = [(1, none()), (10, none()), (2, none()), (20, none()), (3, vec![4, 5]), (30, vec![40, 50])];
+        assert_eq!(lines, expected);
+        let shown = text(&found[4], &[4, 5], Some(80));
+        assert!(shown.ends_with("\nand 2 more like it at lines 4, 5\n\n"), "{shown}");
+        assert!(text(&found[4], &[4], None).contains("and 1 more like it at line 4\n"));
+    }
 }

@@ -146,23 +146,23 @@ impl Rule {
     pub fn word(&self) -> &'static str {
         match self {
             Self::Empty => "empty",
-            Self::NotUtf8 => "not_utf8",
+            Self::NotUtf8 => "not-utf8",
             Self::Nul => "nul",
             Self::Syntax(_) => "syntax",
-            Self::RelativeImport => "relative_import",
+            Self::RelativeImport => "relative-import",
             Self::Exits(_) => "exits",
             Self::Pipeline => "pipeline",
-            Self::BothKinds(_) => "both_kinds",
-            Self::BadId { .. } => "bad_id",
+            Self::BothKinds(_) => "both-kinds",
+            Self::BadId { .. } => "bad-id",
             Self::Unreadable(_) => "unreadable",
             // One word for every folder that is not walked.
-            Self::UnreadableFolder(_) | Self::IgnoreFile(_) => "unreadable_folder",
-            Self::DanglingLink(_) => "dangling_link",
-            Self::LinkOutside(_) => "link_outside",
-            Self::TooLarge(_) => "too_large",
-            Self::ImportedEntry(_) => "imported_entry",
-            Self::OverlookedHeader => "overlooked_header",
-            Self::BrokenImport { .. } => "broken_import",
+            Self::UnreadableFolder(_) | Self::IgnoreFile(_) => "unreadable-folder",
+            Self::DanglingLink(_) => "dangling-link",
+            Self::LinkOutside(_) => "link-outside",
+            Self::TooLarge(_) => "too-large",
+            Self::ImportedEntry(_) => "imported-entry",
+            Self::OverlookedHeader => "overlooked-header",
+            Self::BrokenImport { .. } => "broken-import",
             Self::Checked(finding) => finding.rule,
         }
     }
@@ -307,6 +307,9 @@ impl Span {
 }
 
 #[cfg(test)]
+pub(crate) use tests::all_rules;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 
@@ -340,7 +343,7 @@ mod tests {
         }
     }
 
-    fn all_rules() -> Vec<Rule> {
+    pub(crate) fn all_rules() -> Vec<Rule> {
         let bad_id = |candidate: &str, source| Rule::BadId { candidate: candidate.to_owned(), source };
         vec![
             Rule::Empty,
@@ -379,43 +382,43 @@ mod tests {
         expect_test::expect![[r#"
             Error empty: the file is empty
                 save it with its code, or delete it
-            Error not_utf8: not UTF-8 text
+            Error not-utf8: not UTF-8 text
                 save it as UTF-8; a `coding` comment does not help, since the server is sent text
             Error nul: a NUL character, which Python does not accept
                 remove the character, or save the file as UTF-8 if it is UTF-16
             Error syntax: invalid Python: expected `:`, found newline
-            Error relative_import: a relative import, and the server has no file but this one
+            Error relative-import: a relative import, and the server has no file but this one
                 move what is imported into this file, or install it on the server and import it by its full name
             Error exits: `sys.exit()` when the file is loaded, which can end the server
                 raise another exception, or put it under `if __name__ == "__main__":`
             Error pipeline: `class Pipeline` is for the Pipelines server, which is another program
                 rename the class to `Pipe` if it is meant for Open WebUI, or ignore the file
-            Error both_kinds: both a function (`Filter`) and a tool (`Tools`)
+            Error both-kinds: both a function (`Filter`) and a tool (`Tools`)
                 set `kind = "function"` or `kind = "tool"` under [plugins."path"] in watch.toml
-            Error bad_id: `My Tool` from `watch.toml` is not a usable id
+            Error bad-id: `My Tool` from `watch.toml` is not a usable id
                 use letters, digits and underscores, such as `my_tool`
-            Error bad_id: `---` from the header is not a usable id
+            Error bad-id: `---` from the header is not a usable id
                 use letters, digits and underscores
-            Error bad_id: `_` from the file name is not a usable id
+            Error bad-id: `_` from the file name is not a usable id
                 rename it, or put a line such as `id: my_plugin` in the header
-            Error bad_id: `a\nb` from the folder name is not a usable id
+            Error bad-id: `a\nb` from the folder name is not a usable id
                 rename it, or put a line such as `id: my_plugin` in the header
             Error unreadable: cannot be read: permission denied
-            Error unreadable_folder: a folder that cannot be read: permission denied
+            Error unreadable-folder: a folder that cannot be read: permission denied
                 make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
-            Error unreadable_folder: a folder that is not watched: `.gitignore` has more than 2000 patterns
+            Error unreadable-folder: a folder that is not watched: `.gitignore` has more than 2000 patterns
                 shorten that file
-            Error dangling_link: a link to `../x.py`, which does not exist
+            Error dangling-link: a link to `../x.py`, which does not exist
                 restore its target, or delete the link
-            Error link_outside: a link to `/x.py`, which is outside of the watched folders
+            Error link-outside: a link to `/x.py`, which is outside of the watched folders
                 watch the folder of its target, put the file itself here, or set `follow_links = "anywhere"` in watch.toml
-            Error too_large: larger than 4 MiB
+            Error too-large: larger than 4 MiB
                 ignore the file if it is not a plugin
-            Warning imported_entry: its type on the server is `pipe`, because of the imported name `Pipe`
+            Warning imported-entry: its type on the server is `pipe`, because of the imported name `Pipe`
                 import it by another name, such as `Pipe as _Pipe`
-            Warning overlooked_header: the server does not see this header: it has to open with `"""` alone on the very first line
+            Warning overlooked-header: the server does not see this header: it has to open with `"""` alone on the very first line
                 move it to the top, with nothing above it and nothing beside the quotes
-            Warning broken_import: the server rewrites the import of `configparser` to `open_webui.configparser`, which will fail
+            Warning broken-import: the server rewrites the import of `configparser` to `open_webui.configparser`, which will fail
                 write `import configparser`, which is left as it is"#]]
         .assert_eq(&told.join("\n"));
     }

@@ -406,7 +406,7 @@ mod tests {
         let settings = FileSettings { id: Some("a-b".to_owned()), ..FileSettings::default() };
         let Parsed::Invalid(invalid) = parsed("a.py", text, &settings) else { panic!() };
         let words: Vec<_> = invalid.rules().map(Rule::word).collect();
-        let expected = ["overlooked_header", "relative_import", "broken_import", "exits", "syntax", "bad_id"];
+        let expected = ["overlooked-header", "relative-import", "broken-import", "exits", "syntax", "bad-id"];
         assert_eq!(words, expected);
         expect_test::expect!["a relative import, and the server has no file but this one; `exit()` when the file is loaded, which can end the server; invalid Python: `return` statement outside of a function; `a-b` from `watch.toml` is not a usable id"]
             .assert_eq(&invalid.message());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::CommandFactory as _;
-use owui_watch::check::RULES;
+use owui_watch::check::{FILE_RULES, RULES};
 use owui_watch::cli::Args;
 use owui_watch::config::{self, CHECK_KEYS, Config, KEYS, KeyRow, PLUGIN_KEYS, TRY_KEYS, World};
 use owui_watch::engine::Code;
@@ -318,6 +318,11 @@ fn the_page_of_checks_is_made_from_the_rules() {
         write!(made, "\nWrong:\n\n```python\n{wrong}\n```\n\nRight:\n\n```python\n{right}\n```\n").unwrap();
     }
     assert_made("checks.md", "rules", &made);
+    let mut made = "| rule of every file | severity | what it finds |\n| --- | --- | --- |\n".to_owned();
+    for rule in FILE_RULES {
+        writeln!(made, "| `{}` | {} | {} |", rule.id, rule.severity.word(), rule.title).unwrap();
+    }
+    assert_made("checks.md", "file rules", &made);
 }
 
 #[test]

@@ -177,7 +177,7 @@ proptest! {
                 Ok(id) => assert_is_an_id(&id),
                 Err(rule) => {
                     let word = rule.word();
-                    prop_assert_eq!((word, rule.hint().is_some()), ("bad_id", true));
+                    prop_assert_eq!((word, rule.hint().is_some()), ("bad-id", true));
                 }
             }
         }

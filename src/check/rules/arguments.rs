@@ -2,7 +2,7 @@
 //! `__metadata__`. With a default, the parameter always has that value (24 published plugins); without one, each call
 //! fails.
 
-use ruff_python_ast::{Expr, ParameterWithDefault, StmtFunctionDef};
+use ruff_python_ast::{Expr, Keyword, ParameterWithDefault, StmtFunctionDef};
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
@@ -147,18 +147,27 @@ fn strangers<'a>(context: &Context<'a>) -> Vec<(&'a StmtFunctionDef, &'a Paramet
 
 /// Whether the file itself calls a method of this name, with this argument or with nobody knows which.
 fn is_called_with(context: &Context<'_>, function: &StmtFunctionDef, argument: &str) -> bool {
-    context.semantics.calls.iter().any(|id| {
-        let Some(Expr::Call(call)) = context.semantics.expr(*id) else { return false };
+    context.semantics.calls.iter().map(|call| call.expr).any(|call| {
         let is_it = call.func.as_attribute_expr().is_some_and(|it| it.attr.id == function.name.id);
-        let gives = |name: Option<&str>| name.is_none_or(|name| name == argument);
-        is_it
-            && (call.arguments.args.len() > 1
-                || call
-                    .arguments
-                    .keywords
-                    .iter()
-                    .any(|it| gives(it.arg.as_ref().map(ruff_python_ast::Identifier::as_str))))
+        let gives = |it: &Keyword| match &it.arg {
+            Some(name) => name.as_str() == argument,
+            None => may_have(&it.value, argument),
+        };
+        is_it && (call.arguments.args.len() > 1 || call.arguments.keywords.iter().any(gives))
     })
+}
+
+/// Whether a mapping may have a key, as far as it is written out: `{"a": 1} if b else {}`.
+fn may_have(mapping: &Expr, key: &str) -> bool {
+    match mapping {
+        Expr::Dict(dict) => dict.items.iter().any(|item| match &item.key {
+            Some(Expr::StringLiteral(text)) => text.value.to_str() == key,
+            Some(_) => true,
+            None => may_have(&item.value, key),
+        }),
+        Expr::If(choice) => may_have(&choice.body, key) || may_have(&choice.orelse, key),
+        _ => true,
+    }
 }
 
 #[cfg(test)]
@@ -215,6 +224,16 @@ mod tests {
         table("argument-not-given", "0.7.2", &[(text, "")]);
         let text = "class Pipe:\n    def pipe(self, body, depth=0): return self.pipe(body, depth=1)\n";
         table("argument-always-default", "0.12.4", &[(text, "")]);
+        for (given, expected) in [
+            ("**more", ""),
+            ("**({'depth': 1} if body else {})", ""),
+            ("**({'width': 1} if body else {})", "warning 2"),
+            ("**{**more}", ""),
+            ("**{body: 1}", ""),
+        ] {
+            let text = format!("class Pipe:\n    def pipe(self, body, depth=0): return self.pipe({given})\n");
+            table("argument-always-default", "0.12.4", &[(&text, expected)]);
+        }
         let text = "class Pipe:\n    @wrapped\n    def pipe(self, body, depth): return 1\n";
         table("argument-not-given", "0.12.4", &[(text, "")]);
     }

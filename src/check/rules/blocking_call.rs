@@ -1,7 +1,7 @@
 //! A call that stops the whole server while it waits. Plugins run on the server's one event loop, a plain `def` as well as
 //! an `async def`: with `time.sleep(3)` in a pipe, even `/health` took 2.6 seconds. 13 published plugins.
 
-use ruff_python_ast::{Expr, StmtFunctionDef};
+use ruff_python_ast::StmtFunctionDef;
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
@@ -64,17 +64,12 @@ fn check(context: &Context<'_>, report: &mut Report) {
     let hooks = context.hooks().into_iter().map(|hook| hook.function);
     let starts: Vec<&StmtFunctionDef> = hooks.chain(context.tools()).collect();
     let reached = context.reachable(starts);
-    for id in &context.semantics.calls {
-        let Some(Expr::Call(call)) = context.semantics.expr(*id) else { continue };
-        let scope = context.semantics.scope(*id);
-        let Some(function) = context.semantics.function(scope) else { continue };
-        if !reached.iter().any(|it| std::ptr::eq(*it, function)) {
-            continue;
-        }
-        let Some(path) = context.semantics.path(&call.func, scope) else { continue };
-        if let Some((_, instead)) = BLOCKING.iter().find(|(name, _)| *name == path) {
+    for call in &context.semantics.calls {
+        let Some((path, instead)) = BLOCKING.iter().find(|(name, _)| Some(*name) == call.path()) else { continue };
+        let function = context.semantics.function(call.scope);
+        if function.is_some_and(|function| reached.iter().any(|it| std::ptr::eq(*it, function))) {
             let message = format!("`{path}` stops the whole server while it waits");
-            report.add(call.func.range(), message, format!("use `{instead}`, or `await asyncio.to_thread(…)`"));
+            report.add(call.expr.func.range(), message, format!("use `{instead}`, or `await asyncio.to_thread(…)`"));
         }
     }
 }

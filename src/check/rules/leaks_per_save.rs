@@ -3,11 +3,11 @@
 
 use std::collections::HashSet;
 
-use ruff_python_ast::{Expr, ExprCall, Stmt};
+use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
-use crate::check::semantics::{Node, NodeId};
+use crate::check::semantics::{Call, Node, NodeId};
 use crate::plugin::Severity;
 
 pub(super) const RULE: CheckRule = CheckRule {
@@ -45,38 +45,36 @@ class Pipe:
 
 fn check(context: &Context<'_>, report: &mut Report) {
     let semantics = &context.semantics;
+    let threads = threads(context);
+    let started = semantics.calls.iter().filter_map(|call| Some((call, started(context, call, &threads)?)));
+    let started: Vec<_> = started.collect();
+    let removes = |word: &&str| context.text.contains(*word);
+    if started.is_empty() || ["removeHandler(", "handlers.clear()", "handlers = []"].iter().any(removes) {
+        return;
+    }
     let constructors = context.methods().into_iter().filter(|method| method.name.as_str() == "__init__");
-    let loaders = semantics.calls.iter().filter_map(|id| {
+    let loaders = semantics.calls.iter().filter_map(|call| {
         // Functions that the module calls itself.
-        let Expr::Call(call) = semantics.expr(*id)? else { return None };
-        let scope = semantics.scope(*id);
-        if semantics.is_called(scope) || semantics.is_guarded(*id, &[]) {
+        if semantics.is_called(call.scope) || semantics.is_guarded(call.id, &[]) {
             return None;
         }
-        match semantics.bindings(&call.func.as_name_expr()?.id, scope)? {
+        match semantics.bindings(&call.expr.func.as_name_expr()?.id, call.scope)? {
             [crate::check::semantics::Binding::Function(function)] => Some(*function),
             _ => None,
         }
     });
-    if ["removeHandler(", "handlers.clear()", "handlers = []"].iter().any(|word| context.text.contains(word)) {
-        return;
-    }
-    let threads = threads(context);
     let at_load = context.reachable(constructors.chain(loaders));
-    for id in &semantics.calls {
+    for (call, what) in started {
         if report.is_full() {
             break;
         }
-        let Some(Expr::Call(call)) = semantics.expr(*id) else { continue };
-        let scope = semantics.scope(*id);
-        let runs = match semantics.function(scope) {
+        let runs = match semantics.function(call.scope) {
             Some(function) => at_load.iter().any(|it| std::ptr::eq(*it, function)),
-            None => !semantics.is_called(scope) && !under_main(context, *id),
+            None => !semantics.is_called(call.scope) && !under_main(context, call.id),
         };
-        let Some(what) = started(context, *id, call, &threads).filter(|_| runs) else { continue };
-        if !is_guarded(context, *id) {
+        if runs && !is_guarded(context, call.id) {
             let message = format!("each save of the plugin {what} again");
-            report.add(call.func.range(), message, "start it in the first call, or only if there is none yet");
+            report.add(call.expr.func.range(), message, "start it in the first call, or only if there is none yet");
         }
     }
 }
@@ -85,10 +83,9 @@ fn check(context: &Context<'_>, report: &mut Report) {
 fn threads<'a>(context: &Context<'a>) -> HashSet<&'a str> {
     let semantics = &context.semantics;
     let mut names = HashSet::new();
-    for id in &semantics.calls {
-        if let Some((_, Node::Stmt(Stmt::Assign(assign)))) = context.parent(*id)
-            && let Some(Expr::Call(made)) = semantics.expr(*id)
-            && is_thread(&semantics.path(&made.func, semantics.scope(*id)).unwrap_or_default())
+    for call in &semantics.calls {
+        if call.path().is_some_and(is_thread)
+            && let Some((_, Node::Stmt(Stmt::Assign(assign)))) = context.parent(call.id)
         {
             names.extend(assign.targets.iter().map(|target| context.source(target.range())));
         }
@@ -101,13 +98,11 @@ fn is_thread(path: &str) -> bool {
 }
 
 /// What a call starts for good.
-fn started(context: &Context<'_>, id: NodeId, call: &ExprCall, threads: &HashSet<&str>) -> Option<&'static str> {
-    let semantics = &context.semantics;
-    let path = semantics.path(&call.func, semantics.scope(id)).unwrap_or_default();
-    if matches!(path.as_str(), "asyncio.create_task" | "asyncio.ensure_future") {
+fn started(context: &Context<'_>, call: &Call<'_>, threads: &HashSet<&str>) -> Option<&'static str> {
+    if matches!(call.path(), Some("asyncio.create_task" | "asyncio.ensure_future")) {
         return Some("starts this task");
     }
-    let attribute = call.func.as_attribute_expr()?;
+    let attribute = call.expr.func.as_attribute_expr()?;
     match attribute.attr.as_str() {
         "addHandler" => Some("adds this log handler"),
         "create_task" => {
@@ -119,7 +114,7 @@ fn started(context: &Context<'_>, id: NodeId, call: &ExprCall, threads: &HashSet
             let made_here = attribute
                 .value
                 .as_call_expr()
-                .is_some_and(|made| is_thread(&semantics.path(&made.func, semantics.scope(id)).unwrap_or_default()));
+                .is_some_and(|made| context.semantics.path(&made.func, call.scope).as_deref().is_some_and(is_thread));
             let made_before = threads.contains(context.source(attribute.value.range()));
             (made_here || made_before).then_some("starts this thread")
         }

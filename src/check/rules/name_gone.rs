@@ -1,7 +1,7 @@
 //! A name that the server's version does not have. Its modules are no library: names come and go. At module level the
 //! server refuses the file; in a function the chat fails. Seen in one published plugin on 0.12, in six on 0.6.
 
-use ruff_python_ast::{Expr, Stmt};
+use ruff_python_ast::Stmt;
 use ruff_text_size::{Ranged as _, TextRange};
 
 use super::{CheckRule, Context, Report};
@@ -67,19 +67,13 @@ fn check(context: &Context<'_>, report: &mut Report) {
             Node::Stmt(_) | Node::Expr(_) => {}
         }
     }
-    for id in &semantics.calls {
-        let Some(Expr::Call(call)) = semantics.expr(*id) else { continue };
-        let Some(attribute) = call.func.as_attribute_expr() else { continue };
-        let paths = semantics.paths(&call.func, semantics.scope(*id));
-        let mut gone = Vec::new();
-        for path in &paths {
-            match find(path, context.version) {
-                Found::Gone(it) if it.path == *path && !it.is_module => gone.push(it),
-                Found::Gone(_) | Found::Coroutine(_) | Found::Other | Found::Unknown => {}
-            }
-        }
-        let Some(gone) = gone.pop().filter(|_| paths.len() == 1) else { continue };
-        let asks = semantics.around(*id).any(|(_, node)| match node {
+    for call in &semantics.calls {
+        let (Some(attribute), Some(path)) = (call.expr.func.as_attribute_expr(), call.path()) else { continue };
+        let gone = match find(path, context.version) {
+            Found::Gone(it) if it.path == path && !it.is_module => it,
+            Found::Gone(_) | Found::Coroutine(_) | Found::Other | Found::Unknown => continue,
+        };
+        let asks = semantics.around(call.id).any(|(_, node)| match node {
             Node::Stmt(Stmt::FunctionDef(function)) => {
                 let text = context.source(function.range());
                 text.contains("hasattr(") || text.contains("getattr(") || text.contains("AttributeError")

@@ -34,10 +34,11 @@ class Filter:
 };
 
 fn check(context: &Context<'_>, report: &mut Report) {
-    // A plugin that mentions `legacy` already handles the new default.
-    if !context.version.is_since("0.10.0") || context.text.contains("\"legacy\"") || context.text.contains("'legacy'") {
+    if !context.version.is_since("0.10.0") {
         return;
     }
+    // A plugin that mentions `legacy` already handles the new default.
+    let knows_legacy = || context.text.contains("\"legacy\"") || context.text.contains("'legacy'");
     for id in &context.semantics.compares {
         let Some(Expr::Compare(compare)) = context.semantics.expr(*id) else { continue };
         let ([op @ (CmpOp::Eq | CmpOp::NotEq)], [right]) = (&*compare.ops, &*compare.comparators) else { continue };
@@ -47,7 +48,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
             (false, true) => &*compare.left,
             (true, true) | (false, false) => continue,
         };
-        if reads_the_setting(context, other, context.semantics.scope(*id)) {
+        if reads_the_setting(context, other, context.semantics.scope(*id)) && !knows_legacy() {
             let instead = if *op == CmpOp::Eq { "!=" } else { "==" };
             report.add(
                 compare.range(),

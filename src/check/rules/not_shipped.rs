@@ -61,8 +61,13 @@ const OTHER_NAMES: &[(&str, &str)] = &[
 ];
 
 fn check(context: &Context<'_>, report: &mut Report) {
+    let imports = imports(context);
+    let missing = imports.iter().map(|import| (import, found(import.0, context)));
+    let missing: Vec<_> = missing.filter(|(_, shipped)| *shipped != Shipped::Yes).collect();
     // A file that installs what it needs.
-    if context.text.contains("pip") && (context.text.contains("subprocess") || context.text.contains("pip.main")) {
+    let installs =
+        || context.text.contains("pip") && (context.text.contains("subprocess") || context.text.contains("pip.main"));
+    if missing.is_empty() || installs() {
         return;
     }
     let requirements: Vec<_> = context
@@ -73,7 +78,6 @@ fn check(context: &Context<'_>, report: &mut Report) {
         .map(distribution)
         .filter(|it| !it.is_empty())
         .collect();
-    let imports = imports(context);
     let claims = |requirement: &str, package: &str| {
         let plain = package.to_lowercase().replace('_', "-");
         requirement.contains(&plain)
@@ -83,11 +87,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
     let unclaimed =
         requirements.iter().any(|requirement| !imports.iter().any(|(package, _, _)| claims(requirement, package)));
     let mut told = BTreeSet::new();
-    for (package, range, function) in &imports {
-        let shipped = found(package, context);
-        if shipped == Shipped::Yes {
-            continue;
-        }
+    for ((package, range, function), shipped) in missing {
         let is_claimed = requirements.iter().any(|requirement| claims(requirement, package));
         if is_claimed || unclaimed || !told.insert(*package) {
             continue;

@@ -3,8 +3,10 @@
 
 mod walk;
 
+use std::cell::OnceCell;
+
 use ruff_python_ast::visitor::{self, Visitor};
-use ruff_python_ast::{ExceptHandler, Expr, ModModule, Stmt, StmtClassDef, StmtFunctionDef};
+use ruff_python_ast::{ExceptHandler, Expr, ExprCall, ModModule, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_python_stdlib::builtins::{is_python_builtin, python_magic_globals};
 use ruff_text_size::{Ranged, TextRange};
 use rustc_hash::FxHashMap as HashMap;
@@ -86,16 +88,32 @@ pub(super) enum Binding<'a> {
     Other,
 }
 
+/// A call, with what is called.
+pub(super) struct Call<'a> {
+    pub(super) id: NodeId,
+    pub(super) expr: &'a ExprCall,
+    pub(super) scope: ScopeId,
+    /// The full names of the function, from [`Semantics::paths`].
+    pub(super) paths: Vec<String>,
+}
+
+impl Call<'_> {
+    /// The full name of what is called, if there is one alone.
+    pub(super) fn path(&self) -> Option<&str> {
+        if let [path] = &*self.paths { Some(path) } else { None }
+    }
+}
+
 /// A parsed text and its names.
 pub(super) struct Semantics<'a> {
     nodes: Vec<Row<'a>>,
     scopes: Vec<Scope<'a>>,
-    /// The calls, in the order of the walk.
-    pub(super) calls: Vec<NodeId>,
+    /// The calls, in the order of the file.
+    pub(super) calls: Vec<Call<'a>>,
     /// Names that are read.
     pub(super) loads: Vec<NodeId>,
-    /// The same by name, in the order of the file.
-    by_name: HashMap<&'a str, Vec<NodeId>>,
+    /// The same by name, in the order of the file, once somebody asks.
+    by_name: OnceCell<HashMap<&'a str, Vec<NodeId>>>,
     /// Statements that import.
     pub(super) imports: Vec<NodeId>,
     /// Comparisons.
@@ -117,7 +135,8 @@ thread_local! {
 }
 
 impl<'a> Semantics<'a> {
-    pub(super) fn new(module: &'a ModModule) -> Self {
+    /// `nodes` is about how many nodes there are.
+    pub(super) fn new(module: &'a ModModule, nodes: usize) -> Self {
         let lazy_annotations = module.body.iter().any(|stmt| {
             stmt.as_import_from_stmt().is_some_and(|import| {
                 import.module.as_deref() == Some("__future__")
@@ -127,11 +146,11 @@ impl<'a> Semantics<'a> {
         let top =
             Scope { kind: ScopeKind::Module, parent: None, names: HashMap::default(), elsewhere: HashMap::default() };
         let done = Semantics {
-            nodes: Vec::new(),
+            nodes: Vec::with_capacity(nodes),
             scopes: vec![top],
             calls: Vec::new(),
             loads: Vec::new(),
-            by_name: HashMap::default(),
+            by_name: OnceCell::new(),
             imports: Vec::new(),
             compares: Vec::new(),
             functions: Vec::new(),
@@ -247,7 +266,19 @@ impl<'a> Semantics<'a> {
 
     /// Where a name is read, within a range.
     pub(super) fn loads_of(&self, name: &str, within: TextRange) -> impl Iterator<Item = NodeId> {
-        let all = self.by_name.get(name).map_or(&[][..], Vec::as_slice);
+        let by_name = self.by_name.get_or_init(|| {
+            let mut by_name: HashMap<_, Vec<_>> = HashMap::default();
+            for id in &self.loads {
+                if let Some(Expr::Name(name)) = self.expr(*id) {
+                    by_name.entry(name.id.as_str()).or_default().push(*id);
+                }
+            }
+            for loads in by_name.values_mut() {
+                loads.sort_by_key(|id| self.node(*id).range().start());
+            }
+            by_name
+        });
+        let all = by_name.get(name).map_or(&[][..], Vec::as_slice);
         let first = all.partition_point(|id| self.node(*id).range().start() < within.start());
         all[first..].iter().copied().take_while(move |id| self.node(*id).range().start() < within.end())
     }
@@ -267,20 +298,14 @@ impl<'a> Semantics<'a> {
     /// The full name of what an expression stands for, if it was imported: `open_webui.models.users.Users`. Of a name
     /// that is imported in one of several ways, all of them; `None` if it may also be something else.
     pub(super) fn paths(&self, expr: &Expr, from: ScopeId) -> Vec<String> {
-        let (mut root, mut attributes) = (expr, Vec::new());
-        while let Expr::Attribute(attribute) = root {
-            attributes.push(attribute.attr.as_str());
-            if attributes.len() > LONGEST_PATH {
-                return Vec::new();
-            }
-            root = &attribute.value;
-        }
+        let attributes = || std::iter::successors(expr.as_attribute_expr(), |inner| inner.value.as_attribute_expr());
+        let root = attributes().last().map_or(expr, |last| &*last.value);
         let Expr::Name(name) = root else { return Vec::new() };
         let mut paths = Vec::new();
         for binding in self.bindings(&name.id, from).unwrap_or_default() {
             match binding {
                 Binding::Module(path) => paths.push((*path).to_owned()),
-                Binding::From(module, name) => paths.push(format!("{}.{name}", server_module(module))),
+                Binding::From(module, name) => paths.push([&*server_module(module), name].join(".")),
                 // `Users = None` where the import failed.
                 Binding::Value(Expr::NoneLiteral(_)) => {}
                 Binding::Value(_) | Binding::Function(_) | Binding::Class(_) | Binding::Other => return Vec::new(),
@@ -289,6 +314,13 @@ impl<'a> Semantics<'a> {
                 return Vec::new();
             }
         }
+        if paths.is_empty() {
+            return paths;
+        }
+        let attributes: Vec<&str> = attributes().map(|attribute| attribute.attr.as_str()).collect();
+        if attributes.len() > LONGEST_PATH {
+            return Vec::new();
+        }
         for path in &mut paths {
             for attribute in attributes.iter().rev() {
                 path.push('.');
@@ -296,20 +328,6 @@ impl<'a> Semantics<'a> {
             }
         }
         paths
-    }
-
-    /// Whether one of the full names may be one of the server's: seen without making them.
-    pub(super) fn may_be_of_server(&self, expr: &Expr, from: ScopeId) -> bool {
-        let mut root = expr;
-        while let Expr::Attribute(attribute) = root {
-            root = &attribute.value;
-        }
-        let Expr::Name(name) = root else { return false };
-        self.bindings(&name.id, from).unwrap_or_default().iter().any(|binding| match binding {
-            Binding::Module(path) => path.starts_with("open_webui"),
-            Binding::From(module, _) => server_module(module).starts_with("open_webui"),
-            Binding::Function(_) | Binding::Class(_) | Binding::Value(_) | Binding::Other => false,
-        })
     }
 
     /// The full name, if there is one alone.

@@ -6,9 +6,10 @@ use ruff_python_ast::{
     TypeParam, TypeParams,
 };
 
+use ruff_text_size::Ranged as _;
 use rustc_hash::FxHashMap as HashMap;
 
-use super::{Binding, DEEPEST, Node, NodeId, Row, Scope, ScopeId, ScopeKind, Semantics, TOP};
+use super::{Binding, Call, DEEPEST, Node, NodeId, Row, Scope, ScopeId, ScopeKind, Semantics, TOP};
 
 pub(super) struct Walk<'a> {
     done: Semantics<'a>,
@@ -22,11 +23,15 @@ impl<'a> Walk<'a> {
     pub(super) fn over(body: &'a [Stmt], done: Semantics<'a>) -> Semantics<'a> {
         let mut walk = Walk { done, parent: None, scope: TOP, depth: 0 };
         walk.visit_body(body);
-        let Semantics { by_name, nodes, .. } = &mut walk.done;
-        for loads in by_name.values_mut() {
-            loads.sort_by_key(|id| nodes[id.0 as usize].node.range().start());
+        let mut done = walk.done;
+        let mut calls = std::mem::take(&mut done.calls);
+        calls.sort_by_key(|call| call.expr.start());
+        // Now that all bindings are known.
+        for call in &mut calls {
+            call.paths = done.paths(&call.expr.func, call.scope);
         }
-        walk.done
+        done.calls = calls;
+        done
     }
 
     fn push(&mut self, node: Node<'a>) -> NodeId {
@@ -250,13 +255,12 @@ impl<'a> Visitor<'a> for Walk<'a> {
                             self.done.has_hidden_names |= name.id.as_str() != "eval";
                         }
                         self.done.loads.push(id);
-                        self.done.by_name.entry(&name.id).or_default().push(id);
                     }
                     ExprContext::Del | ExprContext::Invalid => {}
                 }
                 return;
             }
-            Expr::Call(_) => self.done.calls.push(id),
+            Expr::Call(expr) => self.done.calls.push(Call { id, expr, scope: self.scope, paths: Vec::new() }),
             Expr::Compare(_) => self.done.compares.push(id),
             _ => {}
         }

@@ -253,7 +253,7 @@ mod tests {
             );
         }
         let both = "class Event:\n    event = 1\nclass Tools: pass";
-        assert_eq!(verdict(both, UNDECLARED), "both_kinds 3:7+5");
+        assert_eq!(verdict(both, UNDECLARED), "both-kinds 3:7+5");
         let kind = Intent { declared: true, kind: Some(Kind::Function) };
         assert_eq!(verdict(&format!("{helper}class Tools: pass"), kind), "event");
         assert_eq!(verdict(&format!("{helper}class Pipeline: pass"), UNDECLARED), "pipeline 2:7+8");
@@ -330,7 +330,7 @@ mod tests {
     #[test]
     fn of_both_kinds_one_is_chosen() {
         let both = "class Filter: pass\nclass Tools: pass\nclass Event: pass\n";
-        assert_eq!(verdict(both, UNDECLARED), "both_kinds 2:7+5");
+        assert_eq!(verdict(both, UNDECLARED), "both-kinds 2:7+5");
         assert_eq!(diagnostic(both).rule, Rule::BothKinds(Entry::Filter));
         assert_eq!(verdict(both, Intent { declared: true, kind: Some(Kind::Tool) }), "tool");
         assert_eq!(verdict(both, Intent { declared: true, kind: Some(Kind::Function) }), "filter");
@@ -345,7 +345,7 @@ mod tests {
                 ("from mine import Tools\nclass Pipe: pass", "pipe"),
                 ("from mine import Pipe\nclass Tools: pass", "tool"),
                 ("from asyncio import Event\nclass Tools: pass", "tool"),
-                ("from mine import Pipe, Tools", "both_kinds 1:24+5"),
+                ("from mine import Pipe, Tools", "both-kinds 1:24+5"),
             ],
         );
         let text = "from mine import Tools\nclass Pipe: pass";

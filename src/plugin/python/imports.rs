@@ -125,10 +125,10 @@ mod tests {
         check(
             UNDECLARED,
             &[
-                ("from multiprocessing import Lock, Pipe\nclass Filter: pass", "pipe, imported_entry 1:35+4"),
-                ("from logging import Filter\nclass Action:\n    action = 1", "filter, imported_entry 1:21+6"),
-                ("from mine import Thing as Pipe\nclass Event:\n    event = 1", "pipe, imported_entry 1:18+13"),
-                ("import mine as Pipe\nclass Filter: pass", "pipe, imported_entry 1:8+12"),
+                ("from multiprocessing import Lock, Pipe\nclass Filter: pass", "pipe, imported-entry 1:35+4"),
+                ("from logging import Filter\nclass Action:\n    action = 1", "filter, imported-entry 1:21+6"),
+                ("from mine import Thing as Pipe\nclass Event:\n    event = 1", "pipe, imported-entry 1:18+13"),
+                ("import mine as Pipe\nclass Filter: pass", "pipe, imported-entry 1:8+12"),
                 // It does not come first, or is gone by then.
                 ("from asyncio import Event\nclass Filter: pass", "filter"),
                 ("from multiprocessing import Pipe\nclass Pipe(Pipe): pass", "pipe"),
@@ -146,13 +146,13 @@ mod tests {
     fn an_import_that_the_rewriting_breaks_surprises() {
         let in_plugin = |import: &str| verdict(&format!("class Pipe: pass\n{import}\n"), UNDECLARED);
         for (import, expected) in [
-            ("from configparser import X", "pipe, broken_import 2:6+12"),
-            ("from utils_extra.x import y", "pipe, broken_import 2:6+13"),
-            ("from mainland import x", "pipe, broken_import 2:6+8"),
-            ("from apps2 import x", "pipe, broken_import 2:6+5"),
-            ("from configé import x", "pipe, broken_import 2:6+7"),
-            ("def f():\n    from configparser import X", "pipe, broken_import 3:10+12"),
-            ("try:\n    from configparser import X\nexcept ImportError: pass", "pipe, broken_import 3:10+12"),
+            ("from configparser import X", "pipe, broken-import 2:6+12"),
+            ("from utils_extra.x import y", "pipe, broken-import 2:6+13"),
+            ("from mainland import x", "pipe, broken-import 2:6+8"),
+            ("from apps2 import x", "pipe, broken-import 2:6+5"),
+            ("from configé import x", "pipe, broken-import 2:6+7"),
+            ("def f():\n    from configparser import X", "pipe, broken-import 3:10+12"),
+            ("try:\n    from configparser import X\nexcept ImportError: pass", "pipe, broken-import 3:10+12"),
             ("from utils import x", "pipe"),
             ("from utils.misc import x", "pipe"),
             ("from config import x", "pipe"),
@@ -178,7 +178,7 @@ mod tests {
             UNDECLARED,
             &[(
                 "from mainland import x\nfrom multiprocessing import Pipe\nclass Filter: pass\nfrom apps2 import y",
-                "pipe, broken_import 1:6+8, imported_entry 2:29+4, broken_import 4:6+5",
+                "pipe, broken-import 1:6+8, imported-entry 2:29+4, broken-import 4:6+5",
             )],
         );
     }
@@ -187,18 +187,18 @@ mod tests {
     fn a_relative_import_on_loading_is_refused() {
         let in_plugin = |import: &str| verdict(&format!("class Pipe: pass\n{import}\n"), UNDECLARED);
         for (import, expected) in [
-            ("from . import x", "relative_import 2:1+15"),
-            ("from .x import y", "relative_import 2:1+16"),
-            ("from ...x import *", "relative_import 2:1+18"),
-            ("class C:\n    from . import x", "relative_import 3:5+15"),
-            ("if a:\n    from . import x", "relative_import 3:5+15"),
-            ("try:\n    from . import x\nfinally: pass", "relative_import 3:5+15"),
-            ("try:\n    from . import x\nexcept ValueError: pass", "relative_import 3:5+15"),
+            ("from . import x", "relative-import 2:1+15"),
+            ("from .x import y", "relative-import 2:1+16"),
+            ("from ...x import *", "relative-import 2:1+18"),
+            ("class C:\n    from . import x", "relative-import 3:5+15"),
+            ("if a:\n    from . import x", "relative-import 3:5+15"),
+            ("try:\n    from . import x\nfinally: pass", "relative-import 3:5+15"),
+            ("try:\n    from . import x\nexcept ValueError: pass", "relative-import 3:5+15"),
             // A parent that is not known is no ModuleNotFoundError.
-            ("try:\n    from . import x\nexcept ModuleNotFoundError: pass", "relative_import 3:5+15"),
-            ("try:\n    import x\nexcept ImportError:\n    from . import x", "relative_import 5:5+15"),
-            ("try:\n    pass\nexcept ImportError:\n    pass\nelse:\n    from . import x", "relative_import 7:5+15"),
-            ("from . import (\n    x,\n)", "relative_import 2:1+15"),
+            ("try:\n    from . import x\nexcept ModuleNotFoundError: pass", "relative-import 3:5+15"),
+            ("try:\n    import x\nexcept ImportError:\n    from . import x", "relative-import 5:5+15"),
+            ("try:\n    pass\nexcept ImportError:\n    pass\nelse:\n    from . import x", "relative-import 7:5+15"),
+            ("from . import (\n    x,\n)", "relative-import 2:1+15"),
             // Harmless.
             ("try:\n    from . import x\nexcept ImportError: pass", "pipe"),
             ("try:\n    from . import x\nexcept (KeyError, ImportError) as e: pass", "pipe"),

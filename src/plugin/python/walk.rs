@@ -358,8 +358,8 @@ mod tests {
         check(
             UNDECLARED,
             &[
-                ("class Pipe: pass\nfrom . import x\nexit()", "relative_import 2:1+15, exits exit() 3:1+6"),
-                ("exit()\nclass Pipe: pass\nfrom . import x", "exits exit() 1:1+6, relative_import 3:1+15"),
+                ("class Pipe: pass\nfrom . import x\nexit()", "relative-import 2:1+15, exits exit() 3:1+6"),
+                ("exit()\nclass Pipe: pass\nfrom . import x", "exits exit() 1:1+6, relative-import 3:1+15"),
             ],
         );
     }

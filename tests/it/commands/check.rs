@@ -115,6 +115,8 @@ fn the_exit_code_follows_the_worst() {
         (&["check", "--explain", "missing-await"], 0),
         (&["check", "--explain", "all"], 0),
         (&["check", "--explain", "mising-await"], 2),
+        (&["check", "--explain", "relative-import"], 0),
+        (&["check", "--explain", "relative_import"], 2),
         (&["check", "--once"], 2),
         (&["check", "--format", "html"], 2),
     ] {
@@ -123,6 +125,21 @@ fn the_exit_code_follows_the_worst() {
     }
     let ran = project.run(&["check", "--explain", "mising-await"]);
     assert!(ran.stderr.ends_with("hint: did you mean `missing-await`?\n"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_text_folds_what_repeats_and_other_formats_do_not() {
+    let project = Project::new();
+    let calls = "        time.sleep(1)\n".repeat(6);
+    project.put("slow.py", format!("import time\nclass Pipe:\n    def pipe(self, body):\n{calls}        return 1\n"));
+    let ran = project.run(&["check"]);
+    assert_eq!(ran.stdout.matches("[blocking-call]").count(), 3, "{}", ran.stdout);
+    assert!(ran.stdout.contains("\nand 3 more like it at lines 7, 8, 9\n"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("6 warnings in 1 of 1 plugin,"), "{}", ran.stdout);
+    for format in ["concise", "json", "github"] {
+        let ran = project.run(&["check", "--format", format]);
+        assert_eq!(ran.stdout.matches("blocking-call").count(), 6, "{}", ran.stdout);
+    }
 }
 
 #[test]

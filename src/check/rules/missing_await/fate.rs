@@ -4,12 +4,12 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 
-use ruff_python_ast::{Expr, ExprContext, Stmt, StmtClassDef, StmtFunctionDef, UnaryOp};
+use ruff_python_ast::{Expr, ExprCall, ExprContext, Keyword, Stmt, StmtClassDef, StmtFunctionDef, UnaryOp};
 use ruff_text_size::{Ranged as _, TextRange, TextSize};
 
 use super::Context;
 use crate::check::context::methods;
-use crate::check::semantics::{Binding, Node, NodeId};
+use crate::check::semantics::{Binding, Node, NodeId, ScopeId};
 use crate::check::servers::{Found, find};
 
 /// A value is not followed through more names and functions.
@@ -28,6 +28,8 @@ pub(super) enum Fate {
     Tested(String),
     /// Used as if it were the result.
     Used(String),
+    /// Handed to a function whose result nobody uses, such as one that logs. It mends no other use.
+    Shown,
 }
 
 /// Where the value of an expression goes.
@@ -37,13 +39,16 @@ enum Goal<'a> {
     Name(&'a str),
     /// It is kept in this attribute of `self`.
     Attribute(&'a str),
-    /// It is handed to a function of this file, by this name.
-    Parameter(&'a StmtFunctionDef, &'a str),
+    /// It is handed to a function of this file, by this name; and what becomes of it if the function does no harm.
+    Parameter(&'a StmtFunctionDef, &'a str, Fate),
 }
 
 /// Builtin functions that do not await what they are given.
 const SYNCHRONOUS: &[&str] =
     &["bool", "dict", "enumerate", "len", "list", "max", "min", "set", "sorted", "sum", "tuple"];
+
+/// Types that a result may have and a coroutine has not.
+const RESULTS: &[&str] = &["bool", "dict", "float", "int", "list", "set", "str", "tuple"];
 
 /// Follows values.
 pub(super) struct Judge<'a, 'b> {
@@ -72,7 +77,10 @@ impl<'a, 'b> Judge<'a, 'b> {
             Goal::Ends(fate) => fate,
             Goal::Name(name) => self.of_name(id, name, steps),
             Goal::Attribute(name) => self.of_attribute(id, name, steps),
-            Goal::Parameter(function, name) => self.of_parameter(function, name, steps),
+            Goal::Parameter(function, name, otherwise) => match self.of_parameter(function, name, steps) {
+                Fate::Fine if !super::asks(self.context.source(function.range())) => otherwise,
+                fate => fate,
+            },
         }
     }
 
@@ -91,8 +99,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                     Expr::If(_) => return tested("the test is always true"),
                     Expr::Attribute(attribute) => {
                         let attr = attribute.attr.as_str();
-                        let is_its_own = matches!(attr, "send" | "close" | "throw") || attr.starts_with("cr_");
-                        return if is_its_own { fine } else { used(&format!("`.{attr}` of it fails")) };
+                        return if is_its_own(attr) { fine } else { used(&format!("`.{attr}` of it fails")) };
                     }
                     Expr::Subscript(subscript) if subscript.value.range() == range => return used("`[…]` of it fails"),
                     Expr::Compare(_) => return tested("the comparison is of the coroutine itself"),
@@ -105,7 +112,15 @@ impl<'a, 'b> Judge<'a, 'b> {
                     Expr::Named(named) => {
                         return named.target.as_name_expr().map_or(fine, |name| Goal::Name(&name.id));
                     }
+                    Expr::Starred(_) => return used("it cannot be unpacked"),
+                    Expr::Dict(dict) if dict.items.iter().any(|it| it.key.is_none() && it.value.range() == range) => {
+                        return used("it cannot be unpacked");
+                    }
                     Expr::Call(call) if call.func.range() != range => {
+                        let is_unpacked = |it: &Keyword| it.arg.is_none() && it.value.range() == range;
+                        if call.arguments.keywords.iter().any(is_unpacked) {
+                            return used("it cannot be unpacked");
+                        }
                         let scope = semantics.scope(around);
                         if semantics.is_builtin(&call.func, scope, SYNCHRONOUS) {
                             return used(&format!("`{}(…)` of it fails", self.context.source(call.func.range())));
@@ -114,7 +129,13 @@ impl<'a, 'b> Judge<'a, 'b> {
                             let name = self.context.source(call.func.range());
                             return used(&format!("`{name}` is given the coroutine itself"));
                         }
-                        let Some(function) = local_function(self.context, &call.func, around) else { return fine };
+                        if let Some(fate) = self.of_asked(call, scope, range) {
+                            return Goal::Ends(fate);
+                        }
+                        let after = if self.is_discarded(around) { Fate::Shown } else { Fate::Fine };
+                        let Some(function) = local_function(self.context, &call.func, around) else {
+                            return Goal::Ends(after);
+                        };
                         let is_method = call.func.is_attribute_expr();
                         let args = &call.arguments.args;
                         let parameter = match args.iter().position(|argument| argument.range() == range) {
@@ -130,7 +151,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                                 named.find(|it| it.name().as_str() == name).map(|it| it.name().as_str())
                             }),
                         };
-                        return parameter.map_or(fine, |name| Goal::Parameter(function, name));
+                        return parameter.map_or(fine, |name| Goal::Parameter(function, name, after));
                     }
                     _ => return fine,
                 },
@@ -158,6 +179,34 @@ impl<'a, 'b> Judge<'a, 'b> {
             range = node.range();
         }
         fine
+    }
+
+    /// What becomes of a value that is asked for an attribute or a type, none of which a coroutine has.
+    fn of_asked(&self, call: &ExprCall, scope: ScopeId, range: TextRange) -> Option<Fate> {
+        let semantics = &self.context.semantics;
+        let [asked, what, rest @ ..] = &*call.arguments.args else { return None };
+        let asks = |names: &[&str]| semantics.is_builtin(&call.func, scope, names) && asked.range() == range;
+        match what {
+            Expr::StringLiteral(attr) if !is_its_own(attr.value.to_str()) && !attr.value.to_str().starts_with("__") => {
+                let attr = attr.value.to_str();
+                if asks(&["hasattr"]) {
+                    return Some(Fate::Tested(format!("it never has `{attr}`")));
+                }
+                let how = if rest.is_empty() { "fails" } else { "is always its default" };
+                asks(&["getattr"]).then(|| Fate::Used(format!("`getattr(…, \"{attr}\")` of it {how}")))
+            }
+            _ if semantics.is_builtin(what, scope, RESULTS) && asks(&["isinstance"]) => {
+                Some(Fate::Tested(format!("it is never a `{}`", self.context.source(what.range()))))
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether nobody uses the result of a call.
+    fn is_discarded(&self, call: NodeId) -> bool {
+        let mut around = self.context.semantics.around(call).map(|(_, node)| node);
+        let first = around.find(|node| !matches!(node, Node::Expr(Expr::Await(_))));
+        matches!(first, Some(Node::Stmt(Stmt::Expr(_))))
     }
 
     /// What becomes of a value that got a name: the worst of the name's uses, if none of them is fine.
@@ -218,7 +267,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         });
         match fate {
             Fate::Used(how) => Fate::Used(format!("{how} in `{}`", function.name)),
-            Fate::Fine | Fate::Dropped | Fate::Tested(_) => Fate::Fine,
+            Fate::Fine | Fate::Dropped | Fate::Tested(_) | Fate::Shown => Fate::Fine,
         }
     }
 
@@ -293,16 +342,19 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
         match self.worst(loads.into_iter(), false, steps) {
             Fate::Used(how) => Some(Fate::Used(format!("`self.{name}` keeps it, and {how}"))),
-            Fate::Fine | Fate::Dropped | Fate::Tested(_) => None,
+            Fate::Fine | Fate::Dropped | Fate::Tested(_) | Fate::Shown => None,
         }
     }
 
     /// The worst that becomes of a value at these places, if it is fine at none. `is_always`: it has no other value there,
     /// so that each test is in vain.
     fn worst(&self, loads: impl Iterator<Item = NodeId>, is_always: bool, steps: u32) -> Fate {
-        let mut worst = Fate::Dropped;
+        let (mut worst, mut is_shown, mut fails) = (Fate::Dropped, false, false);
         for load in loads {
-            worst = match (self.follow(load, steps), worst) {
+            let fate = self.follow(load, steps);
+            is_shown |= matches!(fate, Fate::Shown);
+            fails |= matches!(fate, Fate::Used(_));
+            worst = match (fate, worst) {
                 (Fate::Fine, _) => return Fate::Fine,
                 (Fate::Tested(how), Fate::Dropped) if is_always => Fate::Used(how),
                 (Fate::Tested(how), Fate::Dropped) => Fate::Tested(how),
@@ -310,7 +362,8 @@ impl<'a, 'b> Judge<'a, 'b> {
                 (_, worst) => worst,
             };
         }
-        worst
+        // What it was handed to may await it later. Only what fails in any case counts then.
+        if is_shown && !(is_always && fails) { Fate::Fine } else { worst }
     }
 }
 
@@ -344,6 +397,11 @@ pub(super) fn local_function<'a>(context: &Context<'a>, called: &Expr, id: NodeI
         _ => return None,
     };
     found.decorator_list.is_empty().then_some(found)
+}
+
+/// Whether a coroutine has this attribute.
+fn is_its_own(attr: &str) -> bool {
+    matches!(attr, "send" | "close" | "throw") || attr.starts_with("cr_")
 }
 
 fn is_self(expr: &Expr) -> bool {
