@@ -12,7 +12,7 @@ use std::time::Duration;
 /// The longest that a git lock holds anything back, so that one left behind by a crash cannot stop the deploys.
 const GIT_PATIENCE: Duration = Duration::from_secs(5);
 /// How often the lock is checked meanwhile.
-const GIT_GLANCE: Duration = Duration::from_millis(20);
+const GIT_GLANCE: Duration = Duration::from_millis(5);
 
 /// How long a file may be written before the user is told that it is waited for.
 const WRITER_PATIENCE: Duration = Duration::from_secs(2);
@@ -232,9 +232,9 @@ mod tests {
         debouncer.complete(path("a.py"), at(0));
         assert_eq!(take(&mut debouncer, at(0), BUSY), []);
         debouncer.complete(path("b.py"), at(0));
-        assert_eq!(debouncer.next_wake(), Some(at(20)));
-        assert_eq!(take(&mut debouncer, at(20), BUSY), []);
-        assert_eq!(take(&mut debouncer, at(40), FREE), [path("a.py"), path("b.py")]);
+        assert_eq!(debouncer.next_wake(), Some(at(5)));
+        assert_eq!(take(&mut debouncer, at(5), BUSY), []);
+        assert_eq!(take(&mut debouncer, at(10), FREE), [path("a.py"), path("b.py")]);
 
         // A path that it holds back may be written again meanwhile.
         debouncer.complete(path("a.py"), at(0));

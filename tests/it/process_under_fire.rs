@@ -566,7 +566,7 @@ fn assert_no_handles_leak(samples: &[(f64, usize)]) {
 
 #[test]
 fn hundreds_of_saves_leave_no_file_open() {
-    assert_no_handles_leak(&soak(400, 20));
+    assert_no_handles_leak(&soak(200, 20));
 }
 
 /// The heap approaches its final size ever more slowly: after some thousand saves, it still grows by some 40 bytes a

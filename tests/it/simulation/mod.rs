@@ -35,7 +35,7 @@ use std::time::Instant;
 use promises::Broken;
 
 /// How many seeds every run of the tests plays.
-const SEEDS: u64 = 2_000;
+const SEEDS: u64 = 500;
 
 /// Plays one script; a panic in the engine is a broken promise like others.
 fn play(script: &str) -> Result<(), Broken> {
