@@ -11,7 +11,8 @@ use std::time::Duration;
 
 /// The longest that a git lock holds anything back, so that one left behind by a crash cannot stop the deploys.
 const GIT_PATIENCE: Duration = Duration::from_secs(5);
-/// How often the lock is checked meanwhile.
+/// How often the lock is checked meanwhile. It must be gone twice in a row: git gives up the lock of the index a moment
+/// before it takes the one of `HEAD`, and a deploy then would be recorded with the earlier commit.
 const GIT_GLANCE: Duration = Duration::from_millis(5);
 
 /// How long a file may be written before the user is told that it is waited for.
@@ -25,8 +26,17 @@ pub struct Debouncer {
     changing: BTreeMap<Arc<Path>, Changing>,
     /// Complete, and since when.
     ready: BTreeMap<Arc<Path>, Duration>,
-    /// Since when git has held them back, and when to look again.
-    git: Option<(Duration, Duration)>,
+    git: Option<HeldBack>,
+}
+
+/// Git holds the ready paths back.
+#[derive(Clone, Copy, Debug)]
+struct HeldBack {
+    since: Duration,
+    /// When to look at its lock again.
+    look: Duration,
+    /// Whether there was none at the last look.
+    was_free: bool,
 }
 
 /// A path that is being written.
@@ -103,18 +113,17 @@ impl Debouncer {
             self.git = None;
             return BTreeMap::new();
         }
-        if let Some((_, glance)) = self.git
-            && now < glance
-        {
+        if self.git.is_some_and(|held| now < held.look) {
             return BTreeMap::new();
         }
-        let since = self.git.map_or(now, |(since, _)| since);
-        if git_busy() && now < since + GIT_PATIENCE {
-            self.git = Some((since, now + GIT_GLANCE));
-            return BTreeMap::new();
+        let since = self.git.map_or(now, |held| held.since);
+        let (is_free, was_free) = (!git_busy(), self.git.is_none_or(|held| held.was_free));
+        if is_free && was_free || since + GIT_PATIENCE <= now {
+            self.git = None;
+            return std::mem::take(&mut self.ready);
         }
-        self.git = None;
-        std::mem::take(&mut self.ready)
+        self.git = Some(HeldBack { since, look: now + GIT_GLANCE, was_free: is_free });
+        BTreeMap::new()
     }
 
     /// Paths that have been written for so long that the user should know why nothing happens; each is named once. An
@@ -128,12 +137,12 @@ impl Debouncer {
     /// When [`Debouncer::take`] is worth asking again.
     #[must_use]
     pub fn next_wake(&self) -> Option<Duration> {
-        let glance = self.git.map(|(_, glance)| glance);
+        let look = self.git.map(|held| held.look);
         let changing = self.changing.values().flat_map(|changing| {
             let patience = (!changing.told).then_some(changing.since + WRITER_PATIENCE);
             [Some(changing.due), patience].into_iter().flatten()
         });
-        changing.chain(glance).min()
+        changing.chain(look).min()
     }
 }
 
@@ -234,7 +243,12 @@ mod tests {
         debouncer.complete(path("b.py"), at(0));
         assert_eq!(debouncer.next_wake(), Some(at(5)));
         assert_eq!(take(&mut debouncer, at(5), BUSY), []);
-        assert_eq!(take(&mut debouncer, at(10), FREE), [path("a.py"), path("b.py")]);
+        // Between its two locks there is none.
+        assert_eq!(take(&mut debouncer, at(10), FREE), []);
+        assert_eq!(take(&mut debouncer, at(15), BUSY), []);
+        assert_eq!(take(&mut debouncer, at(20), FREE), []);
+        assert_eq!(debouncer.next_wake(), Some(at(25)));
+        assert_eq!(take(&mut debouncer, at(25), FREE), [path("a.py"), path("b.py")]);
 
         // A path that it holds back may be written again meanwhile.
         debouncer.complete(path("a.py"), at(0));

@@ -10,10 +10,14 @@ use crate::regular_file::{self, ONE_MIB};
 /// A git lock older than this is stale.
 pub(super) const STALE_LOCK: Duration = Duration::from_secs(30);
 
+/// Git's locks of a work tree and of its current commit.
+const LOCKS: [&str; 2] = ["index.lock", "HEAD.lock"];
+
 impl Plugins {
     pub(super) fn find_git(&mut self) {
         let folders = self.roots.iter().filter_map(|root| git_folder(root));
-        self.git_locks = folders.map(|folder| folder.join("index.lock")).collect();
+        // The second is held while a checkout moves to the other commit, after the first.
+        self.git_locks = folders.flat_map(|folder| LOCKS.map(|lock| folder.join(lock))).collect();
     }
 
     /// Whether git is in the middle of changing the work tree.

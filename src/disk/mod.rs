@@ -485,15 +485,16 @@ mod tests {
     #[test]
     fn git_is_busy_while_its_lock_is_recent() {
         let world = World::with(&["plugins/a.py"]);
-        let lock = world.path(".git/index.lock");
         fs::create_dir(world.path(".git")).unwrap();
         let busy = |root: &str| world.plugins_in(&[root]).unwrap().git_busy();
-        assert!(!busy("plugins"));
-        fs::write(&lock, "").unwrap();
-        assert!(busy("plugins") && busy("."));
-        let stale = SystemTime::now() - STALE_LOCK - Duration::from_secs(1);
-        File::options().write(true).open(&lock).unwrap().set_modified(stale).unwrap();
-        assert!(!busy("plugins"));
+        for lock in [".git/index.lock", ".git/HEAD.lock"].map(|lock| world.path(lock)) {
+            assert!(!busy("plugins"));
+            fs::write(&lock, "").unwrap();
+            assert!(busy("plugins") && busy("."));
+            let stale = SystemTime::now() - STALE_LOCK - Duration::from_secs(1);
+            File::options().write(true).open(&lock).unwrap().set_modified(stale).unwrap();
+            assert!(!busy("plugins"));
+        }
     }
 
     #[test]
