@@ -128,7 +128,7 @@ mod tests {
             (tried(None), 0),
             (shout(NoticeKind::RolledBack), 0),
             (shout(NoticeKind::Disabled), 0),
-            (shout(NoticeKind::WentOff { cause: String::new(), later: false }), 0),
+            (shout(NoticeKind::LeftOff), 0),
         ] {
             let mut board = Board::default();
             board.tell(&unchanged(), "1:00");
