@@ -268,7 +268,10 @@ impl Notice {
                 };
                 format!("the server has a plugin with the same {matched_by} under the id `{id}`")
             }
-            NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. } => reason(words).to_owned(),
+            NoticeKind::Refused { words, span, .. } | NoticeKind::RefusedBefore { words, span, .. } => {
+                let reason = reason(words);
+                if span.is_some() { without_line(reason) } else { reason }.to_owned()
+            }
             NoticeKind::Raised(raised) if raised.before == 0 => raised.error.clone(),
             NoticeKind::Tried(tried) if self.span().is_none() => return tried.failure(),
             NoticeKind::Failed { .. }
@@ -345,6 +348,14 @@ fn awaited(reason: WaitReason) -> &'static str {
 /// The server's words, which may be none.
 fn reason(words: &str) -> &str {
     if words.trim().is_empty() { "no reason was given" } else { words }
+}
+
+/// Words that say the line as well, as in `invalid syntax (<string>, line 2)`, without it.
+fn without_line(words: &str) -> &str {
+    match words.rsplit_once(" (<string>, line ") {
+        Some((reason, line)) if line.trim_end_matches(')').bytes().all(|byte| byte.is_ascii_digit()) => reason,
+        Some(_) | None => words,
+    }
 }
 
 fn failed(failure: &Failure) -> String {
@@ -520,13 +531,13 @@ mod tests {
             Error blocked: `Users.get_users` is a coroutine since 0.9, and nobody awaits it
                 short: held back, not sent / `Users.get_users` is a coroutine since 0.9, and nobody awaits it
             Warning rollback_undone: this deploy was already in progress and replaced the text that a rollback had restored
-            Error refused: refused by the server: invalid syntax (<string>, line 2)
-                short: refused by the server / invalid syntax (<string>, line 2)
-            Error refused: refused by the server (the old version keeps running): invalid syntax (<string>, line 2)
-                short: refused by the server / invalid syntax (<string>, line 2)
+            Error refused: refused by the server: invalid syntax
+                short: refused by the server / invalid syntax
+            Error refused: refused by the server (the old version keeps running): invalid syntax
+                short: refused by the server / invalid syntax
                 note: the old version keeps running
-            Error refused: refused by the server (the old version is off): invalid syntax (<string>, line 2)
-                short: refused by the server / invalid syntax (<string>, line 2)
+            Error refused: refused by the server (the old version is off): invalid syntax
+                short: refused by the server / invalid syntax
                 note: the old version is off
             Error refused: refused by the server: [ERROR: Error creating function]
                 short: refused by the server / [ERROR: Error creating function]
@@ -544,8 +555,8 @@ mod tests {
             Info switched_on: switched on
             Warning unused: on, but used by no model
             Detail pruned: deleted an older version of this editing session from the server's history
-            Warning refused_before: refused before, not sent again: invalid syntax (<string>, line 2)
-                short: refused before, not sent again / invalid syntax (<string>, line 2)
+            Warning refused_before: refused before, not sent again: invalid syntax
+                short: refused before, not sent again / invalid syntax
             Warning refused_before: refused before, not sent again (the server keeps the old version): no reason was given
                 short: refused before, not sent again / no reason was given
                 note: the server keeps the old version

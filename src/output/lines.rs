@@ -369,7 +369,7 @@ mod tests {
                 12:34:56 = filter  shout                     1.1        good again, unchanged (off)
                 12:34:56 → filter  shout                     1.0 → 1.1  would be updated
                 12:34:56 ✗ filter  shout                     1.1        refused by the server  34 ms
-                plugins/shout.py:2:1: error: invalid syntax (<string>, line 2)
+                plugins/shout.py:2:1: error: invalid syntax
                   |
                 2 | class Filter(:
                   | ^^^^^^^^^^^^^^
