@@ -4,7 +4,7 @@ use ruff_python_ast::token::{TokenKind, Tokens};
 use ruff_text_size::{Ranged as _, TextRange};
 
 use super::rules::tool_name_twice;
-use super::{Options, instead_of, rule};
+use super::{FILE_RULES, Options, instead_of, rule};
 use crate::plugin::{RuleFinding, Severity};
 
 /// The id of the warning about an ignore that ignores nothing.
@@ -65,7 +65,10 @@ pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, found: &mut 
     for ignore in ignores.iter().filter(is_needless) {
         let (message, hint) = match rule(ignore.rule) {
             Some(_) => (format!("nothing here breaks `{}`", ignore.rule), "delete the comment".to_owned()),
-            None => (format!("no rule `{}` can be ignored", ignore.rule), instead_of(ignore.rule)),
+            None if FILE_RULES.iter().any(|rule| rule.id == ignore.rule) => {
+                (format!("`{}` cannot be ignored", ignore.rule), instead_of(ignore.rule))
+            }
+            None => (format!("there is no rule `{}`", ignore.rule), instead_of(ignore.rule)),
         };
         let hint = Some(hint);
         found.push((RuleFinding { rule: UNUSED, severity: Severity::Warning, message, hint, fix: None }, ignore.range));

@@ -114,6 +114,7 @@ mod tests {
                 hook: "event".to_owned(),
                 server_event: Some(name.to_owned()),
                 result: "None".to_owned(),
+                again: false,
                 times: 1,
                 total: None,
                 took: Duration::from_millis(1),

@@ -204,10 +204,10 @@ impl Notice {
             NoticeKind::Crashed { words, next } => vec![("words", json!(words)), ("next_ms", json!(millis(*next)))],
             NoticeKind::Failed { failure, .. } => vec![("reason", json!(failure.word()))],
             NoticeKind::Flawed { diagnostic, digest, .. } => {
-                vec![("reason", json!(diagnostic.rule.word())), ("digest", json!(digest))]
+                vec![("reason", json!(diagnostic.rule.reason())), ("digest", json!(digest))]
             }
             NoticeKind::Blocked(diagnostic) | NoticeKind::Surprising(diagnostic) => {
-                vec![("reason", json!(diagnostic.rule.word()))]
+                vec![("reason", json!(diagnostic.rule.reason()))]
             }
             NoticeKind::Conflict { paths: claimants } => vec![("paths", json!(paths(claimants)))],
             NoticeKind::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
@@ -223,10 +223,11 @@ impl Notice {
             NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],
             NoticeKind::Tried(tried) => tried.fields(),
             NoticeKind::NotTried { why, .. } => vec![("reason", json!(why.word()))],
-            NoticeKind::Called { hook, server_event, result, times, total, .. } => vec![
+            NoticeKind::Called { hook, server_event, result, again, times, total, .. } => vec![
                 ("hook", json!(hook)),
                 ("server_event", json!(server_event)),
                 ("result", json!(result)),
+                ("again", json!(again.then_some(true))),
                 ("times", json!(times)),
                 ("total", json!(total)),
             ],
@@ -500,9 +501,9 @@ mod tests {
             failed {"reason":"backup_failed"}
             failed {"reason":"odd_answer"}
             flawed {"reason":"syntax"}
-            flawed {"reason":"dangling-link"}
-            flawed {"reason":"unreadable-folder"}
-            warning {"reason":"imported-entry"}
+            flawed {"reason":"dangling_link"}
+            flawed {"reason":"unreadable_folder"}
+            warning {"reason":"imported_entry"}
             conflict {"paths":["a.py","b/a.py"]}
             removed {}
             deactivated {}

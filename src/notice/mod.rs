@@ -518,6 +518,8 @@ pub enum NoticeKind {
         server_event: Option<String>,
         /// What it returned, in few words.
         result: String,
+        /// Whether this method, or loading the plugin, raised an exception the last time.
+        again: bool,
         /// How many calls this stands for.
         times: u64,
         /// How many calls of this event there were so far, where that is counted.

@@ -51,12 +51,20 @@ pub(super) fn shout(what: NoticeKind) -> Notice {
 
 pub(super) fn called(result: &str, times: u64) -> NoticeKind {
     let (hook, result) = ("pipe".to_owned(), result.to_owned());
-    NoticeKind::Called { hook, server_event: None, result, times, total: None, took: ms(34) }
+    NoticeKind::Called { hook, server_event: None, result, again: false, times, total: None, took: ms(34) }
 }
 
 fn server_event(total: u64) -> NoticeKind {
     let (hook, server_event) = ("event".to_owned(), Some("user.login".to_owned()));
-    NoticeKind::Called { hook, server_event, result: "None".to_owned(), times: 1, total: Some(total), took: ms(34) }
+    NoticeKind::Called {
+        hook,
+        server_event,
+        result: "None".to_owned(),
+        again: false,
+        times: 1,
+        total: Some(total),
+        took: ms(34),
+    }
 }
 
 pub(super) fn raised(hook: &str) -> Raised {
@@ -77,6 +85,7 @@ pub(super) fn raised(hook: &str) -> Raised {
         causes: vec![("ValueError: no".to_owned(), Some(frame(4, "lookup"))), ("OSError".to_owned(), None)],
         took: Some(ms(34)),
         before: 0,
+        is_followed: true,
     }
 }
 

@@ -194,6 +194,7 @@ impl Notice {
             },
             NoticeKind::Called { hook, times, .. } if *times > 1 => format!("{hook} ×{times}"),
             NoticeKind::Called { hook, result, .. } if result.is_empty() => hook.clone(),
+            NoticeKind::Called { hook, result, again: true, .. } => format!("{hook} works again → {result}"),
             NoticeKind::Called { hook, result, .. } => format!("{hook} → {result}"),
             NoticeKind::Raised(raised) if raised.before > 0 => format!("{} ×{}", raised.again(), raised.before + 1),
             NoticeKind::Raised(raised) => format!("{}: {}", self.headline().unwrap_or_default(), raised.error),

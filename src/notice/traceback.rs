@@ -27,6 +27,8 @@ pub struct Raised {
     pub took: Option<Duration>,
     /// How often the same was raised before this time.
     pub before: u64,
+    /// Whether it will be told when the plugin works again, as the sandbox does.
+    pub is_followed: bool,
 }
 
 /// A place in a plugin that a traceback names.

@@ -520,6 +520,7 @@ mod tests {
             hook: "pipe".to_owned(),
             server_event: None,
             result: result.to_owned(),
+            again: false,
             times,
             total: None,
             took,

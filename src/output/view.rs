@@ -5,6 +5,7 @@ use anstyle::Style;
 use super::messages::wrapped;
 use super::styles::{BOLD, BOLD_RED, DIM, YELLOW};
 use crate::notice::board::{Glance, Problem};
+use crate::notice::count;
 use crate::printable;
 
 /// Between the log and the view. Short, so that a narrower window need not wrap it.
@@ -97,11 +98,8 @@ fn problems(problems: &[Problem], focus: Option<usize>, columns: usize, most: us
         let left = lines.len() - shown;
         lines.drain(..focus.map_or(0, |focus| (focus + 1).saturating_sub(shown)).min(left));
         lines.truncate(shown);
-        let more = if shown == 0 {
-            signed("✗", BOLD_RED, &format!("{left} not deployed"))
-        } else {
-            format!("  and {left} more")
-        };
+        let more =
+            if shown == 0 { signed("✗", BOLD_RED, &count(left, "problem")) } else { format!("  and {left} more") };
         lines.extend((most > 0).then_some(more));
     }
     lines

@@ -141,7 +141,14 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The word for this rule: `reason` in JSON. It never changes.
+    /// The word for this rule as `reason` in the JSON of a watch, where it never changes: the rules of `check` have dashes,
+    /// the others underscores, as all words there.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        if let Self::Checked(finding) = self { finding.rule.to_owned() } else { self.word().replace('-', "_") }
+    }
+
+    /// The id of this rule.
     #[must_use]
     pub fn word(&self) -> &'static str {
         match self {

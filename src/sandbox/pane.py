@@ -54,14 +54,15 @@ class Wire:
 
     def __init__(self, port, token):
         self.port, self.token = port, token
-        self.waiting = queue.Queue(WAITING)
+        # What the garbage collector runs may write, and so send, in the middle of a `send`: this queue allows that.
+        self.waiting = queue.SimpleQueue()
         self.lost = 0
         threading.Thread(target=self.run, name="owui-watch", daemon=True).start()
 
     def send(self, message):
-        try:
-            self.waiting.put_nowait(message)
-        except queue.Full:
+        if self.waiting.qsize() < WAITING:
+            self.waiting.put(message)
+        else:
             self.lost += 1
 
     def run(self):
@@ -86,6 +87,7 @@ class Wire:
                 sum_of = streams.setdefault((message["kind"], message["id"]), {**message, "result": "", "times": 0, "ms": 0})
                 sum_of["times"] += 1
                 sum_of["ms"] += message["ms"]
+                sum_of["again"] = sum_of["again"] or message["again"]
                 continue
             yield from streams.values()
             streams.clear()
@@ -160,7 +162,7 @@ def named(error):
     except Exception:
         words = "<no words>"
     words = f"{module}{kind.__qualname__}: {words}" if words else module + kind.__qualname__
-    # Nobody has chosen the names of plugins' modules: the plugin's own classes are known without, its module by its id.
+    # The server makes up the names of plugins' modules: left out before a class, and the id elsewhere.
     words = re.sub(r"^(function|tool)_\w+\.(?=\w)", "", words)
     return cut(re.sub(r"\b(?:function|tool)_(\w+)_[0-9a-f]{32}\b", r"\1", words))
 
@@ -185,7 +187,12 @@ class Pane:
         self.lines = {}
         # How many lines each plugin has printed in this call or spell, and when that began.
         self.printed = {}
-        self.lock = threading.Lock()
+        # The plugins whose spell ends by a timer.
+        self.timed = set()
+        # The plugins that raised, and in which hook: the next call that works is told in any case.
+        self.raising = {}
+        # The garbage collector may run a plugin's code that prints while this is held.
+        self.lock = threading.RLock()
 
     def tell(self, what, about, **more):
         kind, id = about or (None, None)
@@ -256,6 +263,10 @@ class Pane:
             causes.append({"error": named(cause), "frame": theirs[0] if theirs else None})
         return {"error": named(error), "frames": frames, "outside": outside, "at": at, "causes": causes}
 
+    def tell_raised(self, about, hook, ms, told):
+        self.raising[about] = hook
+        self.tell("raise", about, hook=hook, ms=ms, **told)
+
     # ---- what is printed and logged ----
 
     def who_prints(self, frame):
@@ -300,14 +311,27 @@ class Pane:
         if is_over:
             self.tell_more(about, count)
         elif count == LINES:
-            # The last lines that it prints may be none of a call.
-            rest = threading.Timer(SPELL, self.end_spell, [about])
-            rest.daemon = True
-            rest.start()
+            self.end_later(about)
         return is_over or count < LINES
 
-    def end_spell(self, about):
+    def end_later(self, about):
+        """A plugin may print outside of calls: no end of a call tells of the rest then."""
         with self.lock:
+            if about in self.timed:
+                return
+            self.timed.add(about)
+        rest = threading.Timer(SPELL, self.end_spell, [about, True])
+        rest.daemon = True
+        try:
+            rest.start()
+        except RuntimeError:
+            # There are too many threads.
+            self.timed.discard(about)
+
+    def end_spell(self, about, by_timer=False):
+        with self.lock:
+            if by_timer:
+                self.timed.discard(about)
             count, _ = self.printed.pop(about, (0, 0))
         self.tell_more(about, count)
 
@@ -384,17 +408,21 @@ class Pane:
             return about, loading.set(about)
 
         def failed(about, error):
-            self.flush(about)
-            told = self.traceback(error) if isinstance(error, Exception) else None
-            if not told or not told["frames"]:
-                return
-            answer = refused.get()
-            if answer is not None:
-                line = next((frame["line"] for frame in told["frames"] if (frame["kind"], frame["id"]) == about), None)
-                answer.append(told["error"] + (f" (<string>, line {line})" if line else ""))
-            elif not isinstance(error, (SyntaxError, ImportError)):
-                # What the server says of those is enough.
-                self.tell("raise", about, hook="load", ms=None, **told)
+            try:
+                self.flush(about)
+                told = self.traceback(error) if isinstance(error, Exception) else None
+                if not told or not told["frames"]:
+                    return
+                answer = refused.get()
+                if answer is not None:
+                    mine = (frame["line"] for frame in told["frames"] if (frame["kind"], frame["id"]) == about)
+                    line = next(mine, None)
+                    answer.append(told["error"] + (f" (<string>, line {line})" if line else ""))
+                elif not isinstance(error, (SyntaxError, ImportError)):
+                    # What the server says of those is enough.
+                    self.tell_raised(about, "load", None, told)
+            except Exception:
+                pass
 
         def loaded(about, result):
             self.flush(about)
@@ -440,24 +468,28 @@ class Call:
     def ms(self):
         return (time.perf_counter() - self.began) * 1000
 
-    def told(self, result, nothing=False):
+    def told(self, result, nothing=False, cancelled=False):
         try:
             self.pane.flush(self.about)
+            again = not cancelled and self.pane.raising.get(self.about) in (self.hook, "load")
+            if again:
+                self.pane.raising.pop(self.about, None)
             # What models there are is asked all the time.
-            if self.hook == "pipes":
+            elif self.hook == "pipes":
                 return
-            if self.trial:
+            if self.trial and self.hook != "pipes":
                 self.trial.saw(self.about, self.hook, nothing)
-            if self.pane.calls:
+            if self.pane.calls or again:
                 result = cut(result, RESULT)
-                self.pane.tell("call", self.about, hook=self.hook, event=self.event, ms=self.ms(), result=result, times=1)
+                more = {"result": result, "again": again, "times": 1}
+                self.pane.tell("call", self.about, hook=self.hook, event=self.event, ms=self.ms(), **more)
         except Exception:
             pass
 
     def raised(self, error):
         try:
             if not isinstance(error, Exception):
-                self.told("cancelled")
+                self.told("cancelled", cancelled=True)
                 return
             self.pane.flush(self.about)
             told = self.pane.traceback(error)
@@ -468,7 +500,7 @@ class Call:
                 told["frames"] = [{"kind": self.about[0], "id": self.about[1], "name": code.co_name, **where}]
             if self.trial:
                 self.trial.saw(self.about, self.hook, error=told["error"], frames=told["frames"])
-            self.pane.tell("raise", self.about, hook=self.hook, ms=self.ms(), **told)
+            self.pane.tell_raised(self.about, self.hook, self.ms(), told)
         except Exception:
             pass
 
@@ -516,7 +548,7 @@ class Call:
             self.told(self.pieces(first, count))
             return end.value
         except GeneratorExit:
-            self.told(f"{self.pieces(first, count)}, then cancelled")
+            self.told(f"{self.pieces(first, count)}, then cancelled", cancelled=True)
             raise
         except BaseException as error:
             self.raised(error)
@@ -543,7 +575,7 @@ class Call:
         except StopAsyncIteration:
             self.told(self.pieces(first, count))
         except GeneratorExit:
-            self.told(f"{self.pieces(first, count)}, then cancelled")
+            self.told(f"{self.pieces(first, count)}, then cancelled", cancelled=True)
             raise
         except BaseException as error:
             self.raised(error)
@@ -665,7 +697,7 @@ class Trials:
 
 class Deploys:
     """Stands before the server's app. Where a text that owui-watch deploys raises an exception when it is loaded, the answer
-    names exception and line, in the server's words for a syntax error. Owui-watch shows it: nobody else need tell."""
+    names exception and line, in the server's words for a syntax error. owui-watch shows the answer, so no `raise` is sent."""
 
     def __init__(self, app):
         self.app = app

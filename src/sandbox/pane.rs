@@ -112,6 +112,8 @@ enum Message {
         #[serde(default)]
         event: Option<String>,
         result: String,
+        #[serde(default)]
+        again: bool,
         times: u64,
         ms: f64,
     },
@@ -172,10 +174,11 @@ struct Place {
 impl Message {
     fn notice(self) -> Option<Notice> {
         Some(match self {
-            Self::Call { about, hook, event, result, times, ms } => about.notice(NoticeKind::Called {
+            Self::Call { about, hook, event, result, again, times, ms } => about.notice(NoticeKind::Called {
                 hook,
                 server_event: event,
                 result,
+                again,
                 times,
                 total: None,
                 took: millis(ms),
@@ -185,7 +188,8 @@ impl Message {
                 let causes =
                     causes.into_iter().map(|cause| (cause.error, cause.frame.and_then(Place::frame))).collect();
                 let took = ms.map(millis);
-                let raised = Raised { hook, error, frames, outside, at, causes, took, ..Raised::default() };
+                let is_followed = true;
+                let raised = Raised { hook, error, frames, outside, at, causes, took, is_followed, before: 0 };
                 about.notice(NoticeKind::Raised(Box::new(raised)))?
             }
             Self::Print { about, text, level } => {
@@ -246,7 +250,7 @@ mod tests {
         let frame = r#"{"kind": "function", "id": "shout", "name": "pipe", "line": 7, "column": 3, "width": 2, "source": "  x()"}"#;
         let messages = [
             listener.token.expose_secret(),
-            r#"{"what": "call", "kind": "function", "id": "shout", "hook": "pipe", "result": "\"HI\"", "times": 1, "ms": 1.5}"#,
+            r#"{"what": "call", "kind": "function", "id": "shout", "hook": "pipe", "result": "\"HI\"", "again": true, "times": 1, "ms": 1.5}"#,
             "not JSON",
             r#"{"what": "news from a later version"}"#,
             r#"{"what": "call", "kind": "no kind", "id": "shout", "hook": "pipe", "result": "", "times": 1, "ms": 1}"#,
@@ -266,7 +270,8 @@ mod tests {
         assert_eq!(notice.about.key, Some(key(Kind::Function)));
         let (hook, result) = ("pipe".to_owned(), "\"HI\"".to_owned());
         let took = Duration::from_micros(1500);
-        assert_eq!(notice.what, NoticeKind::Called { hook, server_event: None, result, times: 1, total: None, took });
+        let called = NoticeKind::Called { hook, server_event: None, result, again: true, times: 1, total: None, took };
+        assert_eq!(notice.what, called);
         let notice = told.recv().await.unwrap();
         assert_eq!(notice.about.key, Some(key(Kind::Tool)));
         assert_eq!(notice.what, NoticeKind::Printed { text: "hi".to_owned(), log_level: None, line: None });

@@ -192,7 +192,15 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Trying,
         tried(TrialResult::Fails(trial_failure(span()))),
         NoticeKind::NotTried { why: Untried::Off, asked_for: true },
-        NoticeKind::Called { hook: text(), server_event: Some(text()), result: text(), times: 1, total: Some(1), took },
+        NoticeKind::Called {
+            hook: text(),
+            server_event: Some(text()),
+            result: text(),
+            again: false,
+            times: 1,
+            total: Some(1),
+            took,
+        },
         NoticeKind::Raised(Box::new(Raised {
             hook: text(),
             error: text(),

@@ -484,6 +484,31 @@ class TestWhatIsTold(unittest.TestCase):
                 time.sleep(0.001)
             self.assertEqual(printed(), (0, [("more", None, 2)]))
 
+    def test_what_the_garbage_collector_runs_may_print(self):
+        # A finalizer runs in the middle of anything, also of what holds the lock.
+        self.told()
+
+        def run():
+            with self.pane.lock:
+                self.it.floods(1)
+
+        thread = threading.Thread(target=run, daemon=True)
+        thread.start()
+        thread.join(30)
+        self.assertFalse(thread.is_alive())
+        self.assertEqual(self.told("what"), [("print",), ("call",)])
+        self.assertIsInstance(pane_module.Wire(0, "").waiting, type(__import__("queue").SimpleQueue()))
+
+    def test_a_method_that_works_again_is_told_in_any_case(self):
+        self.pane.calls = False
+        self.told()
+        with self.assertRaises(KeyError):
+            self.it.floods(0, "x")
+        self.it.sync(1)
+        self.it.floods(0)
+        self.it.floods(0)
+        self.assertEqual(self.told("what", "hook", "again"), [("raise", "floods", None), ("call", "floods", True)])
+
     def test_log_records(self):
         self.told()
         handler = logging.StreamHandler(sys.stderr)

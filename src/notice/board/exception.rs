@@ -1,5 +1,5 @@
-//! The last exception of a plugin: a problem until the same method is called without one, the plugin is deployed anew,
-//! or a trial works. It also gives a failed trial its place, since the server's answer has no more than its words.
+//! The last exception of a plugin. In the sandbox it is a problem until the same method works, the plugin is deployed
+//! anew, or a trial works. It also gives a failed trial its place, since the server's answer has only its words.
 
 use super::{Board, Name, State};
 use crate::notice::{Notice, NoticeKind, Raised};
@@ -14,6 +14,11 @@ impl Exception {
         if let NoticeKind::Raised(raised) = &self.0.what { Some(raised) } else { None }
     }
 
+    /// Whether it is a problem. That of a server's log may have happened once in a week.
+    pub(super) fn is_followed(&self) -> bool {
+        self.raised().is_some_and(|raised| raised.is_followed)
+    }
+
     /// Where it is in the plugin's own file, if the server says so in these words.
     pub(super) fn place_of(&self, words: &str) -> Option<&Span> {
         let words = words.strip_prefix("Error: ").unwrap_or(words);
@@ -23,7 +28,7 @@ impl Exception {
     }
 }
 
-/// Whether an earlier exception says nothing of the plugin any more.
+/// Whether this notice ends an earlier exception.
 pub(super) fn is_past(notice: &Notice, state: State) -> bool {
     let runs_other_text = matches!(
         notice.what,
@@ -47,14 +52,6 @@ impl Board {
             standing.locate(&exception);
         }
         self.raised.insert(name, exception);
-    }
-
-    /// A method of a plugin did its work.
-    pub(super) fn went_well(&mut self, notice: &Notice, hook: &str) {
-        let Some(name) = notice.about.key.clone().map(Name::Plugin) else { return };
-        if self.raised.get(&name).and_then(Exception::raised).is_some_and(|raised| raised.hook == hook) {
-            self.raised.remove(&name);
-        }
     }
 }
 
@@ -108,11 +105,12 @@ mod tests {
 
     #[test]
     fn an_exception_is_a_problem_until_the_method_works() {
-        let called = |hook: &str| {
+        let called = |again| {
             shout(NoticeKind::Called {
-                hook: hook.to_owned(),
+                hook: "pipe".to_owned(),
                 server_event: None,
                 result: String::new(),
+                again,
                 times: 1,
                 total: None,
                 took: Duration::ZERO,
@@ -120,8 +118,8 @@ mod tests {
         };
         let unchanged = || shout(NoticeKind::Unchanged { in_pass: true, active: None, good_again: false });
         for (end, left) in [
-            (called("pipe"), 0),
-            (called("pipes"), 1),
+            (called(true), 0),
+            (called(false), 1),
             (unchanged(), 1),
             (shout(NoticeKind::Sending { why: Why::Edited }), 1),
             (updated(), 0),

@@ -2,7 +2,7 @@
 
 use super::super::format::count;
 use super::super::{Level, Notice, NoticeKind, format_place};
-use super::{Board, Name, Standing, State};
+use super::{Board, Exception, Name, Standing, State};
 
 /// How things stand now. A plugin that is not fine is either a problem, or waits, or is on its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -80,7 +80,8 @@ impl Board {
         let is_deployed = |(_, standing): &(&Name, &Standing)| standing.state.is_deployed() && !standing.is_problem();
         let deployed_names = || self.plugins.iter().filter(is_deployed).map(|(name, _)| name);
         let mistaken = deployed_names().filter(|name| self.errors.contains_key(name)).count();
-        let raised = |name: &&Name| self.raised.contains_key(name) && !self.errors.contains_key(name);
+        let is_followed = |name: &Name| self.raised.get(name).is_some_and(Exception::is_followed);
+        let raised = |name: &&Name| is_followed(name) && !self.errors.contains_key(*name);
         let failing = n(&[State::Failing]) + deployed_names().filter(raised).count();
         let share = match total {
             0 => return vec!["no plugins".to_owned()],

@@ -181,6 +181,7 @@ impl Board {
                 // It is of another server.
                 if changed.contains(&"url") {
                     self.trouble = None;
+                    self.raised.clear();
                 }
                 // Other rules may hold now: the next deploy tells.
                 if may_change_checks(changed) {
@@ -200,7 +201,11 @@ impl Board {
                 self.missing.remove(root);
             }
             NoticeKind::Raised(_) => self.raise(notice),
-            NoticeKind::Called { hook, .. } => self.went_well(notice, hook),
+            NoticeKind::Called { again: true, .. } => {
+                if let Some(key) = notice.about.key.clone() {
+                    self.raised.remove(&Name::Plugin(key));
+                }
+            }
             NoticeKind::Surprising(error) if error.severity() == Severity::Error => {
                 if let Some(key) = notice.about.key.clone() {
                     self.errors.entry(Name::Plugin(key)).or_insert_with(|| notice.clone());
@@ -332,7 +337,7 @@ impl Board {
 
     /// What the user has to do something about, if there is something.
     fn problem<'b>(&'b self, name: &Name, standing: &'b Standing) -> Option<&'b Notice> {
-        let raised = || self.raised.get(name).map(|exception| &exception.0);
+        let raised = || self.raised.get(name).filter(|exception| exception.is_followed()).map(|exception| &exception.0);
         if standing.is_problem() { Some(&standing.news) } else { self.errors.get(name).or_else(raised) }
     }
 
@@ -351,7 +356,8 @@ impl Board {
 
     /// All problems.
     fn problems(&self) -> impl Iterator<Item = (&Name, &Notice)> {
-        self.plugins.iter().filter_map(|(name, standing)| Some((name, self.problem(name, standing)?)))
+        let standings = self.plugins.iter().filter(|(_, standing)| standing.state != State::Gone);
+        standings.filter_map(|(name, standing)| Some((name, self.problem(name, standing)?)))
     }
 
     fn is_problem(&self, name: &Name) -> bool {

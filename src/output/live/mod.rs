@@ -12,8 +12,8 @@ use super::bottom::{Bottom, Redraw};
 use super::terminal::Terminal;
 use super::view::{Frame, Keys, view};
 use super::{Request, Waiting};
-use crate::notice::Notice;
 use crate::notice::board::Board;
+use crate::notice::{Notice, count};
 
 /// A single pass with at least this many conversations shows how far it has come.
 const LONG_PASS: usize = 12;
@@ -112,7 +112,7 @@ impl Live {
         let lines = if self.is_shown() { view(&glance, frame) } else { Vec::new() };
         let title = (self.terminal.titled && !self.once).then(|| match glance.problems.len() {
             0 => "owui-watch".to_owned(),
-            broken => format!("{broken} broken · owui-watch"),
+            problems => format!("{} · owui-watch", count(problems, "problem")),
         });
         (self.bottom.draw(log, lines, title, Redraw { columns, insists }), suspended)
     }

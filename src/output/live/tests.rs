@@ -396,7 +396,7 @@ fn what_is_good_again_leaves_the_view() {
         ✗ plugins/新しいプラグイン.py:1:14  invalid Python: expected an expression or a…
         10 of 11 plugins deployed · 1 broken · http://localhost:8080
     "#]]);
-    assert!(scene.written.last().unwrap().contains("1 broken · owui-watch\x07"));
+    assert!(scene.written.last().unwrap().contains("1 problem · owui-watch\x07"));
     let removed = NoticeKind::Removed { file_there: false, on_server: false, next: None };
     scene.tell(&[Notice { what: removed, ..broken("plugins/新しいプラグイン.py", 1, "") }]);
     scene.check(expect![[r#"

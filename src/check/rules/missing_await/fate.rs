@@ -28,7 +28,7 @@ pub(super) enum Fate {
     Tested(String),
     /// Used as if it were the result.
     Used(String),
-    /// Handed to a function whose result nobody uses, such as one that logs. It mends no other use.
+    /// Printed or logged, or handed to a function of this file that does no more. Other uses still count.
     Shown,
 }
 
@@ -39,13 +39,16 @@ enum Goal<'a> {
     Name(&'a str),
     /// It is kept in this attribute of `self`.
     Attribute(&'a str),
-    /// It is handed to a function of this file, by this name; and what becomes of it if the function does no harm.
-    Parameter(&'a StmtFunctionDef, &'a str, Fate),
+    /// It is handed to a function of this file, by this name.
+    Parameter(&'a StmtFunctionDef, &'a str),
 }
 
 /// Builtin functions that do not await what they are given.
 const SYNCHRONOUS: &[&str] =
     &["bool", "dict", "enumerate", "len", "list", "max", "min", "set", "sorted", "sum", "tuple"];
+
+/// Methods of a logger.
+const LOGS: &[&str] = &["critical", "debug", "error", "exception", "info", "warning"];
 
 /// Types that a result may have and a coroutine has not.
 const RESULTS: &[&str] = &["bool", "dict", "float", "int", "list", "set", "str", "tuple"];
@@ -77,10 +80,7 @@ impl<'a, 'b> Judge<'a, 'b> {
             Goal::Ends(fate) => fate,
             Goal::Name(name) => self.of_name(id, name, steps),
             Goal::Attribute(name) => self.of_attribute(id, name, steps),
-            Goal::Parameter(function, name, otherwise) => match self.of_parameter(function, name, steps) {
-                Fate::Fine if !super::asks(self.context.source(function.range())) => otherwise,
-                fate => fate,
-            },
+            Goal::Parameter(function, name) => self.of_parameter(function, name, steps),
         }
     }
 
@@ -132,9 +132,8 @@ impl<'a, 'b> Judge<'a, 'b> {
                         if let Some(fate) = self.of_asked(call, scope, range) {
                             return Goal::Ends(fate);
                         }
-                        let after = if self.is_discarded(around) { Fate::Shown } else { Fate::Fine };
                         let Some(function) = local_function(self.context, &call.func, around) else {
-                            return Goal::Ends(after);
+                            return if self.is_shown(call, around) { Goal::Ends(Fate::Shown) } else { fine };
                         };
                         let is_method = call.func.is_attribute_expr();
                         let args = &call.arguments.args;
@@ -151,7 +150,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                                 named.find(|it| it.name().as_str() == name).map(|it| it.name().as_str())
                             }),
                         };
-                        return parameter.map_or(fine, |name| Goal::Parameter(function, name, after));
+                        return parameter.map_or(fine, |name| Goal::Parameter(function, name));
                     }
                     _ => return fine,
                 },
@@ -187,7 +186,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         let [asked, what, rest @ ..] = &*call.arguments.args else { return None };
         let asks = |names: &[&str]| semantics.is_builtin(&call.func, scope, names) && asked.range() == range;
         match what {
-            Expr::StringLiteral(attr) if !is_its_own(attr.value.to_str()) && !attr.value.to_str().starts_with("__") => {
+            Expr::StringLiteral(attr) if !is_its_own(attr.value.to_str()) => {
                 let attr = attr.value.to_str();
                 if asks(&["hasattr"]) {
                     return Some(Fate::Tested(format!("it never has `{attr}`")));
@@ -202,11 +201,12 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
     }
 
-    /// Whether nobody uses the result of a call.
-    fn is_discarded(&self, call: NodeId) -> bool {
-        let mut around = self.context.semantics.around(call).map(|(_, node)| node);
-        let first = around.find(|node| !matches!(node, Node::Expr(Expr::Await(_))));
-        matches!(first, Some(Node::Stmt(Stmt::Expr(_))))
+    /// Whether a call prints or logs what it is given: it awaits nothing.
+    fn is_shown(&self, call: &ExprCall, id: NodeId) -> bool {
+        let semantics = &self.context.semantics;
+        let logs = call.func.as_attribute_expr().is_some_and(|method| LOGS.contains(&method.attr.as_str()));
+        let is_statement = matches!(self.context.parent(id), Some((_, Node::Stmt(Stmt::Expr(_)))));
+        is_statement && (logs || semantics.is_builtin(&call.func, semantics.scope(id), &["print"]))
     }
 
     /// What becomes of a value that got a name: the worst of the name's uses, if none of them is fine.
@@ -267,7 +267,8 @@ impl<'a, 'b> Judge<'a, 'b> {
         });
         match fate {
             Fate::Used(how) => Fate::Used(format!("{how} in `{}`", function.name)),
-            Fate::Fine | Fate::Dropped | Fate::Tested(_) | Fate::Shown => Fate::Fine,
+            Fate::Dropped | Fate::Shown => Fate::Shown,
+            Fate::Fine | Fate::Tested(_) => Fate::Fine,
         }
     }
 
@@ -349,12 +350,9 @@ impl<'a, 'b> Judge<'a, 'b> {
     /// The worst that becomes of a value at these places, if it is fine at none. `is_always`: it has no other value there,
     /// so that each test is in vain.
     fn worst(&self, loads: impl Iterator<Item = NodeId>, is_always: bool, steps: u32) -> Fate {
-        let (mut worst, mut is_shown, mut fails) = (Fate::Dropped, false, false);
+        let mut worst = Fate::Dropped;
         for load in loads {
-            let fate = self.follow(load, steps);
-            is_shown |= matches!(fate, Fate::Shown);
-            fails |= matches!(fate, Fate::Used(_));
-            worst = match (fate, worst) {
+            worst = match (self.follow(load, steps), worst) {
                 (Fate::Fine, _) => return Fate::Fine,
                 (Fate::Tested(how), Fate::Dropped) if is_always => Fate::Used(how),
                 (Fate::Tested(how), Fate::Dropped) => Fate::Tested(how),
@@ -362,8 +360,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                 (_, worst) => worst,
             };
         }
-        // What it was handed to may await it later. Only what fails in any case counts then.
-        if is_shown && !(is_always && fails) { Fate::Fine } else { worst }
+        worst
     }
 }
 
@@ -399,9 +396,9 @@ pub(super) fn local_function<'a>(context: &Context<'a>, called: &Expr, id: NodeI
     found.decorator_list.is_empty().then_some(found)
 }
 
-/// Whether a coroutine has this attribute.
+/// Whether a coroutine has this attribute, or may have it, as all objects have `__class__`.
 fn is_its_own(attr: &str) -> bool {
-    matches!(attr, "send" | "close" | "throw") || attr.starts_with("cr_")
+    matches!(attr, "send" | "close" | "throw") || attr.starts_with("cr_") || attr.starts_with("__")
 }
 
 fn is_self(expr: &Expr) -> bool {

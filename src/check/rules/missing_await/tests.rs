@@ -41,9 +41,14 @@ fn every_use_of_a_coroutine_is_judged() {
         ("u = Users.get_user_by_id(1)\nif not hasattr(u, 'email'): return (await u).email\nreturn u.email", ""),
         ("u = Users.get_user_by_id(1)\nreturn getattr(u, body, None)", ""),
         // A log does not await it.
-        ("u = Users.get_user_by_id(1)\nlog(u)\nreturn u.email", "error 5"),
-        ("u = Users.get_user_by_id(1)\nawait log(u)\nif not u: return\nreturn u.email", "error 5"),
-        ("log(Users.get_user_by_id(1))", ""),
+        ("u = Users.get_user_by_id(1)\nprint(u)\nreturn u.email", "error 5"),
+        ("u = Users.get_user_by_id(1)\nlog.info('%s', u)\nif not u: return\nreturn u.email", "error 5"),
+        ("log.info(Users.get_user_by_id(1))", ""),
+        // Anything else may.
+        ("u = Users.get_user_by_id(1)\nlog(u)\nreturn u.email", ""),
+        ("u = Users.get_user_by_id(1)\nawait asyncio.wait_for(u, 5)\nreturn f'{u}'", ""),
+        ("u = Users.get_user_by_id(1)\ntasks.create_task(u, name=u.__name__)\nreturn f'{u}'", ""),
+        ("u = Users.get_user_by_id(1)\nreturn u.__class__", ""),
         ("u = Users.get_user_by_id(1)\nlater.append(u)", ""),
         ("u = Users.get_user_by_id(1)\nlater.append(u)\nif u: print('one')", ""),
         ("u = Users.get_user_by_id(1)\nif is_old(u): return u.email\nreturn run(u).email", ""),
