@@ -54,7 +54,7 @@ pub async fn delete(context: &CommandContext, words: &[String]) -> Result<Code, 
             Some(_) => return Err(Error::failed(format!("{key} was not deleted: somebody has just changed it"))),
             None => {}
         }
-        context.folder.tell_watch(&key, None, Done::Deleted { backup: backup_path.clone() });
+        context.folder.tell_watch(&key, None, Done::Deleted { backup: backup_path.clone(), text: backup.digest });
         context.screen.say(&Notice::report(about, Report::DeletedStray { backup: backup_path }));
     }
     Ok(code)

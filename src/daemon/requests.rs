@@ -176,9 +176,9 @@ impl Daemon<'_> {
                 self.tell(Notice::report(about, Report::Switched { switch, is, before, usage }));
                 None
             }
-            Done::Deleted { backup } => {
+            Done::Deleted { backup, text } => {
                 self.tell(Notice::report(Subject::from(&key), Report::DeletedStray { backup }));
-                Some(Event::Deleted(vec![key]))
+                Some(Event::Deleted(key, text))
             }
         }
     }

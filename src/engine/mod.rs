@@ -118,8 +118,8 @@ pub enum Event {
     Deploy(Vec<(Key, Arc<Path>)>),
     /// Another process started or ended rollbacks: these are the current ones.
     RolledBack(BTreeMap<Key, Rollback>),
-    /// Another process deleted these plugins on the server, because the user asked for it.
-    Deleted(Vec<Key>),
+    /// Another process deleted this plugin, with this text, on the server, because the user asked for it.
+    Deleted(Key, Digest),
     /// The time of [`Engine::next_wake`] has come.
     Wake,
     /// Finish what is in flight, within a limit, and end.
@@ -427,7 +427,7 @@ impl Engine {
             Event::Tried(ticket, outcome) => self.on_tried(ticket, outcome),
             Event::Deploy(plugins) => plugins.into_iter().for_each(|(key, path)| self.on_requested(&key, path, now)),
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks, now),
-            Event::Deleted(keys) => keys.iter().for_each(|key| self.on_deleted(key, now)),
+            Event::Deleted(key, text) => self.on_deleted(&key, text, now),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
             Event::Replace => self.on_replace(now),

@@ -8,7 +8,7 @@ use super::files::Owner;
 use super::site::Access;
 use super::tree::Pending;
 use super::{Effect, Engine, Now};
-use crate::plugin::Key;
+use crate::plugin::{Digest, Key};
 
 /// How far a request has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,11 +32,13 @@ impl Engine {
         self.read(path, Pending::new(now.at, Some(now.at)));
     }
 
-    /// Forgets what the server held of a plugin that was deleted there. Those that seemed to be the same one are planned
-    /// again.
-    pub(super) fn on_deleted(&mut self, key: &Key, now: Now) {
+    /// Forgets what the server held of a plugin that was deleted there with this text. Those that seemed to be the same
+    /// one are planned again.
+    pub(super) fn on_deleted(&mut self, key: &Key, text: Digest, now: Now) {
+        let deployed = self.site.ledger.get(key).and_then(|record| record.deployed.as_ref());
+        let is_back = deployed.is_some_and(|deployed| deployed.digest != text);
         // One that has a file may be there again: it is compared.
-        if self.tree.files.owner(key) == Owner::None {
+        if self.tree.files.owner(key) == Owner::None && !is_back {
             self.site.ledger.forget(key);
         } else {
             self.record_seen(key, None);

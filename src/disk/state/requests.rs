@@ -17,6 +17,7 @@ use super::trust::{self, Lasting};
 use super::{Folder, State};
 use crate::disk::read::age;
 use crate::engine::switch::Switch;
+use crate::plugin::Digest;
 use crate::plugin::Key;
 use crate::plugin::Kind;
 use crate::plugin::id::PluginId;
@@ -74,6 +75,8 @@ pub enum Done {
     Deleted {
         /// The copy of its text.
         backup: PathBuf,
+        /// That text.
+        text: Digest,
     },
 }
 

@@ -119,8 +119,8 @@ fn each_error_is_reported_but_the_file_counts_once() {
          3001ms #1 connected",
         &expect![[r#"
             10ms write a harmful
-                  a flawed column=1 line=1 reason=relative-import
-                  a warning column=6 line=2 reason=broken-import
+                  a flawed column=1 line=1 reason=relative_import
+                  a warning column=6 line=2 reason=broken_import
                   a flawed column=1 line=3 reason=exits
             3000ms rescan
                   #1 connect
@@ -489,7 +489,7 @@ fn an_unreadable_folder_is_counted_apart() {
             0ms edit closed folder
             0ms rescan: a=v1
                   flawed column=14 line=1 path=plugins/b.py reason=syntax
-                  flawed path=plugins/closed.py reason=unreadable-folder
+                  flawed path=plugins/closed.py reason=unreadable_folder
                   connected server_version=0.12.4
                   archive v1, found
                   a unchanged active=true
@@ -512,7 +512,7 @@ fn an_unreadable_folder_is_not_an_empty_one() {
             0ms edit closed folder
             0ms rescan
                   #1 connect
-                  flawed path=plugins/closed.py reason=unreadable-folder
+                  flawed path=plugins/closed.py reason=unreadable_folder
             1ms #1 connected
                   connected server_version=0.12.4
                   summary ms=1 unread=1

@@ -10,7 +10,7 @@
 //! - `saving a` begins a save; with `changing a` its writer is known to be at work.
 //! - `root gone`, `root back`: the watched folder.
 //! - `rolling-back a v2 v1`, `rolled-back a v2 v1`, `pulled a v1`, `no-rollback a`: another process, known from the next
-//!   event on. `deleted a`: it deleted the plugin on the server.
+//!   event on. `deleted a`: it deleted the plugin on the server; `deleted a earlier`: with another text than the newest.
 //! - `rescan`, `wake`, `hang up`, `stop`, `replace`.
 //! - `rescan: a=v1` and `wake: a=v1`, or `nothing`: the same, and the server answers the probe that follows with this list.
 //!   The probe takes 2 ms and has no numbers. `rescan: 0.9.6 a=v1` names the server's version.
@@ -194,7 +194,12 @@ impl Script {
                 self.world.rollbacks.remove(&key(id));
                 self.world.rollbacks_changed = true;
             }
-            ["deleted", id] => self.turn(vec![Event::Deleted(vec![key(id)])]),
+            ["deleted", id, earlier @ ..] => {
+                let record = self.driver.engine().ledger().get(&key(id));
+                let deployed = record.and_then(|record| record.deployed.as_ref()).filter(|_| earlier.is_empty());
+                let text = deployed.map_or(Digest::of_text("earlier"), |deployed| deployed.digest);
+                self.turn(vec![Event::Deleted(key(id), text)]);
+            }
             ["edit", name, what @ ..] => self.world.edit(name, what),
             ["saving", name] => self.turn(vec![Event::Saving(path(name))]),
             ["changing", name] => {

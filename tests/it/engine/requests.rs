@@ -215,6 +215,32 @@ fn a_plugin_that_was_deleted_by_a_command_is_new() {
     );
 }
 
+/// The watch has sent a newer text before it hears of the deletion: that text stays ours.
+#[test]
+fn a_plugin_that_was_created_again_is_not_forgotten() {
+    check(
+        "0ms given a=v1
+         5000ms delete a
+         5600ms wake
+         6000ms deleted a earlier
+         7000ms write a v2
+         7001ms #1 row a v1",
+        &expect![[r#"
+            5000ms delete a
+                  held path=plugins/a.py
+            5600ms wake
+                  a removed
+            6000ms deleted a earlier
+                  save
+            7000ms write a v2
+                  a sending why=edited
+                  #1 get a
+            7001ms #1 row a v1
+                  #2 update a v2
+        "#]],
+    );
+}
+
 /// It is not said of a new file that the server keeps the old plugin too.
 #[test]
 fn a_deleted_plugin_is_no_former_one() {

@@ -252,13 +252,13 @@ impl Promises {
                 self.on_loaded(file_of(path), loaded);
             }
             Event::RolledBack(rollbacks) => self.rollbacks.clone_from(rollbacks),
-            Event::Deleted(keys) => keys.iter().for_each(|key| {
+            Event::Deleted(key, _) => {
                 self.deployed.remove(key);
                 self.refused.remove(key);
                 if let Some(list) = self.lists.get_mut(&key.kind) {
                     list.remove(key.id.as_str());
                 }
-            }),
+            }
             _ => {}
         }
     }
@@ -900,7 +900,7 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
             let before = promises.read.get(key);
             let is_so = match (reply, before) {
                 (Reply::Row(row), Some(before)) => {
-                    let went_off = before.active && row.is_active == Some(false) && !world.server.versioned;
+                    let went_off = before.active && row.is_active == Some(false) && !row.versioned;
                     let same = row.digest() == Some(before.text.digest());
                     row.digest() != Some(digest) && !(went_off && same)
                 }

@@ -120,7 +120,7 @@ pub(super) enum Happening {
     Unlocked,
     Start,
     /// The daemon is told that a command deleted a plugin on the server.
-    Discarded(Key),
+    Discarded(Key, Text),
     /// The rollback beside the daemon reaches the server.
     RolledBack(Key, Text),
     /// A trial is over.
@@ -518,10 +518,12 @@ impl World {
 
     /// `owui-watch delete`, which refuses where a file claims the id or may do so.
     fn discard(&mut self, key: Key, pause: Duration) {
-        if self.mounted && self.claimants(&key).is_empty() && self.server.rows.contains_key(&key) {
+        if self.mounted
+            && self.claimants(&key).is_empty()
+            && let Some(held) = self.server.rows.remove(&key)
+        {
             self.touch(&key);
-            self.server.rows.remove(&key);
-            self.after(pause, Happening::Discarded(key));
+            self.after(pause, Happening::Discarded(key, held.text));
         }
     }
 
@@ -726,7 +728,7 @@ impl World {
             Happening::Unlocked => self.turn(Vec::new()),
             Happening::Start => self.start(),
             Happening::Tried(trial) => self.on_tried(trial),
-            Happening::Discarded(key) => self.turn(vec![Event::Deleted(vec![key])]),
+            Happening::Discarded(key, text) => self.turn(vec![Event::Deleted(key, text.digest())]),
             Happening::RolledBack(key, text) => {
                 if self.server.rows.contains_key(&key) {
                     trace!(self, "{key} is rolled back to {text}");
