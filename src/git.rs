@@ -23,6 +23,7 @@ use sha2::{Digest, Sha256};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
+use crate::paths::{canonical, slashed};
 use crate::plugin::kind;
 use crate::regular_file;
 
@@ -103,7 +104,7 @@ impl Git {
         let git = self.clone();
         tokio::spawn(async move {
             let mut known = git.0.known.lock().await;
-            let of_roots = git.0.roots.iter().filter_map(|root| top_of(&root.canonicalize().ok()?));
+            let of_roots = git.0.roots.iter().filter_map(|root| top_of(&canonical(root).ok()?));
             let tops: BTreeSet<_> = known.keys().cloned().chain(of_roots).collect();
             for top in tops {
                 let repository = Repository::load(&top, &git.0.roots).await;
@@ -128,7 +129,7 @@ impl Git {
     }
 
     async fn look(self, file: PathBuf, text: Arc<str>) -> Option<Stamp> {
-        let file = file.canonicalize().ok()?;
+        let file = canonical(&file).ok()?;
         let top = top_of(file.parent()?)?;
         let inside: Vec<_> = file.strip_prefix(&top).ok()?.iter().map(OsStr::as_encoded_bytes).collect();
         let mut known = self.0.known.lock().await;
@@ -156,15 +157,16 @@ impl Leak {
     /// What is wrong with a file that holds an API key, and the remedy.
     #[must_use]
     pub fn words(self, file: &Path) -> (String, String) {
-        let file = file.display();
+        let shown = slashed(&file);
         match self {
             Leak::Tracked => (
-                format!("git tracks `{file}`, which holds an API key"),
-                format!("git rm --cached {file}, and add it to .gitignore; then replace the key on the server"),
+                format!("git tracks `{shown}`, which holds an API key"),
+                format!("git rm --cached {shown}, and add it to .gitignore; then replace the key on the server"),
             ),
-            Leak::NotIgnored => {
-                (format!("git does not ignore `{file}`, which holds an API key"), format!("add {file} to .gitignore"))
-            }
+            Leak::NotIgnored => (
+                format!("git does not ignore `{shown}`, which holds an API key"),
+                format!("add {} to .gitignore", slashed(file)),
+            ),
         }
     }
 }
@@ -179,7 +181,7 @@ pub struct NoAnswer;
 /// If git has no answer.
 pub async fn leak(file: &Path) -> Result<Option<Leak>, NoAnswer> {
     // Git stores only the path of a link.
-    let file = file.canonicalize().map_err(|_| NoAnswer)?;
+    let file = canonical(file).map_err(|_| NoAnswer)?;
     let (Some(folder), Some(name)) = (file.parent(), file.file_name()) else { return Ok(None) };
     if top_of(folder).is_none() {
         return Ok(None);
@@ -209,7 +211,7 @@ pub async fn tracks(folder: &Path) -> bool {
 
 /// The folders of a repository that plugins can be in; none means everywhere.
 fn folders(top: &Path, roots: &[PathBuf]) -> Vec<PathBuf> {
-    let roots: Vec<_> = roots.iter().filter_map(|root| root.canonicalize().ok()).collect();
+    let roots: Vec<_> = roots.iter().filter_map(|root| canonical(root).ok()).collect();
     if roots.iter().any(|root| top.starts_with(root)) {
         return Vec::new();
     }
@@ -242,7 +244,7 @@ impl Repository {
         let said = String::from_utf8(good(git(top, asked).await?)?).ok()?;
         let [there, own, common] = said.lines().collect::<Vec<_>>().try_into().ok()?;
         // A folder that git does not take for a repository may lie in another one.
-        if Path::new(there).canonicalize().ok()? != top {
+        if canonical(Path::new(there)).ok()? != top {
             return None;
         }
         Self::read(top, Places { own: top.join(own), common: top.join(common) }, roots).await
@@ -447,7 +449,7 @@ mod tests {
     #[test]
     fn the_folders_to_list() {
         let folder = tempfile::tempdir().unwrap();
-        let top = folder.path().canonicalize().unwrap();
+        let top = canonical(folder.path()).unwrap();
         for inside in ["repository/plugins", "repository/more", "elsewhere"] {
             std::fs::create_dir_all(top.join(inside)).unwrap();
         }

@@ -1,6 +1,6 @@
 //! Project paths: what the user would type, and where it is on disk. The only place that shortens paths.
 
-use std::path::{Component, Path, PathBuf};
+use std::path::{Component, Path, PathBuf, Prefix};
 
 /// A folder of the project, by the names that it goes by.
 #[derive(Clone, Debug)]
@@ -78,11 +78,44 @@ pub fn without_dots(path: &Path) -> PathBuf {
     })
 }
 
+/// Where an existing path really is, from the top and without links. On Windows it has no `\\\\?\\` before it, which git and
+/// Python do not understand, unless it is too long without that.
+///
+/// # Errors
+///
+/// Where there is no such path, or it cannot be followed.
+pub fn canonical(path: &Path) -> std::io::Result<PathBuf> {
+    path.canonicalize().map(as_typed)
+}
+
+fn as_typed(path: PathBuf) -> PathBuf {
+    const LONGEST: usize = 247;
+    let Some(Component::Prefix(prefix)) = path.components().next() else { return path };
+    let top = match prefix.kind() {
+        Prefix::VerbatimDisk(drive) => format!("{}:\\", char::from(drive)),
+        Prefix::VerbatimUNC(server, share) => {
+            format!("\\\\{}\\{}\\", server.to_string_lossy(), share.to_string_lossy())
+        }
+        _ => return path,
+    };
+    let typed: PathBuf = Path::new(&top).components().chain(path.components().skip(2)).collect();
+    // A name such as `a.` or `nul` would mean something else.
+    let means_the_same = std::path::absolute(&typed).is_ok_and(|full| full == typed);
+    if means_the_same && typed.as_os_str().len() <= LONGEST { typed } else { path }
+}
+
+/// A path with slashes, as globs, TOML, patches and web pages want it on every system.
+#[must_use]
+pub fn slashed(path: &(impl AsRef<Path> + ?Sized)) -> String {
+    let shown = path.as_ref().display().to_string();
+    if cfg!(windows) { shown.replace('\\', "/") } else { shown }
+}
+
 /// Where a path really is, from the top and without links, also while its last parts are not there.
 #[must_use]
 pub fn real(path: &Path) -> Option<PathBuf> {
     let full = std::path::absolute(path).ok()?;
-    full.canonicalize().ok().or_else(|| Some(real(full.parent()?)?.join(full.file_name()?)))
+    canonical(&full).ok().or_else(|| Some(real(full.parent()?)?.join(full.file_name()?)))
 }
 
 #[cfg(test)]
@@ -115,7 +148,7 @@ mod tests {
         for (path, expected) in
             [("./a", "a"), ("a//b/./c/", "a/b/c"), (".", "."), ("", "."), ("../a", "../a"), ("/a/../b", "/a/../b")]
         {
-            assert_eq!(tidy(Path::new(path)).to_str(), Some(expected), "{path}");
+            assert_eq!(slashed(&tidy(Path::new(path))), expected, "{path}");
         }
         assert_eq!(without_dots(Path::new("/a/./../b/c/..")), Path::new("/b"));
     }
@@ -123,7 +156,7 @@ mod tests {
     #[test]
     fn a_missing_path_has_a_real_place() {
         let folder = tempfile::tempdir().unwrap();
-        let top = folder.path().canonicalize().unwrap();
+        let top = canonical(folder.path()).unwrap();
         assert_eq!(real(&top.join("new/er")), Some(top.join("new/er")));
         assert_eq!(ProjectPath::new(&top).unwrap().real, None);
     }

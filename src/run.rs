@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{self, UnboundedReceiver, unbounded_channel};
 
 use anyhow::Context as _;
 use tracing_subscriber::field::MakeExt as _;
@@ -25,6 +25,7 @@ use crate::engine::{Code, Policy, ServerHabits, TrialPolicy};
 use crate::error::Error;
 use crate::notice::{Level, Notice, Report, Subject};
 use crate::output::{Console, DiagnosticLine, Format, Screen, Steps, Terminal};
+use crate::paths::{canonical, slashed};
 use crate::printable;
 use crate::sandbox::{self, Pane, Port, Running, Sandbox};
 use crate::systemd::supervisor::Supervisor;
@@ -66,7 +67,7 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
     let screen = screen(args);
     if args.config.is_none() && !world.project.as_os_str().is_empty() {
         let folder = world.cwd.join(&world.project);
-        let folder = folder.canonicalize().unwrap_or(folder);
+        let folder = canonical(&folder).unwrap_or(folder);
         screen.aside(&Notice::report(Subject::default(), Report::FoundProject { folder }));
     }
     let code = match &args.command {
@@ -207,7 +208,7 @@ fn on_sandbox(config: Config, running: &Running) -> Config {
 
 /// The folder of the settings, absolute and without links.
 fn project(config: &Config, world: &World) -> Option<PathBuf> {
-    world.cwd.join(&config.project).canonicalize().ok()
+    canonical(&world.cwd.join(&config.project)).ok()
 }
 
 /// Whether the settings are for a server, be it the default one.
@@ -328,7 +329,7 @@ fn client(config: &Config) -> Result<Client, Error> {
     let timeouts = Timeouts { deploy: config.timeout, ..Timeouts::default() };
     let authorities = match &config.certificates {
         Some(file) => Authorities::read(&file.pem)
-            .with_context(|| format!("cannot use the certificates in `{}`", file.path.display()))?,
+            .with_context(|| format!("cannot use the certificates in `{}`", slashed(&file.path)))?,
         None => Authorities::default(),
     };
     Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), authorities, timeouts })
@@ -453,7 +454,7 @@ async fn play(
     {
         steps.done(&format!("port {wanted} is taken: it listens on {port} this time"));
     }
-    steps.done(&format!("its log is {}", sandbox.log().display()));
+    steps.done(&format!("its log is {}", slashed(&sandbox.log())));
     steps.finish();
     let running = Running {
         project: project(&config, world).unwrap_or_default(),
@@ -475,7 +476,7 @@ async fn play(
     };
     drop(announced);
     if let Some(folder) = sandbox.stop()? {
-        Steps::new(format(args)).done(&format!("the sandbox's data is in {}", folder.display()));
+        Steps::new(format(args)).done(&format!("the sandbox's data is in {}", slashed(&folder)));
     }
     end
 }
@@ -543,17 +544,35 @@ fn signals() -> Result<UnboundedReceiver<Signal>, Error> {
     ];
     for (kind, meaning) in kinds {
         let mut stream = signal(kind).map_err(|error| Error::new("cannot listen to signals").because(error))?;
-        let send: UnboundedSender<Signal> = send.clone();
+        let send = send.clone();
         tokio::spawn(async move { while stream.recv().await.is_some() && send.send(meaning).is_ok() {} });
     }
     Ok(receive)
 }
 
-/// Listens to Ctrl-C from the first moment on.
-#[cfg(not(unix))]
+/// Listens to Ctrl-C, Ctrl-Break, and the end of the console or the session from the first moment on.
+#[cfg(windows)]
 fn signals() -> Result<UnboundedReceiver<Signal>, Error> {
-    let (send, receive): (UnboundedSender<Signal>, _) = unbounded_channel();
-    tokio::spawn(async move { while tokio::signal::ctrl_c().await.is_ok() && send.send(Signal::Stop(2)).is_ok() {} });
+    use tokio::signal::windows::{ctrl_break, ctrl_c, ctrl_close, ctrl_shutdown};
+
+    let cannot = |error| Error::new("cannot listen to signals").because(error);
+    let (mut interrupt, mut terminate) = (ctrl_c().map_err(cannot)?, ctrl_break().map_err(cannot)?);
+    let (mut hangup, mut shutdown) = (ctrl_close().map_err(cannot)?, ctrl_shutdown().map_err(cannot)?);
+    let (send, receive) = unbounded_channel();
+    tokio::spawn(async move {
+        loop {
+            let number = tokio::select! {
+                Some(()) = interrupt.recv() => 2,
+                Some(()) = terminate.recv() => 15,
+                Some(()) = hangup.recv() => 1,
+                Some(()) = shutdown.recv() => 15,
+                else => return,
+            };
+            if send.send(Signal::Stop(number)).is_err() {
+                return;
+            }
+        }
+    });
     Ok(receive)
 }
 

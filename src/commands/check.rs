@@ -15,6 +15,7 @@ use crate::engine::files::Loaded;
 use crate::error::Error;
 use crate::notice::{Level, Notice, NoticeKind, Subject};
 use crate::output::{CheckOutput, Repository, Screen};
+use crate::paths::slashed;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Diagnostic, Parsed, Plugin, Severity, Syntax};
 
@@ -103,7 +104,7 @@ fn without_plugins(folder: &str, config: &Config, cwd: &Path) -> Error {
         let root = cwd.join(root);
         path.starts_with(&root) || root.starts_with(&path)
     });
-    let roots: Vec<_> = config.roots.iter().map(|root| format!("`{}`", root.display())).collect();
+    let roots: Vec<_> = config.roots.iter().map(|root| format!("`{}`", slashed(&root))).collect();
     Error::new(format!("there is no plugin in `{folder}`")).hinted(if is_read {
         WHAT_A_PLUGIN_IS.to_owned()
     } else {
@@ -242,7 +243,7 @@ fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -
 
 fn spelled(word: &str, config: &Config, cwd: &Path) -> String {
     let name = super::words::spelled(word, config, cwd);
-    name.strip_prefix("./").unwrap_or(&name).trim_end_matches('/').to_owned()
+    name.strip_prefix("./").unwrap_or(&name).trim_end_matches(std::path::is_separator).to_owned()
 }
 
 /// The parser's own diagnostics of a file; `None` if it is not meant as a plugin.
@@ -281,7 +282,7 @@ fn mend(
             if file::with_style_of(&plugin.text, &old) != old {
                 return Err(Error::failed(format!(
                     "`{}` was not fixed: it has changed meanwhile",
-                    file.path.display()
+                    slashed(&file.path)
                 ))
                 .hinted("if its line endings are mixed, save it with one kind"));
             }

@@ -16,6 +16,7 @@ use crate::engine::ledger::Rollback;
 use crate::error::Error;
 use crate::notice::{Between, Level, Notice, Report, Subject, Task};
 use crate::output::{Screen, changed_lines, unified};
+use crate::paths::slashed;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Kind, normal};
 
@@ -169,7 +170,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
             }
             (Some(local), Some(stored)) => {
                 differ = true;
-                let path = slashed(&local.path);
+                let path = in_patch(&local.path);
                 // Undo the server's rewriting of imports: it is not a difference.
                 let theirs = normal::respelled(&stored.source, &local.text);
                 let (from, to) = (format!("a/{path}\t(server)"), format!("b/{path}"));
@@ -205,7 +206,7 @@ async fn diff_with_earlier(
     let entry = chosen(&entries, Some(wanted), None, &target.key)?;
     let earlier = text_of(entry, &target.key, server).await?;
     let (name, now) = if let Some(local) = &target.local {
-        (slashed(&local.path), Arc::clone(&local.text))
+        (in_patch(&local.path), Arc::clone(&local.text))
     } else {
         let current = entries.iter().find(|entry| entry.current).and_then(|entry| entry.text.as_ref());
         let current = current.ok_or_else(|| {
@@ -244,9 +245,9 @@ fn tell_alone(alone: &BTreeSet<Key>, screen: Screen, hinted: bool) {
     }
 }
 
-/// A path with slashes, as patches need it.
-fn slashed(path: &Path) -> String {
-    path.to_string_lossy().replace('\\', "/").trim_start_matches('/').to_owned()
+/// A path as patches need it.
+fn in_patch(path: &Path) -> String {
+    slashed(path).trim_start_matches('/').to_owned()
 }
 
 /// Writes the server's texts to the files that differ; with `all`, also to new files.
@@ -261,7 +262,7 @@ pub async fn pull(context: &CommandContext, typed: &[String], all: bool) -> Resu
         tell_alone(&new, screen, false);
         let (root, n) = (first_root(context), new.len());
         let files = if n == 1 { "1 new file".to_owned() } else { format!("{n} new files") };
-        if !agreed(&format!("write {files} to `{}`?", root.display()), Task::Pull)? {
+        if !agreed(&format!("write {files} to `{}`?", slashed(&root)), Task::Pull)? {
             screen.aside(&Notice::report(Subject::default(), Report::Declined { task: Task::Pull, folder: None }));
             return Ok(Code::NotDeployed);
         }
@@ -309,15 +310,15 @@ fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> R
         return Ok(PullResult::Same);
     }
     if let Some(rival) = compared.files.rival(local, &compared.names) {
-        let (path, id) = (local.path.display(), &target.key.id);
-        let message = format!("`{path}` was not written: `{}` claims the id `{id}` as well", rival.display());
+        let (path, id) = (slashed(&local.path), &target.key.id);
+        let message = format!("`{path}` was not written: `{}` claims the id `{id}` as well", slashed(&rival));
         let hint = format!("name the one that you mean, as in `owui-watch pull {path}`, or exclude the other");
         return Err(Error::failed(message).hinted(hint));
     }
     check(context, &local.path, &stored, &target.key)?;
     let bytes = file::read(&local.path)?;
     let read = normal::clean(&bytes).ok().filter(|text| **text == *local.text);
-    let read = read.ok_or_else(|| Error::failed(format!("`{}` has changed meanwhile", local.path.display())))?;
+    let read = read.ok_or_else(|| Error::failed(format!("`{}` has changed meanwhile", slashed(&local.path))))?;
     let copy = context.file_copies.save_local_file(&target.key, &bytes, local.digest, now())?;
     file::replace(&local.path, &bytes, &file::with_style_of(&normal::respelled(&stored.source, &read), &bytes))?;
     know(context, target, &stored)?;
@@ -371,10 +372,10 @@ fn check(context: &CommandContext, path: &Path, stored: &Text, key: &Key) -> Res
         Some(id) if id == key.id => Ok(()),
         other => {
             let other = other.map_or("no usable id".to_owned(), |id| format!("the id `{id}`"));
-            let (in_settings, path) = (path.strip_prefix(&context.config.project).unwrap_or(path), path.display());
+            let (in_settings, path) = (path.strip_prefix(&context.config.project).unwrap_or(path), slashed(&path));
             let hint = format!(
                 "give the file its id in watch.toml: [plugins.\"{}\"] with id = \"{}\"",
-                in_settings.display(),
+                slashed(in_settings),
                 key.id
             );
             Err(Error::failed(format!("`{path}` was not written: with the server's text it would have {other}"))
@@ -386,7 +387,7 @@ fn check(context: &CommandContext, path: &Path, stored: &Text, key: &Key) -> Res
 /// Warns if a watch would not deploy the file.
 fn warn_if_not_deployed(compared: &mut Compared, local: &Local, stored: &Text) {
     if compared.files.deploys(&local.path, &local.key) != Some(stored.digest) {
-        let message = format!("a watch would not deploy `{}`", local.path.display());
+        let message = format!("a watch would not deploy `{}`", slashed(&local.path));
         let hint = "`owui-watch --once --dry-run` names the error in it, unless `exclude` leaves it out".to_owned();
         compared.screen.aside(&trouble(local.subject(), message, Some(hint)));
     }

@@ -10,6 +10,7 @@ use crate::engine::Code;
 use crate::engine::deploy::Backup;
 use crate::error::Error;
 use crate::notice::{Notice, Report, Subject, Task};
+use crate::paths::slashed;
 use crate::plugin::{Digest, Key};
 
 /// Deletes the named plugins, one after the other, each after a question.
@@ -68,7 +69,7 @@ fn check(files: &Files, key: &Key) -> Result<(), Error> {
     let file = files.all().find(|target| target.key == *key).and_then(|target| target.local);
     if let Some(local) = file {
         return Err(Error::new(format!("`{}` has a file here: the watch would create it again", key.id))
-            .hinted(format!("delete `{}` first, or exclude it in watch.toml", local.path.display())));
+            .hinted(format!("delete `{}` first, or exclude it in watch.toml", slashed(&local.path))));
     }
     if files.has(key) {
         return Err(Error::new(format!("a file here that is disabled or broken may be `{}`", key.id))

@@ -13,6 +13,7 @@ use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::{Notice, Report, ServiceEvent, ServiceStatus, Subject};
 use crate::output::{Screen, unified};
+use crate::paths::canonical;
 use crate::systemd::control;
 use crate::systemd::unit::{self, OLDEST, Sandbox, Service};
 
@@ -41,7 +42,7 @@ impl Project {
         let folder = world
             .cwd
             .join(args.config.as_deref().map_or(&*world.project, |file| file.parent().unwrap_or(Path::new(""))));
-        let folder = folder.canonicalize().with_context(|| format!("cannot use `{}`", folder.display()))?;
+        let folder = canonical(&folder).with_context(|| format!("cannot use `{}`", folder.display()))?;
         let unit = unit::name(&folder);
         let home = world.config_home.as_ref().context("cannot find your configuration folder")?;
         let file = home.join("systemd").join("user").join(&unit);
@@ -136,11 +137,11 @@ fn put(project: &Project, file: &Path, new: Option<&String>, screen: Screen) -> 
 /// The folders that a hardened service may write to: the project, and its state folder if that is elsewhere.
 fn writable(project: &Project, config: &Config, world: &World) -> Result<Vec<PathBuf>, Error> {
     let state = world.cwd.join(&config.state);
-    let above = state.parent().and_then(|folder| folder.canonicalize().ok());
+    let above = state.parent().and_then(|folder| canonical(folder).ok());
     if above.is_some_and(|folder| folder.starts_with(&project.folder)) {
         return Ok(vec![project.folder.clone()]);
     }
-    let there = state.canonicalize().map_err(|error| {
+    let there = canonical(&state).map_err(|error| {
         let shown = state.display();
         cannot_install(format!("its state folder `{shown}` cannot be used: {error}"))
             .hinted(format!("create it first: mkdir -m 700 -p '{shown}'"))

@@ -16,6 +16,7 @@ use super::server::Server;
 use super::words::nearest_plugin;
 use crate::error::Error;
 use crate::notice::Subject;
+use crate::paths::slashed;
 
 /// A file that is a plugin, or was one before it was broken.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -141,7 +142,7 @@ impl Files {
 
     /// Plugin files whose text cannot be read, each with the error.
     pub(super) fn unreadable(&self) -> impl Iterator<Item = (&Arc<Path>, Error)> {
-        let error = |path: &Path, why: &str| Error::failed(format!("cannot compare `{}`: {why}", path.display()));
+        let error = |path: &Path, why: &str| Error::failed(format!("cannot compare `{}`: {why}", slashed(&path)));
         self.unreadable.iter().map(move |(path, why)| (path, error(path, why)))
     }
 
@@ -222,7 +223,7 @@ impl Files {
     fn target(&self, key: Key) -> Result<Target, Error> {
         let claimants: Vec<_> = self.found.iter().filter(|local| local.key == key).collect();
         if let [first, second, ..] = claimants.as_slice() {
-            let (first, second) = (first.path.display(), second.path.display());
+            let (first, second) = (slashed(&first.path), slashed(&second.path));
             return Err(Error::new(format!("`{first}` and `{second}` claim the id `{}`", key.id))
                 .hinted("name the file that you mean, or exclude one of them"));
         }
@@ -262,7 +263,7 @@ pub(super) fn plugins(config: &Config) -> anyhow::Result<Plugins> {
 
 /// The error for a missing root, which is not created: it may be a typo.
 pub(super) fn no_folder(folder: &Path, what_for: &str) -> Error {
-    Error::new(format!("there is no folder `{}`{what_for}", folder.display()))
+    Error::new(format!("there is no folder `{}`{what_for}", slashed(&folder)))
         .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins")
 }
 

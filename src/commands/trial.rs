@@ -8,6 +8,7 @@ use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::{Level, Notice, Report, Task, TrialResult, Tried, format_place};
 use crate::output::Format;
+use crate::paths::slashed;
 use crate::plugin::{Digest, normal};
 use crate::trial::{self, Attempt, Obstacle, ObstacleKind, OnTrial, Wish};
 
@@ -48,7 +49,7 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
         Err(Obstacle { kind: ObstacleKind::NoServer(reply), .. }) => Err(server.refusal(*reply)),
         Err(Obstacle { kind, why, hint }) => {
             let name = match &target.local {
-                Some(local) => format!("`{}`", local.path.display()),
+                Some(local) => format!("`{}`", slashed(&local.path)),
                 None => target.key.to_string(),
             };
             let message = match kind {

@@ -9,6 +9,7 @@ use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::{Notice, Report, Subject, Task};
 use crate::output::Screen;
+use crate::paths::slashed;
 
 /// Asks about everything in the settings of this folder that needs the user's consent.
 pub fn trust(args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
@@ -47,7 +48,7 @@ pub(super) fn keep(request: &Request, world: &World, screen: Screen) -> Result<(
 /// Asks the user for consent. Where nobody can answer, the answer is no.
 #[must_use]
 pub fn confirm(request: &Request) -> bool {
-    let folder = request.folder().display();
+    let folder = slashed(&request.folder());
     somebody_answers()
         && ask(&format!("the settings in `{folder}` want to {}. Allow that from now on?", request.question()))
 }

@@ -11,6 +11,7 @@ use crate::config::{self, Config, World};
 use crate::disk::{Plugins, ScanCache, Trust};
 use crate::engine::files::Loaded;
 use crate::error::Error;
+use crate::paths::slashed;
 use crate::plugin::Parsed;
 use crate::plugin::id::PluginId;
 
@@ -20,7 +21,7 @@ const LIKENESS: f64 = 0.8;
 /// A typed word as a path relative to the project; unchanged if it may be an id (no slash, no dot). The folder that
 /// contains all roots becomes the empty path.
 pub(super) fn spelled(typed: &str, config: &Config, cwd: &Path) -> String {
-    let may_be_id = !typed.contains(['/', '.']);
+    let may_be_id = !typed.contains(|c| c == '.' || std::path::is_separator(c));
     let path = if may_be_id { None } else { config.spelled(Path::new(typed), cwd) };
     path.as_deref().and_then(Path::to_str).unwrap_or(typed).to_owned()
 }
@@ -199,7 +200,7 @@ fn refusal(typed: &str, spelled: &str, listing: &Listing) -> Error {
     }
     let nearest = listing.nearest(typed, spelled);
     if let (Some(root), None) = (listing.missing.first(), &nearest) {
-        return Error::new(format!("cannot look for `{typed}`: there is no folder `{}`", root.display()))
+        return Error::new(format!("cannot look for `{typed}`: there is no folder `{}`", slashed(&root)))
             .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins");
     }
     let hint = match nearest {

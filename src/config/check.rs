@@ -2,8 +2,8 @@
 //! certificates are readable, and the project's own files stay within their limits.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use ignore::gitignore::GitignoreBuilder;
 
@@ -17,7 +17,7 @@ use super::trust::{LOG_COMMAND, Project};
 use super::{CaFile, ConfigError, Sources, World};
 use crate::cli::{Args, Command};
 use crate::engine::files::Links;
-use crate::paths::{tidy, without_dots};
+use crate::paths::{canonical, slashed, tidy, without_dots};
 use crate::plugin::Digest;
 
 impl Merged {
@@ -147,7 +147,7 @@ impl Merged {
         let mut roots: Vec<(PathBuf, PathBuf)> = Vec::new();
         for root in written {
             let cannot = |cause: &str| ConfigError::new(format!("cannot watch {}: {cause}", ticked(root)));
-            let real = match fs::canonicalize(world.cwd.join(root)) {
+            let real = match canonical(&world.cwd.join(root)) {
                 Ok(real) => real,
                 Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(&why(&error))),
                 // An API key in place of a folder is an error at once, and is not shown.
@@ -162,7 +162,7 @@ impl Merged {
             if real.exists() && !real.is_dir() {
                 return Err(cannot("it is not a folder").hinted(format!(
                     "`root` is the folder around it; to limit a run to this plugin: owui-watch {}",
-                    root.display()
+                    slashed(&root)
                 )));
             }
             if let Some((other, _)) =
@@ -235,8 +235,8 @@ impl Merged {
         let written = path.strip_prefix(project).unwrap_or(path);
         let meant = roots.iter().map(|root| root.join(written)).find(|meant| world.cwd.join(meant).is_file());
         let Some(meant) = meant else { return Ok(()) };
-        let problem = format!("`[plugins.\"{}\"]` is for a file that is not below a root", written.display());
-        let meant = meant.strip_prefix(project).unwrap_or(&meant).display();
+        let problem = format!("`[plugins.\"{}\"]` is for a file that is not below a root", slashed(written));
+        let meant = slashed(meant.strip_prefix(project).unwrap_or(&meant));
         Err(ConfigError::at(&self.place_of_table(path, written), problem)
             .hinted(format!("a path starts at the folder of watch.toml: [plugins.\"{meant}\"]")))
     }
@@ -301,5 +301,5 @@ fn from_above_the_root(glob: &str, roots: &[PathBuf], world: &World) -> Option<S
     let rests = starts.into_iter().filter_map(|start| path.strip_prefix(start).ok().map(Path::to_owned));
     let rest = rests.filter(|rest| !rest.as_os_str().is_empty()).min_by_key(|rest| rest.as_os_str().len())?;
     let slash = if glob.ends_with('/') { "/" } else { "" };
-    Some(format!("/{}{slash}", rest.display()))
+    Some(format!("/{}{slash}", slashed(&rest)))
 }

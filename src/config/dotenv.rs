@@ -10,6 +10,7 @@ use super::secret::names_secret;
 use super::sources::filled;
 use super::trust::Project;
 use super::{ConfigError, Sources, Warning, World};
+use crate::paths::slashed;
 
 /// Replaces `$` while the file is parsed. A Unicode noncharacter.
 const DOLLAR: char = '\u{fdd0}';
@@ -44,7 +45,7 @@ impl DotEnv {
             let Some((line, below)) = rest.split_once('\n') else { break };
             let name = name(line);
             let ours = Self::KEYS.contains(&name) || name == Self::URL || is_ours(name);
-            let place = || format!("`{}:{at}`", path.display());
+            let place = || format!("`{}:{at}`", slashed(&path));
             // A line may parse alone, and still be part of a quote that an earlier line opened.
             let unread = || {
                 !variables.contains_key(name) || matches!(dotenvy::from_read_iter(rest.as_bytes()).next(), Some(Err(_)))

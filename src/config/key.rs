@@ -10,6 +10,7 @@ use super::paths::ticked;
 use super::secret::looks_secret;
 use super::trust::Project;
 use super::{CREDENTIAL, ConfigError, Origin, Sources, Warning, World};
+use crate::paths::slashed;
 
 /// An API key and its origin.
 pub(super) struct FoundKey {
@@ -102,7 +103,7 @@ fn check(key: &str, place: &str) -> Result<(), ConfigError> {
 pub(super) fn readable_by_others(file: &Path, world: &World) -> Option<Warning> {
     is_exposed(&world.cwd.join(file), user()).then(|| Warning {
         message: format!("other users can read {}, which holds an API key", ticked(file)),
-        hint: format!("chmod 600 {}", file.display()),
+        hint: format!("chmod 600 {}", slashed(&file)),
     })
 }
 

@@ -18,7 +18,7 @@ use super::secret::{KEY_ELSEWHERE, holds_secret, names_secret, refuse_secret};
 use super::sources::filled;
 use super::{ConfigError, Pattern, Sources, World, trust, url};
 use crate::cli::Args;
-use crate::paths::tidy;
+use crate::paths::{slashed, tidy};
 
 /// One source of settings, with resolved paths and the origin of each value.
 #[derive(Clone, Debug, Default)]
@@ -206,7 +206,7 @@ impl Positions {
     fn at(&self, keys: &[&str]) -> String {
         let keys: Vec<_> = keys.iter().map(|key| (*key).to_owned()).collect();
         match self.positions.get(&keys) {
-            Some((line, column)) => format!("`{}:{line}:{column}`", self.path.display()),
+            Some((line, column)) => format!("`{}:{line}:{column}`", slashed(&self.path)),
             None => self.file(),
         }
     }
@@ -331,7 +331,7 @@ fn syntax(path: &Path, text: &str, report: &str) -> ConfigError {
         return ConfigError::at(&ticked(path), "it is not TOML");
     };
     let message = report.lines().skip(4).collect::<Vec<_>>().join(", ");
-    let place = format!("`{}:{line}:{column}`", path.display());
+    let place = format!("`{}:{line}:{column}`", slashed(&path));
     let source = text.lines().nth(line.saturating_sub(1)).unwrap_or_default();
     if text.lines().any(holds_secret) {
         return ConfigError::at(&place, "it is not TOML (the line is not shown, since it may hold a key)")

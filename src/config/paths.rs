@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::paths::{tidy, without_dots};
+use crate::paths::{slashed, tidy, without_dots};
 
 /// A path below a root as the walk spells it; `None` outside the roots.
 pub(super) fn spelled(path: &Path, roots: &[PathBuf], cwd: &Path) -> Option<PathBuf> {
@@ -14,5 +14,5 @@ pub(super) fn spelled(path: &Path, roots: &[PathBuf], cwd: &Path) -> Option<Path
 
 /// A path as messages show it.
 pub(super) fn ticked(path: &Path) -> String {
-    format!("`{}`", path.display())
+    format!("`{}`", slashed(&path))
 }

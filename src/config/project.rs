@@ -1,12 +1,11 @@
 //! Finds the project from a folder below it, as git, cargo and uv do: the nearest folder with a `watch.toml`, or with a
 //! `.env` that has settings of ours.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::dotenv;
-use super::key;
 use super::schema::KeyRow;
+use crate::paths::canonical;
 use crate::regular_file::{self, ONE_MIB};
 
 /// The project above the current folder, relative to it. Empty if the current folder is one, or if there is none: the
@@ -14,7 +13,7 @@ use crate::regular_file::{self, ONE_MIB};
 pub(super) fn above(cwd: &Path, home: Option<&Path>) -> PathBuf {
     let root = KeyRow::find("root").map_or("", |row| row.default.trim_matches('"'));
     // The current folder has no links in its path.
-    let real_home = home.and_then(|home| home.canonicalize().ok());
+    let real_home = home.and_then(|home| canonical(home).ok());
     let is_home = |folder: &Path| [home, real_home.as_deref()].contains(&Some(folder));
     // A folder with plugins needs no settings.
     if is_project(cwd) || cwd.join(root).is_dir() || is_home(cwd) {
@@ -43,7 +42,8 @@ fn is_project(folder: &Path) -> bool {
 #[cfg(unix)]
 fn is_own(file: &Path) -> bool {
     use std::os::unix::fs::MetadataExt as _;
-    fs::metadata(file).is_ok_and(|metadata| metadata.is_file() && metadata.uid() == key::user())
+    let is_own = |metadata: std::fs::Metadata| metadata.is_file() && metadata.uid() == super::key::user();
+    file.metadata().is_ok_and(is_own)
 }
 
 #[cfg(not(unix))]
@@ -54,7 +54,7 @@ fn is_own(file: &Path) -> bool {
 #[cfg(unix)]
 fn device(folder: &Path) -> Option<u64> {
     use std::os::unix::fs::MetadataExt as _;
-    fs::metadata(folder).ok().map(|metadata| metadata.dev())
+    folder.metadata().ok().map(|metadata| metadata.dev())
 }
 
 /// Windows has a drive in each path.
@@ -67,16 +67,19 @@ fn device(_: &Path) -> Option<u64> {
 mod tests {
     #![expect(clippy::disallowed_methods, reason = "a test sets its own scene")]
 
+    use std::fs;
+
     use super::*;
+    use crate::paths::slashed;
 
     #[test]
     fn the_nearest_project_above_is_found() {
         let top = tempfile::tempdir().unwrap();
-        let top = top.path().canonicalize().unwrap();
+        let top = canonical(top.path()).unwrap();
         let below = top.join("home/bot/plugins/pipes");
         fs::create_dir_all(&below).unwrap();
         let home = top.join("home");
-        let found = |cwd: &Path| above(cwd, Some(&home)).to_string_lossy().into_owned();
+        let found = |cwd: &Path| slashed(&above(cwd, Some(&home)));
         assert_eq!(found(&below), "");
         // Another program's variables, and what lies in the home or above it, do not count.
         fs::write(top.join("home/bot/.env"), "TOKEN=1\n").unwrap();
@@ -100,7 +103,7 @@ mod tests {
     #[test]
     fn a_home_that_is_a_link_ends_the_search() {
         let top = tempfile::tempdir().unwrap();
-        let top = top.path().canonicalize().unwrap();
+        let top = canonical(top.path()).unwrap();
         let below = top.join("data/me/a/b");
         fs::create_dir_all(&below).unwrap();
         std::os::unix::fs::symlink("data/me", top.join("home")).unwrap();
@@ -112,7 +115,6 @@ mod tests {
         assert_eq!(above(&below, None), Path::new("../.."));
     }
 
-    #[cfg(unix)]
     #[test]
     fn a_folder_in_its_place_is_no_project() {
         let top = tempfile::tempdir().unwrap();

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::{env, io};
 
 use super::{ConfigError, Request, project};
-use crate::paths::tidy;
+use crate::paths::{slashed, tidy};
 use crate::plugin::Digest;
 use crate::regular_file::{self, ONE_MIB};
 
@@ -53,7 +53,7 @@ impl World {
     /// user's `watch.toml`.
     #[must_use]
     pub fn of_service(&self) -> Self {
-        let folder = self.config_home.as_ref().map(|home| home.join("owui-watch").display().to_string());
+        let folder = self.config_home.as_ref().map(|home| slashed(&home.join("owui-watch")));
         let env = folder.into_iter().map(|folder| ("CREDENTIALS_DIRECTORY".to_owned(), folder)).collect();
         Self { env, ..self.clone() }
     }

@@ -13,6 +13,7 @@ use super::paths::ticked;
 use super::schema::KeyRow;
 use super::secret::masked;
 use super::{ConfigError, Sources, World};
+use crate::paths::slashed;
 
 /// The remedy if answers cannot be saved.
 const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to your own folder, which stores your answer";
@@ -160,7 +161,7 @@ impl<'a> Project<'a> {
         let Some(real) = self.outside(path) else { return Ok(()) };
         let leads = format!("outside the folder, to {}", ticked(&real));
         let question = masked(&format!("let `{key}` lead {leads}"));
-        self.check(key, format!("{key} {}", real.display()), question, || {
+        self.check(key, format!("{key} {}", slashed(&real)), question, || {
             ConfigError::at(place, format!("{what} leads {leads}"))
         })
     }
@@ -170,7 +171,7 @@ impl<'a> Project<'a> {
         let Some(real) = self.outside(path) else { return Ok(()) };
         let (link, leads) = (ticked(path), format!("outside the folder, to {}", ticked(&real)));
         let question = masked(&format!("let the link {link} lead {leads}"));
-        self.check(key, format!("{key} {}", real.display()), question, || {
+        self.check(key, format!("{key} {}", slashed(&real)), question, || {
             ConfigError::at(&link, format!("it is a link that leads {leads}"))
         })
     }
@@ -209,7 +210,7 @@ impl<'a> Project<'a> {
     fn trust_hint(&self, flag: &str) -> String {
         match self.config {
             Some(config) => {
-                format!("if you trust this folder, run `owui-watch trust{flag} --config {}`", config.display())
+                format!("if you trust this folder, run `owui-watch trust{flag} --config {}`", slashed(&config))
             }
             None => format!("if you trust this folder, run `owui-watch trust{flag}` in it"),
         }
@@ -281,10 +282,8 @@ mod tests {
         assert_eq!(destination(&top.join("again/project"), Path::new("a")), top.join("project/a"));
     }
 
-    #[cfg(unix)]
     #[test]
     fn an_answer_is_private_and_for_one_folder() {
-        use std::os::unix::fs::PermissionsExt as _;
         let folder = tempfile::tempdir().unwrap();
         let world = World { config_home: Some(folder.path().join("home")), ..World::default() };
         let request = |grant: &str| Request {
@@ -301,7 +300,8 @@ mod tests {
         assert_eq!(allowed("/a").unwrap(), BTreeSet::from(["one".to_owned(), "two".to_owned()]));
         assert_eq!(allowed("/b").unwrap(), BTreeSet::new());
         let file = path(Path::new("/a"), &world).unwrap();
-        assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+        #[cfg(unix)]
+        assert_eq!(std::os::unix::fs::MetadataExt::mode(&file.metadata().unwrap()) & 0o777, 0o600);
 
         // An unreadable file allows nothing.
         std::fs::write(&file, "{").unwrap();

@@ -251,7 +251,7 @@ mod tests {
         let span = Span { line: 7, column: 3, width: 1, source: String::new() };
         let arguments = |editor, span| {
             let arguments = place(editor, Path::new("plugins/-x.py"), span);
-            arguments.iter().map(|argument| argument.to_str().unwrap().to_owned()).collect::<Vec<_>>()
+            arguments.iter().map(|argument| argument.to_str().unwrap().replace(".\\", "./")).collect::<Vec<_>>()
         };
         assert_eq!(arguments("vim", Some(&span)), ["+7", "./plugins/-x.py"]);
         assert_eq!(arguments("/usr/bin/code --wait", Some(&span)), ["-g", "./plugins/-x.py:7:3"]);

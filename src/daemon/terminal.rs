@@ -135,12 +135,12 @@ mod unix {
 pub(super) struct Terminal;
 
 #[cfg(not(unix))]
+#[expect(clippy::unused_self, clippy::unused_async, reason = "as on other systems")]
 impl Terminal {
     pub(super) fn listen(_: &Output, _: &UnboundedSender<Signal>, _: Keys) -> Self {
         Self
     }
 
-    #[expect(clippy::unused_async, reason = "as on other systems")]
     pub(super) async fn lend(&self) {}
 
     pub(super) fn is_lent(&self) -> bool {

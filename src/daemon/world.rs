@@ -27,6 +27,7 @@ use crate::engine::ledger::{Ledger, Rollback};
 use crate::engine::{Event, Now, Scan, Ticket};
 use crate::git::Git;
 use crate::notice::{Notice, NoticeKind, Subject};
+use crate::paths::slashed;
 use crate::plugin::Key;
 use crate::watcher::{Sign, Watcher};
 
@@ -324,7 +325,7 @@ impl Eyes {
             watcher.await_roots(scan.missing.iter().map(|root| (root.clone(), leads(root))).collect());
         }
         for (root, real) in self.plugins.strayed().iter().filter(|(root, real)| before.get(*root) != Some(*real)) {
-            let message = format!("`{}` now leads outside the folder, to `{}`", root.display(), real.display());
+            let message = format!("`{}` now leads outside the folder, to `{}`", slashed(&root), slashed(&real));
             let hint = Some("if you trust it, run `owui-watch trust` in the folder".to_owned());
             notices.push(Notice::general(NoticeKind::Trouble { message, hint }));
         }

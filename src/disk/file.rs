@@ -7,24 +7,25 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, bail};
 
 use super::read::{Trust, Whole, read_whole};
+use crate::paths::{canonical, slashed};
 
 /// The bytes of a file. Fails while it is being written.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
-    match read_whole(path, Trust::Closed).with_context(|| format!("cannot read `{}`", path.display()))? {
+    match read_whole(path, Trust::Closed).with_context(|| format!("cannot read `{}`", slashed(&path)))? {
         Whole::Bytes(bytes) => Ok(bytes),
-        Whole::TooLarge => bail!("`{}` is too large", path.display()),
-        Whole::Unsettled => bail!("`{}` is being written", path.display()),
-        Whole::NoFile => bail!("`{}` is not a file", path.display()),
+        Whole::TooLarge => bail!("`{}` is too large", slashed(&path)),
+        Whole::Unsettled => bail!("`{}` is being written", slashed(&path)),
+        Whole::NoFile => bail!("`{}` is not a file", slashed(&path)),
     }
 }
 
 /// Replaces a file's bytes atomically, unless they are no longer `old`. For a link it replaces the target.
 pub fn replace(path: &Path, old: &[u8], new: &[u8]) -> anyhow::Result<()> {
-    let target = path.canonicalize().with_context(|| format!("cannot read `{}`", path.display()))?;
-    let permissions = target.metadata().with_context(|| format!("cannot read `{}`", path.display()))?.permissions();
+    let target = canonical(path).with_context(|| format!("cannot read `{}`", slashed(&path)))?;
+    let permissions = target.metadata().with_context(|| format!("cannot read `{}`", slashed(&path)))?.permissions();
     let file = written(&target, new, Some(permissions)).with_context(|| cannot_write(path))?;
     if read(&target)? != old {
-        bail!("`{}` has changed meanwhile", path.display());
+        bail!("`{}` has changed meanwhile", slashed(&path));
     }
     file.persist(&target).with_context(|| cannot_write(path))?;
     Ok(())
@@ -36,14 +37,14 @@ pub fn create(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     match file.persist_noclobber(path) {
         Ok(()) => Ok(()),
         Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
-            bail!("`{}` exists already, and is not this plugin", path.display())
+            bail!("`{}` exists already, and is not this plugin", slashed(&path))
         }
         Err(error) => Err(error).with_context(|| cannot_write(path)),
     }
 }
 
 fn cannot_write(path: &Path) -> String {
-    format!("cannot write `{}`", path.display())
+    format!("cannot write `{}`", slashed(&path))
 }
 
 /// A temporary file beside the target, with a name that the walk ignores. It is closed: a watch would take a later close

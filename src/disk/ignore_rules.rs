@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use ignore::Match;
 use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
+use crate::paths::slashed;
 use crate::regular_file::{self, Rejection};
 
 /// The most patterns in a file. Hostile ones then compile in a quarter of a second, and a path matches in half a
@@ -86,7 +87,7 @@ fn read(folder: &Path, outer: Option<Arc<FolderRules>>) -> Rules {
     let files = [(".ignore", own(".ignore")), (".gitignore", own(".gitignore")), (".git/info/exclude", exclude())];
     let mut layers = [Gitignore::empty(), Gitignore::empty(), Gitignore::empty()];
     for (layer, (name, bytes)) in layers.iter_mut().zip(files) {
-        let cannot = |why: String| format!("`{}` {why}", folder.join(name).display());
+        let cannot = |why: String| format!("`{}` {why}", slashed(&folder.join(name)));
         match bytes {
             Ok(bytes) => *layer = compiled(&String::from_utf8_lossy(&bytes)).map_err(cannot)?,
             Err(error) if matches!(Rejection::of(&error), Some(Rejection::LargerThan(_))) => {

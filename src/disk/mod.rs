@@ -21,7 +21,7 @@ use ignore::gitignore::{Gitignore, GitignoreBuilder};
 
 use crate::engine::Scan;
 use crate::engine::files::{FilePresence, Links, Loaded};
-use crate::paths::is_under;
+use crate::paths::{canonical, is_under};
 use crate::plugin::FileSettings;
 
 use ignore_rules::MOST_PATTERNS;
@@ -96,7 +96,7 @@ impl Plugins {
     #[must_use]
     pub fn within(self, bounds: &[PathBuf]) -> Self {
         let here = |bound: &PathBuf| if bound.as_os_str().is_empty() { PathBuf::from(".") } else { bound.clone() };
-        let real = |bound: PathBuf| bound.canonicalize().unwrap_or(bound);
+        let real = |bound: PathBuf| canonical(&bound).unwrap_or(bound);
         Self { bounds: bounds.iter().map(here).map(real).collect(), ..self }
     }
 
@@ -111,7 +111,7 @@ impl Plugins {
         if self.bounds.is_empty() {
             return None;
         }
-        let real = root.canonicalize().ok()?;
+        let real = canonical(root).ok()?;
         (!self.bounds.iter().any(|bound| real.starts_with(bound))).then_some(real)
     }
 
@@ -231,6 +231,7 @@ mod tests {
     use super::*;
     use std::time::{Duration, SystemTime};
 
+    use crate::paths::slashed;
     use crate::plugin::{Kind, Parsed};
 
     const PIPE: &str = "class Pipe: pass\n";
@@ -248,7 +249,7 @@ mod tests {
     impl World {
         fn with(files: &[&str]) -> Self {
             let folder = tempfile::tempdir().unwrap();
-            let root = folder.path().canonicalize().unwrap().join("root");
+            let root = canonical(folder.path()).unwrap().join("root");
             let state = root.join(".owui-watch");
             fs::create_dir(&root).unwrap();
             let (exclude, settings, links) = (Vec::new(), BTreeMap::new(), Links::Inside);
@@ -286,7 +287,7 @@ mod tests {
         }
 
         fn name(&self, path: &Path) -> String {
-            path.strip_prefix(&self.root).unwrap().display().to_string()
+            slashed(path.strip_prefix(&self.root).unwrap())
         }
 
         fn read(&self, name: &str) -> Loaded {
@@ -424,6 +425,15 @@ mod tests {
         let mut plugins = world.plugins_in(&["gone"]).unwrap();
         let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| {});
         assert_eq!(scan, Scan { files: Vec::new(), missing: vec![world.path("gone")] });
+    }
+
+    /// The system opens `a.py` all the same where case does not matter.
+    #[test]
+    fn a_file_has_only_the_name_that_the_folder_shows() {
+        let world = World::with(&["a.py"]);
+        fs::remove_file(world.path("a.py")).unwrap();
+        world.write("A.py", PIPE);
+        assert_eq!((world.read("a.py"), world.scan()), (Loaded::Missing, vec!["A.py: function a".to_owned()]));
     }
 
     #[test]

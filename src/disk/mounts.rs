@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::paths::canonical;
+
 /// File systems whose files another machine writes, as Linux names them.
 const SHARED: [&str; 20] = [
     "9p",
@@ -34,7 +36,7 @@ const SHARED_BY_FUSE: [&str; 9] =
 #[must_use]
 #[expect(clippy::disallowed_methods, reason = "the system tells its mounts as a file")]
 pub fn network_file_system(folder: &Path) -> Option<String> {
-    let real = folder.canonicalize().ok()?;
+    let real = canonical(folder).ok()?;
     let table = std::fs::read_to_string("/proc/self/mountinfo").ok()?;
     file_system(&table, &real).filter(|name| is_shared(name)).map(str::to_owned)
 }

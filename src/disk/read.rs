@@ -1,6 +1,7 @@
 //! Reads plugin files: all files of a walk on all cores, or one file. Files being written and links that lead outside
 //! do not count as plugins.
 
+use std::ffi::OsStr;
 use std::io::{ErrorKind, Read as _};
 use std::panic::resume_unwind;
 use std::path::Path;
@@ -12,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use super::Plugins;
 use super::scan_cache::{CacheEntry, ScanCache, Stat};
 use crate::engine::files::{Links, Loaded};
-use crate::paths::{ProjectPath, is_under};
+use crate::paths::{ProjectPath, canonical, is_under, slashed};
 use crate::plugin::{self, FileSettings, Invalid, Parsed, Plugin, Rule, Syntax};
 use crate::regular_file::{self, Rejection};
 
@@ -85,6 +86,9 @@ impl Plugins {
         if self.is_behind_a_link(path) {
             return Loaded::Missing;
         }
+        if has_another_name(path) {
+            return Loaded::Missing;
+        }
         if let Some(loaded) = self.follow_link(path) {
             return loaded;
         }
@@ -105,8 +109,8 @@ impl Plugins {
         if !path.is_symlink() {
             return None;
         }
-        let target = || path.read_link().map(|target| target.display().to_string()).unwrap_or_default();
-        let Ok(real) = path.canonicalize() else { return Some(invalid(path, Rule::DanglingLink(target()))) };
+        let target = || path.read_link().map(|target| slashed(&target)).unwrap_or_default();
+        let Ok(real) = canonical(path) else { return Some(invalid(path, Rule::DanglingLink(target()))) };
         let inside = self.roots.iter().find_map(|root| ProjectPath::new(root).ok()?.show(&real));
         match inside {
             None if self.where_links_lead == Links::Anywhere => None,
@@ -121,6 +125,18 @@ impl Plugins {
 
 /// Sees each plugin that is read, with its syntax tree, on the thread that read it.
 pub(super) type OnPlugin<'a> = &'a (dyn Fn(&Plugin, &Syntax) + Sync);
+
+/// Whether the file is `A.py` and this path ends in `a.py`: where case does not matter, the system opens it all the same,
+/// and after such a renaming it would count as two files.
+fn has_another_name(path: &Path) -> bool {
+    // Where case matters, a path cannot name another file.
+    if cfg!(target_os = "linux") || path.is_symlink() {
+        return false;
+    }
+    let lower = |name: &OsStr| name.to_string_lossy().to_lowercase();
+    let is_other = |there: &OsStr, asked: &OsStr| there != asked && lower(there) == lower(asked);
+    canonical(path).is_ok_and(|there| there.file_name().zip(path.file_name()).is_some_and(|(a, b)| is_other(a, b)))
+}
 
 /// A scanned file and its new cache entry; `None` if the cached entry is current.
 pub(super) type Look = Option<(Loaded, Option<CacheEntry>)>;

@@ -9,7 +9,7 @@ use super::Plugins;
 use super::ignore_rules::IgnoreRules;
 use super::read::{age, invalid};
 use crate::engine::files::Loaded;
-use crate::paths::{is_here, tidy};
+use crate::paths::{canonical, is_here, tidy};
 use crate::plugin::{Rule, kind};
 
 /// Far longer than a walk, and than the clock difference of machines that share a drive.
@@ -112,7 +112,7 @@ impl Plugins {
             let (exclude, ours, base) = (exclude.clone(), ours.clone(), root.clone());
             let (wanted, targets, rules) = (Arc::clone(&targets), Arc::clone(&targets), Arc::clone(&rules));
             // For a linked root, the rules above its target apply.
-            let full = root.canonicalize().unwrap_or_else(|_| root.clone());
+            let full = canonical(&root).unwrap_or_else(|_| root.clone());
             let unruly = Arc::new(Mutex::new(Vec::new()));
             let (found_unruly, unruly_root) = (Arc::clone(&unruly), rules.problem(&full));
             let mut builder = ignore::WalkBuilder::new(&root);

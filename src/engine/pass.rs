@@ -11,6 +11,7 @@ use super::site::ServerListing;
 use super::tree::Complaint;
 use super::{Code, Engine, names};
 use crate::notice::{Notice, NoticeKind, PassSummary};
+use crate::paths::slashed;
 use crate::plugin::{Key, Plugin};
 
 /// A pass over everything.
@@ -90,7 +91,7 @@ impl Engine {
             .collect();
         for path in gone {
             self.tell(Notice::general(NoticeKind::Trouble {
-                message: format!("watch.toml has settings for `{}`, which is not there", path.display()),
+                message: format!("watch.toml has settings for `{}`, which is not there", slashed(&path)),
                 hint: Some(
                     "if the file has another name now, its settings need it too: an id set there is lost".to_owned(),
                 ),

@@ -3,12 +3,13 @@
 use std::path::Path;
 use std::time::Duration;
 
+use crate::paths::slashed;
 use crate::plugin::Span;
 
 /// `path:line:column`, the form that editors jump to.
 #[must_use]
 pub fn format_place(path: &Path, span: &Span) -> String {
-    format!("{}:{}:{}", path.display(), span.line, span.column)
+    format!("{}:{}:{}", slashed(&path), span.line, span.column)
 }
 
 /// `1 plugin`, `2 plugins`.
@@ -56,7 +57,7 @@ pub(super) fn quoted(text: &str) -> String {
 }
 
 pub(super) fn list(paths: &[impl AsRef<Path>]) -> String {
-    paths.iter().map(|path| format!("`{}`", path.as_ref().display())).collect::<Vec<_>>().join(" and ")
+    paths.iter().map(|path| format!("`{}`", slashed(&path.as_ref()))).collect::<Vec<_>>().join(" and ")
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Frame, KeepReason, Notice, NoticeKind, OldVersion, WaitReason};
 use crate::engine::deploy::{CallFailure, Failure};
+use crate::paths::slashed;
 use crate::plugin::Entry;
 
 impl Notice {
@@ -104,7 +105,7 @@ impl Notice {
         put("kind", json!(self.about.key.as_ref().map(|key| key.kind)));
         put("id", json!(self.about.key.as_ref().map(|key| key.id.as_str())));
         put("type", json!(self.about.entry.map(Entry::word)));
-        put("path", json!(self.file().map(|path| path.display().to_string())));
+        put("path", json!(self.file().map(|path| slashed(&path))));
         put("version", json!(self.about.version));
         put("digest", json!(self.about.digest));
         put("message", json!(self.sentence()));
@@ -164,7 +165,7 @@ impl Notice {
             NoticeKind::Insecure { server, proxy } => vec![("server", json!(server)), ("proxy", json!(proxy))],
             NoticeKind::InLine { pid } => vec![("pid", json!(pid))],
             NoticeKind::RootMissing { root } | NoticeKind::RootBack { root } => {
-                vec![("root", json!(root.display().to_string()))]
+                vec![("root", json!(slashed(&root)))]
             }
             NoticeKind::Reloaded { files, changed } => {
                 vec![("files", json!(paths(files))), ("changed", json!(changed))]
@@ -187,7 +188,7 @@ impl Notice {
             NoticeKind::Updated { from, kept, active, .. } => vec![
                 ("from_version", json!(from)),
                 ("active", json!(active)),
-                ("backup", json!(kept.as_ref().map(|path| path.display().to_string()))),
+                ("backup", json!(kept.as_ref().map(|path| slashed(&path)))),
             ],
             NoticeKind::WouldUpdate { from, foreign } => {
                 vec![("from_version", json!(from)), ("foreign", json!(foreign))]
@@ -212,13 +213,13 @@ impl Notice {
             NoticeKind::Conflict { paths: claimants } => vec![("paths", json!(paths(claimants)))],
             NoticeKind::IdChanged { from } => vec![("from_id", json!(from.id.as_str()))],
             NoticeKind::Waiting { reason, .. } => vec![("reason", json!(reason.word()))],
-            NoticeKind::SameFile { original } => vec![("original", json!(original.display().to_string()))],
+            NoticeKind::SameFile { original } => vec![("original", json!(slashed(&original)))],
             NoticeKind::WentOff { cause, .. } | NoticeKind::NotSwitchedOn { cause, .. } => {
                 vec![("cause", json!(cause))]
             }
             NoticeKind::RemoteEdit { theirs } => vec![("server_plugin_version", json!(theirs))],
             NoticeKind::Duplicate { duplicate } => vec![("other_id", json!(duplicate.id.as_str()))],
-            NoticeKind::Deleted { kept } => vec![("backup", json!(kept.display().to_string()))],
+            NoticeKind::Deleted { kept } => vec![("backup", json!(slashed(&kept)))],
             NoticeKind::RollbackUndone { put_back } => vec![("put_back", json!(put_back))],
             NoticeKind::Spared { why } => vec![("reason", json!(why.word()))],
             NoticeKind::Tried(tried) => tried.fields(),
@@ -314,7 +315,7 @@ fn millis(time: Duration) -> f64 {
 }
 
 fn paths(paths: &[impl AsRef<Path>]) -> Vec<String> {
-    paths.iter().map(|path| path.as_ref().display().to_string()).collect()
+    paths.iter().map(|path| slashed(&path.as_ref())).collect()
 }
 
 #[cfg(test)]

@@ -29,6 +29,7 @@ use crate::engine::deploy::{Cause, Failure};
 use crate::engine::duplicate::Duplicate;
 use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
+use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use again::Repetitions;
@@ -74,7 +75,7 @@ impl Subject {
     /// The header of its table in `watch.toml`; with the name of a table in it, that one's.
     pub(super) fn table(&self, inner: &str) -> String {
         let parts = self.path.iter().flat_map(|path| path.components()).skip(self.settings_depth.into());
-        format!("`[plugins.\"{}\"{inner}]`", parts.collect::<PathBuf>().display())
+        format!("`[plugins.\"{}\"{inner}]`", slashed(&parts.collect::<PathBuf>()))
     }
 
     /// Its id, as a command needs it.

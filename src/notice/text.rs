@@ -11,6 +11,7 @@ use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Report, Wai
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
+use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Rule};
 
 impl Notice {
@@ -65,9 +66,9 @@ impl Notice {
                 format!("waiting for the other owui-watch{pid} to exit")
             }
             NoticeKind::RootMissing { root } => {
-                format!("`{}` does not exist; nothing changes on the server", root.display())
+                format!("`{}` does not exist; nothing changes on the server", slashed(&root))
             }
-            NoticeKind::RootBack { root } => format!("`{}` is back", root.display()),
+            NoticeKind::RootBack { root } => format!("`{}` is back", slashed(&root)),
             NoticeKind::Reloaded { files, changed } => {
                 let from = if files.is_empty() { String::new() } else { format!(" from {}", list(files)) };
                 let what = if changed.is_empty() { "no change".to_owned() } else { changed.join(", ") };
@@ -154,7 +155,7 @@ impl Notice {
             NoticeKind::Deactivated => "switched off on the server because its file is gone".to_owned(),
             NoticeKind::LeftOff => "its file is back; the function was switched off meanwhile and stays off".to_owned(),
             NoticeKind::Deleted { kept } => {
-                format!("deleted on the server because its file is gone; a copy is in {}", kept.display())
+                format!("deleted on the server because its file is gone; a copy is in {}", slashed(&kept))
             }
             NoticeKind::Spared { why } => match why {
                 KeepReason::Folder => "the server keeps it: its whole folder is gone, not just the file",
@@ -178,7 +179,7 @@ impl Notice {
             NoticeKind::Held => "incomplete; will be read again soon".to_owned(),
             NoticeKind::BeingWritten => "still being written; will be deployed once it is complete".to_owned(),
             NoticeKind::Disabled => "disabled in watch.toml".to_owned(),
-            NoticeKind::SameFile { original } => format!("a link to {}, which is deployed", original.display()),
+            NoticeKind::SameFile { original } => format!("a link to {}, which is deployed", slashed(&original)),
             NoticeKind::Trying => "trying it".to_owned(),
             NoticeKind::Tried(tried) => match tried.failure() {
                 Some(why) => {
@@ -256,7 +257,7 @@ impl Notice {
     pub fn detail(&self) -> Option<String> {
         Some(match &self.what {
             NoticeKind::Updated { kept: Some(path), .. } => {
-                format!("the text on the server was not deployed from here; a copy is in {}", path.display())
+                format!("the text on the server was not deployed from here; a copy is in {}", slashed(&path))
             }
             NoticeKind::RemoteEdit { theirs } => {
                 let version = theirs.as_ref().map_or_else(String::new, |version| format!(" (version {version})"));

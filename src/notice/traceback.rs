@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{Notice, NoticeKind, Subject, format_place};
+use crate::paths::slashed;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Key, Kind, Span};
 
@@ -130,7 +131,7 @@ fn with_paths(text: &str, subject: &dyn Fn(&Key) -> Option<Subject>) -> String {
             Some((path, rest))
         });
         if let Some((path, rest)) = path {
-            located += &path.display().to_string();
+            located += &slashed(&path);
             located += rest;
         } else {
             located.push('<');

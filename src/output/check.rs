@@ -15,7 +15,7 @@ use super::screen::out;
 use super::styles::{BOLD_RED, CYAN, DIM, YELLOW};
 use crate::check::{FILE_RULES, RULES, ServerVersion};
 use crate::cli::CheckFormat;
-use crate::paths::without_dots;
+use crate::paths::{slashed, without_dots};
 use crate::plugin::{Diagnostic, Severity};
 use crate::printable;
 
@@ -48,9 +48,9 @@ impl CheckOutput {
     fn path_from_top(&self, diagnostic: &Diagnostic) -> String {
         let inside = self.repository.as_ref().and_then(|Repository { cwd, top }| {
             let full = without_dots(&cwd.join(&diagnostic.file));
-            Some(full.strip_prefix(top).ok()?.display().to_string())
+            Some(slashed(full.strip_prefix(top).ok()?))
         });
-        inside.unwrap_or_else(|| path(diagnostic))
+        inside.unwrap_or_else(|| slashed(Path::new(&path(diagnostic))))
     }
 
     /// Prints the page of a rule.
@@ -80,7 +80,7 @@ impl CheckOutput {
 
     /// Prints how a file is mended.
     pub fn difference(&self, path: &Path, old: &str, new: &str) {
-        let name = path.display().to_string();
+        let name = slashed(&path);
         let diff = unified((&name, old), (&name, new));
         out(&coloured(&printable::text(&diff)));
     }
@@ -212,7 +212,7 @@ fn number(count: usize, noun: &str) -> String {
 }
 
 fn path(diagnostic: &Diagnostic) -> String {
-    let path = diagnostic.file.display().to_string();
+    let path = slashed(&diagnostic.file);
     path.strip_prefix("./").map_or(path.clone(), str::to_owned)
 }
 
@@ -301,7 +301,7 @@ fn object(diagnostic: &Diagnostic) -> Value {
 /// A relative path as a URI.
 fn uri(path: &str) -> String {
     let is_plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~/".contains(byte);
-    path.replace('\\', "/").bytes().fold(String::new(), |uri, byte| {
+    path.bytes().fold(String::new(), |uri, byte| {
         if is_plain(&byte) { uri + &char::from(byte).to_string() } else { uri + &format!("%{byte:02X}") }
     })
 }

@@ -11,6 +11,7 @@ use super::messages::{hint_line, labelled, wrapped};
 use super::sign::sign;
 use super::styles::{BOLD, DIM};
 use crate::notice::{Level, Notice, NoticeKind, duration};
+use crate::paths::slashed;
 use crate::plugin::Entry;
 use crate::printable;
 
@@ -127,7 +128,7 @@ impl Lines {
                 push_column(&mut line, &printable::line(&version), version_width, DIM);
             }
         } else if let Some(path) = &notice.about.path {
-            push_column(&mut line, &printable::line(&path.display().to_string()), 0, BOLD);
+            push_column(&mut line, &printable::line(&slashed(&path)), 0, BOLD);
         }
         let what = notice.headline().map_or_else(|| notice.sentence_without_name(), Cow::into_owned);
         let what = printable::text(&what);
@@ -155,7 +156,7 @@ impl Lines {
         }
         if let (Some(path), Some((severity, label)), Some(_)) = (notice.file(), severity, notice.headline()) {
             let (line, column) = notice.span().map_or((1, 1), |span| (span.line, span.column));
-            let path = path.display().to_string();
+            let path = slashed(&path);
             let path = printable::line(&path);
             // Without colour: editors look for this line with an expression that starts at its first character.
             let place = format!("{path}:{line}:{column}: {severity}: {}", rest.next().unwrap_or_default());

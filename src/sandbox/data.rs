@@ -8,6 +8,7 @@ use tempfile::TempDir;
 
 use super::server::random;
 use crate::error::Error;
+use crate::paths::{canonical, slashed};
 use crate::regular_file;
 
 /// Marks a folder as a sandbox's, and is locked by the sandbox that uses it.
@@ -54,13 +55,13 @@ impl Data {
     /// a real installation to everyone on this machine.
     pub(super) fn named(folder: &Path) -> Result<Self, Error> {
         let cannot = |cause: io::Error| {
-            Error::new(format!("cannot use `{}` as the sandbox's data folder", folder.display())).because(cause)
+            Error::new(format!("cannot use `{}` as the sandbox's data folder", slashed(&folder))).because(cause)
         };
         make_private(folder).map_err(cannot)?;
-        let path = folder.canonicalize().map_err(cannot)?;
+        let path = canonical(folder).map_err(cannot)?;
         let marker = path.join(MARKER);
         if !marker.is_file() && path.read_dir().map_err(cannot)?.next().is_some() {
-            return Err(Error::new(format!("`{}` is not empty and no sandbox has made it", folder.display()))
+            return Err(Error::new(format!("`{}` is not empty and no sandbox has made it", slashed(&folder)))
                 .hinted("name a new folder with `--data`"));
         }
         let lock =
@@ -74,7 +75,7 @@ impl Data {
                 }
                 Ok(Self::Named { path, _lock: lock })
             }
-            Err(TryLockError::WouldBlock) => Err(Error::new(format!("another sandbox uses `{}`", folder.display()))
+            Err(TryLockError::WouldBlock) => Err(Error::new(format!("another sandbox uses `{}`", slashed(&folder)))
                 .hinted("end it, or name another folder with `--data`")),
             Err(TryLockError::Error(error)) => Err(cannot(error)),
         }
@@ -91,7 +92,7 @@ impl Data {
     pub(super) fn secret(&self) -> Result<Option<String>, Error> {
         let Self::Named { path, .. } = self else { return Ok(None) };
         let file = path.join(SECRET);
-        let cannot = |cause: io::Error| Error::new(format!("cannot use `{}`", file.display())).because(cause);
+        let cannot = |cause: io::Error| Error::new(format!("cannot use `{}`", slashed(&file))).because(cause);
         let stored = regular_file::read_no_follow(&file, LONGEST_SECRET);
         match stored.map(|secret| String::from_utf8_lossy(&secret).trim().to_owned()) {
             Ok(secret) if !secret.is_empty() => return Ok(Some(secret)),
@@ -115,7 +116,7 @@ impl Data {
             Self::Temporary(folder) if keep => Ok(Some(folder.keep())),
             Self::Temporary(folder) => {
                 let path = folder.path().to_owned();
-                folder.close().map_err(|e| Error::new(format!("cannot remove `{}`", path.display())).because(e))?;
+                folder.close().map_err(|e| Error::new(format!("cannot remove `{}`", slashed(&path))).because(e))?;
                 Ok(None)
             }
             Self::Named { path, .. } => Ok(Some(path)),
@@ -135,7 +136,7 @@ mod tests {
         let secret = data.secret().unwrap().unwrap();
         let error = Data::named(&folder).err().unwrap();
         assert!(error.to_string().starts_with("another sandbox uses"), "{error}");
-        assert_eq!(data.close(false).unwrap(), Some(folder.canonicalize().unwrap()));
+        assert_eq!(data.close(false).unwrap(), Some(canonical(&folder).unwrap()));
 
         let again = Data::named(&folder).unwrap();
         assert_eq!(again.secret().unwrap().unwrap(), secret);

@@ -10,6 +10,7 @@ use super::process;
 use super::python::{self, Call, Environment, Python};
 use super::{Progress, Tell};
 use crate::error::Error;
+use crate::paths::slashed;
 
 /// The machine-learning packages: several gigabytes, and no deploy needs them.
 const LEFT_OUT: [&str; 7] = [
@@ -43,7 +44,7 @@ pub(super) async fn ensure(
         return Ok(python);
     }
     let no_folder = |e: io::Error| {
-        Error::new(format!("cannot use the cache folder `{}`", cache.display()))
+        Error::new(format!("cannot use the cache folder `{}`", slashed(&cache)))
             .because(e)
             .hinted("make it writable, or name another one with `XDG_CACHE_HOME`")
     };
@@ -182,7 +183,7 @@ async fn make_venv(
     make.args(["venv", "--no-project", "--allow-existing", "--python"]);
     if let Some(python) = fit {
         tell(Progress::MakingVenv { python: python.version.to_string() });
-        let could_not = format!("cannot make a virtual environment with `{}`", python.program.display());
+        let could_not = format!("cannot make a virtual environment with `{}`", slashed(&python.program));
         make.arg(&python.program).arg(venv);
         return step(make, &could_not, "Python", version, tell).await;
     }

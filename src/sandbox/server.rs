@@ -18,6 +18,7 @@ use super::pane::Listener;
 use super::python::same_variable;
 use super::{Admin, Port, Progress, Tell, process};
 use crate::error::Error;
+use crate::paths::slashed;
 use crate::printable;
 use crate::process_group;
 use crate::regular_file;
@@ -286,7 +287,7 @@ impl Server {
     /// Where to read more than the quoted lines.
     fn more(&self) -> String {
         if self.keep {
-            format!("its full log is `{}`", self.log.display())
+            format!("its full log is `{}`", slashed(&self.log))
         } else {
             "the lines above end its log; `--keep` keeps all of it".to_owned()
         }

@@ -12,6 +12,7 @@ use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind};
 use notify::{EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 
 use super::EXACT;
+use crate::paths::canonical;
 
 /// The meaning of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,9 +80,9 @@ impl FileWatcher {
 /// A file's path as written, with the links in its folder resolved, and with all links resolved.
 fn all_names(file: &Path) -> Vec<PathBuf> {
     let Ok(full) = std::path::absolute(file) else { return Vec::new() };
-    let folder = full.parent().and_then(|folder| folder.canonicalize().ok());
+    let folder = full.parent().and_then(|folder| canonical(folder).ok());
     let in_folder = folder.zip(full.file_name()).map(|(folder, name)| folder.join(name));
-    let real = full.canonicalize().ok();
+    let real = canonical(&full).ok();
     [Some(full), in_folder, real].into_iter().flatten().collect()
 }
 
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn a_file_is_watched_under_all_its_names() {
         let folder = tempfile::tempdir().unwrap();
-        let real = folder.path().canonicalize().unwrap();
+        let real = canonical(folder.path()).unwrap();
         let file = real.join("a/watch.toml");
         assert_eq!(nearest_folder(&file), Some(&*real));
         assert_eq!(all_names(&file), [file]);
@@ -170,7 +171,7 @@ mod tests {
     #[expect(clippy::disallowed_methods, reason = "a test sets its own scene")]
     fn a_file_in_new_folders_is_never_missed() {
         let folder = tempfile::tempdir().unwrap();
-        let real = folder.path().canonicalize().unwrap();
+        let real = canonical(folder.path()).unwrap();
         for round in 0..200 {
             let file = real.join(format!("{round}/a/b/c/watch.toml"));
             let (send, events) = std::sync::mpsc::channel();

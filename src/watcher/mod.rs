@@ -22,7 +22,7 @@ use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, 
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache};
 
-use crate::paths::ProjectPath;
+use crate::paths::{ProjectPath, slashed};
 use crate::plugin::kind::is_source;
 use polling::Poller;
 
@@ -87,7 +87,7 @@ impl Watcher {
     ) -> anyhow::Result<Self> {
         let roots: Arc<[ProjectPath]> = roots
             .iter()
-            .map(|root| ProjectPath::new(root).with_context(|| format!("resolving `{}`", root.display())))
+            .map(|root| ProjectPath::new(root).with_context(|| format!("resolving `{}`", slashed(&root))))
             .collect::<Result<_, _>>()?;
         let (known, to) = (Arc::clone(&roots), send.clone());
         let poller = Poller::new(poll.unwrap_or(GLANCE), debounce, move |sign| to(of_roots(sign, &known)));
@@ -322,7 +322,7 @@ fn is_of_the_folder(error: &notify::Error) -> bool {
 /// means everything.
 fn blind(error: &notify::Error, folder: Option<&Path>) -> Sign {
     let whose = folder.or_else(|| error.paths.first().map(PathBuf::as_path));
-    let whose = whose.map(|path| format!(" of `{}`", path.display())).unwrap_or_default();
+    let whose = whose.map(|path| format!(" of `{}`", slashed(&path))).unwrap_or_default();
     let limit = Limit::of(error).map(|limit| (limit, limit.value(sysctl_value)));
     let cause = match &limit {
         Some((limit, Some((sysctl, value)))) => {

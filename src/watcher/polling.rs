@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Sign, is_rules};
-use crate::paths;
+use crate::paths::{self, canonical};
 use crate::plugin::kind::is_source;
 
 /// A file this old cannot change again within the same whole second, even if clocks differ.
@@ -167,7 +167,7 @@ impl Places {
     /// Polls everything once.
     fn look(&mut self, signs: &mut Vec<Sign>) {
         self.awaited.retain(|root, known| {
-            let changed = root.canonicalize().ok().filter(|real| real.is_dir()) != *known;
+            let changed = canonical(root).ok().filter(|real| real.is_dir()) != *known;
             if changed {
                 signs.push(Sign::Anything);
             }
@@ -345,7 +345,7 @@ mod tests {
         fn check(&mut self, look: fn(&mut Places, &mut Vec<Sign>), expected: &[&str]) {
             let mut signs = Vec::new();
             look(&mut self.places, &mut signs);
-            let name = |path: &Path| path.strip_prefix(self.folder.path()).unwrap().display().to_string();
+            let name = |path: &Path| paths::slashed(path.strip_prefix(self.folder.path()).unwrap());
             let told: Vec<_> = signs
                 .iter()
                 .map(|sign| match sign {

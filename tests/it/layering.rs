@@ -8,12 +8,12 @@ use std::path::{Path, PathBuf};
 /// The rooms that each room may use.
 const MAY_USE: [(&str, &[&str]); 24] = [
     ("plugin", &[]),
-    ("check", &["plugin"]),
+    ("check", &["paths", "plugin"]),
     ("printable", &[]),
     ("paths", &[]),
     ("error", &["engine"]),
-    ("engine", &["check", "notice", "plugin"]),
-    ("notice", &["engine", "plugin"]),
+    ("engine", &["check", "notice", "paths", "plugin"]),
+    ("notice", &["engine", "paths", "plugin"]),
     ("debounce", &[]),
     ("driver", &["debounce", "engine", "notice", "plugin"]),
     ("regular_file", &[]),
@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("config", &["check", "cli", "engine", "error", "paths", "plugin", "printable", "regular_file"]),
     ("watcher", &["paths", "plugin"]),
     ("disk", &["engine", "error", "paths", "plugin", "printable", "regular_file"]),
-    ("git", &["plugin", "regular_file"]),
+    ("git", &["paths", "plugin", "regular_file"]),
     ("client", &["engine", "error", "plugin", "printable"]),
     ("output", &["check", "cli", "notice", "paths", "plugin", "printable"]),
     (
@@ -39,6 +39,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
             "git",
             "notice",
             "output",
+            "paths",
             "plugin",
             "printable",
             "systemd",
@@ -47,7 +48,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
         ],
     ),
     ("trial", &["client", "config", "engine", "notice", "output", "plugin"]),
-    ("sandbox", &["error", "notice", "plugin", "printable", "process_group", "regular_file"]),
+    ("sandbox", &["error", "notice", "paths", "plugin", "printable", "process_group", "regular_file"]),
     ("systemd", &["error", "notice", "printable"]),
     ("lib", &[]),
 ];

@@ -9,6 +9,7 @@ use ruff_python_ast::StmtFunctionDef;
 use super::{CheckRule, Context};
 use crate::check::context::name_of;
 use crate::check::{Found, Options, ignores};
+use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Rule, RuleFinding, Severity, Span};
 
 pub(in crate::check) const RULE: CheckRule = CheckRule {
@@ -80,7 +81,7 @@ pub(in crate::check) fn across<'a>(
                 severity: RULE.severity,
                 message: format!(
                     "`{}` has a `{name}` as well: before {TOLD_APART} a model can call only one",
-                    other.display()
+                    slashed(&other)
                 ),
                 hint: Some("give one of them another name".to_owned()),
                 fix: None,

@@ -12,6 +12,7 @@ use crate::disk::Other;
 use crate::engine::TESTED;
 use crate::error::Error;
 use crate::notice::{Area, Finding, Notice, NoticeKind, Verdict, count};
+use crate::paths::slashed;
 use crate::plugin::{Key, Kind};
 
 /// How far the clocks may be apart: certificates and login tokens allow for a minute.
@@ -82,7 +83,7 @@ pub(super) fn settings<'a>(project: &Path, warnings: impl Iterator<Item = &'a Wa
         return findings;
     }
     let folder = project.components().collect::<PathBuf>();
-    vec![fine(Area::Settings, format!("read for `{}`", folder.display()))]
+    vec![fine(Area::Settings, format!("read for `{}`", slashed(&folder)))]
 }
 
 /// What can be said without an answer, and what cannot.
@@ -132,7 +133,7 @@ fn certificate(connection: &Connection) -> Finding {
         (None, _) if !connection.url.starts_with("https:") => {
             fine(Area::Certificate, "none: plain HTTP, within this machine or a private network")
         }
-        (None, Some(file)) => fine(Area::Certificate, format!("trusted, also by `{}`", file.display())),
+        (None, Some(file)) => fine(Area::Certificate, format!("trusted, also by `{}`", slashed(&file))),
         (None, None) => fine(Area::Certificate, "trusted by this system"),
     }
 }
@@ -271,7 +272,7 @@ fn minutes(time: Duration) -> usize {
 
 /// Key files without a known risk. The system may not tell who can read them, and git may not answer.
 pub(super) fn private(files: &[PathBuf], permissions: bool, git: bool) -> Finding {
-    let files: Vec<_> = files.iter().map(|file| format!("`{}`", file.display())).collect();
+    let files: Vec<_> = files.iter().map(|file| format!("`{}`", slashed(&file))).collect();
     let files = files.join(", ");
     match (permissions, git) {
         (true, true) => fine(Area::KeyFiles, format!("{files}: only you can read it, and git leaves it out")),
@@ -288,7 +289,7 @@ pub(super) fn private(files: &[PathBuf], permissions: bool, git: bool) -> Findin
 }
 
 pub(super) fn roots(roots: &[PathBuf], plugins: usize) -> Finding {
-    let named: Vec<_> = roots.iter().map(|root| format!("`{}`", root.display())).collect();
+    let named: Vec<_> = roots.iter().map(|root| format!("`{}`", slashed(&root))).collect();
     let message = format!("{} in {}", count(plugins, "plugin"), named.join(", "));
     if plugins == 0 {
         note(Area::Roots, message).hinted("`owui-watch check` says what it reads")
@@ -309,7 +310,7 @@ pub(super) fn events(
         (Some(poll), _, _) => fine(Area::Events, format!("none: `poll` has the files looked at every {poll:?}")),
         (None, Some((root, system)), _) => {
             let message =
-                format!("`{}` is on a network drive ({system}), which does not tell what others save", root.display());
+                format!("`{}` is on a network drive ({system}), which does not tell what others save", slashed(&root));
             Finding::new(Area::Events, Verdict::Risk, message).hinted("set `poll = \"2s\"` in watch.toml")
         }
         (None, None, Some((message, hint))) => Finding::new(Area::Events, Verdict::Risk, message).hinted_if(hint),
@@ -321,7 +322,7 @@ pub(super) fn state(folder: &Path, unused: Option<String>) -> Finding {
     match unused {
         Some(why) => Finding::new(Area::State, Verdict::Risk, why)
             .hinted("the next watch puts it aside and compares everything with the server"),
-        None => fine(Area::State, format!("`{}` can be written to", folder.display())),
+        None => fine(Area::State, format!("`{}` can be written to", slashed(&folder))),
     }
 }
 

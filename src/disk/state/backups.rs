@@ -10,6 +10,7 @@ use super::Folder;
 use super::trust::Lasting;
 use crate::disk::read::LARGEST_MIB;
 use crate::engine::deploy::Backup;
+use crate::paths::slashed;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, kind, normal};
 
@@ -188,7 +189,7 @@ impl Folder {
             // Another process deleted it, as the oldest of too many.
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => {
-                tracing::error!("cannot read `{}`: {error}", path.display());
+                tracing::error!("cannot read `{}`: {error}", slashed(&path));
                 return None;
             }
         };

@@ -5,6 +5,7 @@ use std::{fmt, io};
 
 use super::trust::Distrust;
 use super::{Folder, Other};
+use crate::paths::slashed;
 
 /// Why the state cannot be used, and what to do about it.
 #[derive(Debug)]
@@ -19,7 +20,7 @@ impl StateError {
     /// The state folder is tracked by git: a clone would bring state along, a push would publish what the server holds.
     #[must_use]
     pub fn tracked(folder: &Path) -> Self {
-        let folder = folder.display();
+        let folder = slashed(&folder);
         Self {
             message: format!("cannot keep state in `{folder}`: git tracks it"),
             hint: format!("`git rm -r --cached {folder}` takes it out of git"),
@@ -57,7 +58,7 @@ impl Folder {
         let mut causes = cause.chain();
         let distrust = causes.find_map(|cause| cause.downcast_ref::<io::Error>()?.get_ref()?.downcast_ref());
         StateError {
-            message: format!("cannot keep state in `{}`: {cause:#}", self.path.display()),
+            message: format!("cannot keep state in `{}`: {cause:#}", slashed(&self.path)),
             hint: distrust.map_or_else(
                 || "set `OWUI_WATCH_STATE` in the environment to a folder that you may write to".to_owned(),
                 Distrust::hint,

@@ -17,6 +17,7 @@ use super::trust::Lasting;
 use super::{Folder, NOT_OURS, State};
 use crate::disk::read::age;
 use crate::engine::ledger::{Rollback, UpdateIntent};
+use crate::paths::slashed;
 use crate::plugin::{Key, Kind, id::PluginId};
 
 /// The folder of the intents.
@@ -82,7 +83,7 @@ impl Folder {
 
     fn save_signed(&self, folder: &Path, key: &Key, value: &impl Serialize) -> anyhow::Result<()> {
         let path = folder.join(name(key));
-        let owner = self.made().with_context(|| format!("writing `{}`", path.display()))?;
+        let owner = self.made().with_context(|| format!("writing `{}`", slashed(&path)))?;
         self.write(&path, &serde_json::to_vec(&Signed::new(&owner, value))?, Lasting::Synced)
     }
 
@@ -103,13 +104,13 @@ impl Folder {
             Err(error) if error.kind() == ErrorKind::NotFound => return None,
             Err(error) => error.to_string(),
         };
-        tracing::error!("cannot use `{}`: {cause}", path.display());
+        tracing::error!("cannot use `{}`: {cause}", slashed(&path));
         None
     }
 
     fn clear(&self, folder: &Path, key: &Key) -> anyhow::Result<()> {
         let path = folder.join(name(key));
-        self.remove(&path).with_context(|| format!("removing `{}`", path.display()))
+        self.remove(&path).with_context(|| format!("removing `{}`", slashed(&path)))
     }
 }
 

@@ -11,6 +11,7 @@ use super::identity::Owner;
 use super::trust::{self, Lasting};
 use super::{Folder, NOT_OURS, State, StateError, despite_removal, write_whole};
 use crate::engine::ledger::{self, Ledger};
+use crate::paths::slashed;
 
 /// A ledger of ten thousand plugins has 4 MiB. We never write a larger one.
 const LARGEST_LEDGER: u64 = 64 * 1024 * 1024;
@@ -44,7 +45,7 @@ impl Folder {
             let header = Header { format: ledger::FORMAT, state: self.made()?.id };
             write_whole(&path, format!("{}\n{ledger}", serde_json::to_string(&header)?).as_bytes(), Lasting::Synced)
         };
-        despite_removal(save).with_context(|| format!("cannot write `{}`", path.display()))
+        despite_removal(save).with_context(|| format!("cannot write `{}`", slashed(&path)))
     }
 
     /// Appends to the ledger's text, durably. Fails if there is no ledger: it must be written as a whole then.
@@ -85,11 +86,11 @@ impl State {
             moved.map(|()| aside)
         });
         let kept = match moved {
-            Some(Ok(aside)) => format!("; it is kept as `{}`", aside.display()),
+            Some(Ok(aside)) => format!("; it is kept as `{}`", slashed(&aside)),
             Some(Err(_)) | None => String::new(),
         };
         let error = StateError {
-            message: format!("cannot use `{}`: {cause}{kept}", ledger.display()),
+            message: format!("cannot use `{}`: {cause}{kept}", slashed(&ledger)),
             hint: "nothing is lost: every plugin is compared with the server".to_owned(),
             other: None,
         };

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use super::trust::{self, Lasting};
 use super::{Folder, despite_removal, private_file};
+use crate::paths::slashed;
 use crate::plugin::Key;
 use crate::printable;
 
@@ -22,7 +23,7 @@ impl Folder {
     pub fn log(&self, key: &Key, line: &str) -> anyhow::Result<()> {
         let path = self.path.join(LOGS).join(format!("{}-{}.log", key.kind.word(), key.id));
         let line = printable::line(line);
-        despite_removal(|| self.append(&path, &line)).with_context(|| format!("writing `{}`", path.display()))
+        despite_removal(|| self.append(&path, &line)).with_context(|| format!("writing `{}`", slashed(&path)))
     }
 
     fn append(&self, path: &Path, line: &str) -> anyhow::Result<()> {

@@ -36,7 +36,7 @@ pub use requests::{Answer, Done, Request, RequestId, Requested, Told};
 pub(super) use trust::Lasting;
 
 use crate::disk::read::age;
-use crate::paths::{self, real};
+use crate::paths::{self, canonical, real, slashed};
 
 /// The prefix of a file that is being written.
 const UNFINISHED: &str = ".owui-watch-";
@@ -98,7 +98,7 @@ impl Folder {
     }
 
     fn set_aside(&self, aside: &Path) -> String {
-        let (path, aside) = (self.path.display(), aside.display());
+        let (path, aside) = (slashed(&self.path), slashed(&aside));
         format!("the state in `{path}` {NOT_OURS}; it is kept in `{aside}`")
     }
 
@@ -121,7 +121,7 @@ impl Folder {
             Err(error) if error.kind() != ErrorKind::NotFound => error.to_string(),
             Ok(false) | Err(_) => return None,
         };
-        Some(format!("the state in `{}` is not used: {why}", self.path.display()))
+        Some(format!("the state in `{}` is not used: {why}", slashed(&self.path)))
     }
 
     /// Writes a file of the folder, which is made with the folders above it.
@@ -133,7 +133,7 @@ impl Folder {
             trust::make_folders(folder, lasting)?;
             write_whole(path, bytes, lasting)
         };
-        despite_removal(write).with_context(|| format!("writing `{}`", path.display()))
+        despite_removal(write).with_context(|| format!("writing `{}`", slashed(&path)))
     }
 
     /// Reads a file of the folder, of at most `most` bytes.
@@ -221,7 +221,7 @@ impl State {
     /// Whether this is the part of the folder that is about this server: a process cannot take a lock twice.
     #[must_use]
     pub fn is_of(&self, folder: &Path, server: &str) -> bool {
-        let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let real = |path: &Path| canonical(path).unwrap_or_else(|_| path.to_owned());
         self.folder.server == address::file_name(server) && real(&self.folder.path) == real(folder)
     }
 }
@@ -285,12 +285,6 @@ fn private_file() -> OpenOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::plugin::{Digest, Key, Kind, id::PluginId};
-
-    fn key() -> Key {
-        Key { kind: Kind::Tool, id: PluginId::new("clock").unwrap() }
-    }
-
     #[test]
     fn what_was_left_half_written_is_cleared_up_when_its_writer_is_long_gone() {
         let folder = tempfile::tempdir().unwrap();
@@ -339,37 +333,40 @@ mod tests {
     }
 
     #[cfg(unix)]
-    #[test]
-    fn state_is_private() {
-        use std::os::unix::fs::PermissionsExt as _;
-        let folder = tempfile::tempdir().unwrap();
-        let state = State::open(folder.path().join("state"), "http://h").unwrap();
-        state.log(&key(), "x").unwrap();
-        state.save("{}").unwrap();
-        let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o077;
-        assert_eq!(mode(&folder.path().join("state")), 0);
-        assert_eq!(mode(&folder.path().join("state/logs/tool-clock.log")), 0);
-        assert_eq!(mode(&state.ledger()), 0);
-        assert_eq!(mode(&folder.path().join("state/.gitignore")), 0);
-        assert_eq!(mode(&folder.path().join("state/identity")), 0);
-        assert_eq!(mode(&state.ledger().with_extension("lock")), 0);
-        // Also where the folder is one that everybody may look into.
-        let open = folder.path().join("open");
-        fs::create_dir(&open).unwrap();
-        fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
-        drop(State::open(open.clone(), "http://h").unwrap());
-        for entry in fs::read_dir(&open).unwrap() {
-            assert_eq!(mode(&entry.unwrap().path()), 0);
-        }
-    }
-
-    #[cfg(unix)]
-    mod planted {
+    mod unix {
         use std::os::unix::fs::{PermissionsExt as _, symlink};
 
         use super::*;
         use crate::engine::deploy::Backup;
         use crate::engine::ledger::Rollback;
+        use crate::plugin::{Digest, Key, Kind, id::PluginId};
+
+        fn key() -> Key {
+            Key { kind: Kind::Tool, id: PluginId::new("clock").unwrap() }
+        }
+
+        #[test]
+        fn state_is_private() {
+            let folder = tempfile::tempdir().unwrap();
+            let state = State::open(folder.path().join("state"), "http://h").unwrap();
+            state.log(&key(), "x").unwrap();
+            state.save("{}").unwrap();
+            let mode = |path: &Path| path.metadata().unwrap().permissions().mode() & 0o077;
+            assert_eq!(mode(&folder.path().join("state")), 0);
+            assert_eq!(mode(&folder.path().join("state/logs/tool-clock.log")), 0);
+            assert_eq!(mode(&state.ledger()), 0);
+            assert_eq!(mode(&folder.path().join("state/.gitignore")), 0);
+            assert_eq!(mode(&folder.path().join("state/identity")), 0);
+            assert_eq!(mode(&state.ledger().with_extension("lock")), 0);
+            // Also where the folder is one that everybody may look into.
+            let open = folder.path().join("open");
+            fs::create_dir(&open).unwrap();
+            fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
+            drop(State::open(open.clone(), "http://h").unwrap());
+            for entry in fs::read_dir(&open).unwrap() {
+                assert_eq!(mode(&entry.unwrap().path()), 0);
+            }
+        }
 
         /// A state folder of our own, and beside it a folder with a file of the user's.
         fn scene() -> (tempfile::TempDir, Folder, PathBuf) {

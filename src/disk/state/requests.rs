@@ -17,6 +17,7 @@ use super::trust::{self, Lasting};
 use super::{Folder, State};
 use crate::disk::read::age;
 use crate::engine::switch::Switch;
+use crate::paths::slashed;
 use crate::plugin::Digest;
 use crate::plugin::Key;
 use crate::plugin::Kind;
@@ -191,7 +192,7 @@ impl Folder {
     }
 
     fn post(&self, path: &Path, value: &impl Serialize) -> anyhow::Result<()> {
-        let owner = self.made().with_context(|| format!("writing `{}`", path.display()))?;
+        let owner = self.made().with_context(|| format!("writing `{}`", slashed(&path)))?;
         self.write(path, &serde_json::to_vec(&Signed::new(&owner, value))?, Lasting::Written)
     }
 

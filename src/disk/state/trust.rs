@@ -184,6 +184,7 @@ fn is_as_open(project: &Metadata, folder: &Metadata) -> bool {
 }
 
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as on other systems")]
 fn keep_others_out(_: &Path, _: &Metadata, _: &Path, _: Change) -> io::Result<()> {
     Ok(())
 }
@@ -337,6 +338,7 @@ pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
 
 /// The system opens no folders to sync them.
 #[cfg(not(unix))]
+#[expect(clippy::unnecessary_wraps, reason = "as on other systems")]
 pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
     Ok(())
 }

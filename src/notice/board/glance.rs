@@ -3,6 +3,7 @@
 use super::super::format::count;
 use super::super::{Level, Notice, NoticeKind, format_place};
 use super::{Board, Exception, Name, Standing, State};
+use crate::paths::slashed;
 
 /// How things stand now. A plugin that is not fine is either a problem, or waits, or is on its way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -126,7 +127,7 @@ impl Standing {
 fn problem(name: &Name, news: &Notice) -> Problem {
     let place = match (news.file(), news.span()) {
         (Some(path), Some(span)) => format_place(path, span),
-        (Some(path), None) => path.display().to_string(),
+        (Some(path), None) => slashed(&path),
         (None, _) => name.to_string(),
     };
     let words = match (&news.what, news.headline(), news.detail()) {

@@ -18,6 +18,7 @@ use super::{Notice, NoticeKind, Report, TrialResult, Untried, may_change_checks}
 use crate::engine::switch::Switch;
 use crate::plugin::{Key, Severity};
 
+use crate::paths::slashed;
 use exception::Exception;
 pub use glance::{Glance, Problem};
 pub use state::State;
@@ -86,7 +87,7 @@ impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Name::Plugin(key) => key.id.fmt(f),
-            Name::File(path) => path.display().fmt(f),
+            Name::File(path) => slashed(&path).fmt(f),
         }
     }
 }

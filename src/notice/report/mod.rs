@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use super::format::count;
 use super::{Level, Subject};
 use crate::engine::switch::Switch;
+use crate::paths::slashed;
 use crate::plugin::{Key, Kind};
 pub use doctor::{Area, Examination, Finding, Verdict};
 pub use history::{ChangedLines, HistoryEntry, Provenance};
@@ -259,7 +260,7 @@ impl Report {
         let path = about.path.as_deref().unwrap_or(Path::new("")).display();
         match self {
             Report::FoundProject { folder } => {
-                Said::info("project", format!("the project is `{}`", folder.display())).with("folder", json!(folder))
+                Said::info("project", format!("the project is `{}`", slashed(&folder))).with("folder", json!(folder))
             }
             Report::OnSandbox { server } => {
                 Said::info("on_sandbox", format!("on the sandbox at {server}")).with("server", json!(server))
@@ -376,14 +377,14 @@ impl Task {
 /// A plugin as messages name it: by its file if it has one.
 fn name(about: &Subject) -> String {
     match (&about.path, &about.key) {
-        (Some(path), _) => format!("`{}`", path.display()),
+        (Some(path), _) => format!("`{}`", slashed(&path)),
         (None, Some(key)) => key.to_string(),
         (None, None) => String::new(),
     }
 }
 
 fn shown(path: &Path) -> String {
-    path.display().to_string()
+    slashed(&path)
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::{Said, shown};
+use crate::paths::slashed;
 
 /// What happened to the systemd service.
 #[derive(Clone, Debug, PartialEq)]
@@ -103,7 +104,7 @@ impl ServiceEvent {
                     .with("log", json!(log))
             }
             ServiceEvent::Missing { folder, hinted } => {
-                let said = Said::info("no_service", format!("there is no service for `{}`", folder.display()));
+                let said = Said::info("no_service", format!("there is no service for `{}`", slashed(&folder)));
                 if *hinted { said.hinted("`owui-watch service install` installs one") } else { said }
             }
         }

@@ -12,6 +12,7 @@ use crate::engine::duplicate::Duplicate;
 use crate::engine::switch::Switch;
 use crate::notice::format::{count, format_place, list};
 use crate::notice::hint::of_duplicate;
+use crate::paths::slashed;
 use crate::plugin::{Key, Span};
 
 /// How many plugins a line names.
@@ -167,7 +168,7 @@ impl PluginStatus {
     /// What there is to say beside the state, and where: `path:line:column: …`.
     #[must_use]
     pub fn detail(&self, path: Option<&Path>) -> String {
-        let shown = path.map(|path| path.display().to_string()).unwrap_or_default();
+        let shown = path.map(|path| slashed(&path)).unwrap_or_default();
         let at = |span: &Option<Span>, words: &str| match (path, span) {
             (Some(path), Some(span)) => format!("{}: {words}", format_place(path, span)),
             _ => format!("{shown}: {words}"),

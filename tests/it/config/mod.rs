@@ -20,6 +20,7 @@ use owui_watch::config::{self, Config, ConfigError, Form, KEYS, KeyRow, World};
 use owui_watch::engine::OnDelete;
 use owui_watch::engine::deploy::{Adopt, OnRemoteEdit};
 use owui_watch::engine::files::Links;
+use owui_watch::paths::{canonical, slashed};
 use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
@@ -32,7 +33,7 @@ struct Project {
 impl Project {
     fn new() -> Self {
         let folder = TempDir::new().expect("a temporary folder");
-        let top = folder.path().canonicalize().expect("it is there");
+        let top = canonical(folder.path()).expect("it is there");
         let at = |part: &str| top.join(part);
         let world = World {
             env: BTreeMap::new(),
@@ -112,7 +113,7 @@ impl Project {
     }
 
     fn sealed(&self, text: &str) -> String {
-        text.replace(&self.folder.path().canonicalize().expect("it is there").display().to_string(), "/tmp")
+        text.replace(&slashed(&canonical(self.folder.path()).expect("it is there")), "/tmp")
     }
 
     #[track_caller]

@@ -361,7 +361,7 @@ impl World for ScriptWorld {
     }
 
     fn presence(&mut self, path: &Path) -> FilePresence {
-        self.say(format_args!("look for {}", path.display()));
+        self.say(format_args!("look for {}", owui_watch::paths::slashed(&path)));
         match self.disk.contains_key(name(path)) {
             _ if self.root_is_gone => FilePresence::Nothing,
             true => FilePresence::File,

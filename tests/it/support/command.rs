@@ -83,7 +83,6 @@ impl Project {
     }
 
     /// Removes a folder in which a running watch may write meanwhile.
-    #[cfg(target_os = "linux")]
     #[track_caller]
     pub(crate) fn remove_beside_a_watch(&self, path: &str) {
         use std::io::ErrorKind::{DirectoryNotEmpty, NotFound};
@@ -100,7 +99,6 @@ impl Project {
     }
 
     /// Runs a program in the folder, which must succeed.
-    #[cfg(target_os = "linux")]
     #[track_caller]
     pub(crate) fn sh(&self, program: &str, arguments: &[&str]) {
         let run = Command::new(program).args(arguments).current_dir(self.folder.path()).output().unwrap();
@@ -121,7 +119,8 @@ impl Project {
         for name in ["SystemRoot", "TEMP"] {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
-        command.env("HOME", self.folder.path()).env("TZ", "UTC");
+        // The second is the home of Windows.
+        command.env("HOME", self.folder.path()).env("USERPROFILE", self.folder.path()).env("TZ", "UTC");
         command.envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
     }
@@ -150,13 +149,11 @@ impl Project {
     }
 
     /// Starts a watch through a program that changes system limits and then execs it.
-    #[cfg(target_os = "linux")]
     pub(crate) fn watch_by(&self, program: &[&str]) -> Watch {
         Watch::start(&mut self.by(program, &[env!("CARGO_BIN_EXE_owui-watch"), "--json"]))
     }
 
     /// A command line with this program before it.
-    #[cfg(target_os = "linux")]
     pub(crate) fn by(&self, program: &[&str], line: &[&str]) -> Command {
         let mut command = Command::new(program[0]);
         command.args(&program[1..]).args(line);
@@ -222,7 +219,6 @@ impl Watch {
     }
 
     /// Waits for notices of these kinds about these plugins, in any order.
-    #[cfg(target_os = "linux")]
     #[track_caller]
     pub(crate) fn wait_for_all(&mut self, notices: &[(&str, &str)]) {
         let mut missing = notices.to_vec();
@@ -240,7 +236,6 @@ impl Watch {
     }
 
     /// The next notice of one of these kinds.
-    #[cfg(target_os = "linux")]
     #[track_caller]
     pub(crate) fn wait_any(&mut self, events: &[&str]) -> Value {
         let is_one = |notice: &Value| notice["event"].as_str().is_some_and(|event| events.contains(&event));
@@ -281,20 +276,17 @@ impl Watch {
     }
 
     /// Whether it has printed this so many times.
-    #[cfg(target_os = "linux")]
     pub(crate) fn has_said(&mut self, event: &str, times: usize) -> bool {
         self.seen.extend(self.lines.try_iter().map(|line| serde_json::from_str::<Value>(&line).unwrap()));
         self.said().iter().filter(|said| **said == event).count() >= times
     }
 
     /// All output so far.
-    #[cfg(target_os = "linux")]
     pub(crate) fn all_said(&self) -> String {
         self.seen.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
     }
 
     /// All notices so far.
-    #[cfg(target_os = "linux")]
     pub(crate) fn notices(&self) -> &[Value] {
         &self.seen
     }
@@ -305,7 +297,6 @@ impl Watch {
     }
 
     /// All notices about a plugin so far, as words.
-    #[cfg(target_os = "linux")]
     pub(crate) fn said_of(&self, id: &str) -> Vec<String> {
         let about = self.seen.iter().filter(|notice| notice["id"] == id);
         about.map(|notice| notice["event"].as_str().unwrap().to_owned()).collect()
@@ -316,23 +307,24 @@ impl Watch {
     }
 
     /// Sends a signal.
-    #[cfg(unix)]
     pub(crate) fn signal(&self, name: &str) {
         let kill = Command::new("kill").args([format!("-{name}"), self.child.id().to_string()]).status().unwrap();
         assert!(kill.success());
     }
 
     /// Forgets the notices that [`Watch::wait`] returned: for endless tests.
-    #[cfg(target_os = "linux")]
     pub(crate) fn forget(&mut self) {
         self.seen.drain(..self.taken);
         self.taken = 0;
     }
 
-    /// Stops it, waits for its exit, and reads the rest of its output.
-    #[cfg(unix)]
+    /// Stops it, waits for its exit, and reads the rest of its output. Windows has no such signal: it is killed there.
     pub(crate) fn stop(&mut self) -> ExitStatus {
-        self.signal("TERM");
+        if cfg!(unix) {
+            self.signal("TERM");
+        } else {
+            self.child.kill().unwrap();
+        }
         self.ended()
     }
 
@@ -363,7 +355,6 @@ impl Drop for Watch {
     }
 }
 
-#[cfg(target_os = "linux")]
 fn is_about(notice: &Value, event: &str, id: &str) -> bool {
     notice["event"] == event && notice["id"] == id
 }
@@ -386,13 +377,11 @@ pub(crate) fn tool(version: &str) -> String {
 pub(crate) const REFUSED: &str = "import no_such_thing\n\n\nclass Filter:\n    pass\n";
 
 /// Whether a text is a complete one of [`filter`].
-#[cfg(target_os = "linux")]
 pub(crate) fn is_whole(text: &str) -> bool {
     text.ends_with("END = True\n")
 }
 
 /// Prints why a test is skipped, even if test output is captured.
-#[cfg(target_os = "linux")]
 pub(crate) fn said_outright(why: &str) {
     std::io::stderr().write_all(format!("{why}\n").as_bytes()).unwrap();
 }

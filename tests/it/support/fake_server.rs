@@ -64,7 +64,6 @@ pub(crate) enum Fault {
     /// Sent elsewhere by a proxy, and not carried out.
     Redirect(&'static str),
     /// Answered with this body, JSON or not, and not carried out.
-    #[cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "only tests of the built binary need it"))]
     Says(u16, &'static str),
 }
 
@@ -205,7 +204,6 @@ impl FakeServer {
     }
 
     /// Takes the role of an admin from the owner of the key, or gives it back.
-    #[cfg(unix)]
     pub(crate) fn demote(&self, demoted: bool) {
         self.state().demoted = demoted;
     }
@@ -226,7 +224,6 @@ impl FakeServer {
     }
 
     /// Forgets all requests and old versions: for endless tests.
-    #[cfg(target_os = "linux")]
     pub(crate) fn forget(&self) {
         let mut state = self.state();
         state.requests.clear();
@@ -261,7 +258,6 @@ impl FakeServer {
     }
 
     /// Ends all faults.
-    #[cfg(unix)]
     pub(crate) fn recover(&self) {
         self.state().faults.clear();
     }
