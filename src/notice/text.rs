@@ -197,7 +197,8 @@ impl Notice {
             NoticeKind::Called { hook, result, .. } if result.is_empty() => hook.clone(),
             NoticeKind::Called { hook, result, again: true, .. } => format!("{hook} works again → {result}"),
             NoticeKind::Called { hook, result, .. } => format!("{hook} → {result}"),
-            NoticeKind::Raised(raised) if raised.before > 0 => format!("{} ×{}", raised.again(), raised.before + 1),
+            NoticeKind::Raised(raised) if raised.before == 1 => raised.again(),
+            NoticeKind::Raised(raised) if raised.before > 1 => format!("{} ×{}", raised.again(), raised.before),
             NoticeKind::Raised(raised) => format!("{}: {}", self.headline().unwrap_or_default(), raised.error),
             NoticeKind::Printed { text, line: Some(line), .. } => format!("| {text} (line {line})"),
             NoticeKind::Printed { text, .. } => format!("| {text}"),
@@ -648,7 +649,7 @@ mod tests {
             Info called: event user.login, 10 so far
             Error raised: pipe raised an exception: KeyError: 'nope'
                 short: pipe raised an exception / KeyError: 'nope'
-            Error raised: pipe raised KeyError in line 3 again ×3
+            Error raised: pipe raised KeyError in line 3 again ×2
             Error raised: raised an exception while it was loaded: KeyError: 'nope'
                 short: raised an exception while it was loaded / KeyError: 'nope'
             Info printed: | hello

@@ -558,7 +558,7 @@ mod tests {
                   called at plugins/shout.py:12:12 in pipe
                   raised at json/decoder.py:355, 3 frames away from the plugin
                   caused by KeyError: 'x' at plugins/shout.py:7:12
-                12:34:56 ✗ pipe    shout         1.1  pipe raised ValidationError in line 7 again ×3  3 ms
+                12:34:56 ✗ pipe    shout         1.1  pipe raised ValidationError in line 7 again ×2  3 ms
                 12:34:56 · server: INFO started
             "#]],
         );

@@ -330,11 +330,15 @@ impl Trying<'_> {
             let (end, took) = self.send(Trial::Chat(chat(&model, self.message()))).await?;
             let failed_in = FailedIn::of(&end);
             let result = self.result(end, |answer| {
-                if !answer.breaks_off || self.plugin.version >= SAYS_THAT_A_STREAM_FAILED {
+                let why = if answer.breaks_off && self.plugin.version < SAYS_THAT_A_STREAM_FAILED {
+                    "before 0.9 the server does not tell a whole answer from one that breaks off"
+                } else if answer.text.is_empty() {
+                    // It may answer by events.
+                    "the answer is empty"
+                } else {
                     return works(answer.text);
-                }
-                let why = "before 0.9 the server does not tell a whole answer from one that breaks off".to_owned();
-                TrialResult::Answered { answer: answer.text, why }
+                };
+                TrialResult::Answered { answer: answer.text, why: why.to_owned() }
             });
             let attempt = Attempt { called: format!("model `{model}`"), model, took, result, text: None, failed_in };
             attempts.push(self.judged(attempt, Entry::Pipe).await?);

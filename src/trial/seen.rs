@@ -71,8 +71,10 @@ impl Seen {
                 TrialResult::Fails(TrialFailure { hint, ..failure })
             }
             _ if own.is_empty() => nothing_ran(entry),
-            (TrialResult::Answered { answer, .. }, None) => TrialResult::Works { answer: Some(answer), diff: None },
-            (works, None) => works,
+            (TrialResult::Answered { answer, .. }, None) if !answer.is_empty() => {
+                TrialResult::Works { answer: Some(answer), diff: None }
+            }
+            (result, None) => result,
         };
         Ok(attempt)
     }

@@ -248,6 +248,10 @@ impl Board {
         if let Some(path) = &notice.about.path {
             self.rename(path, &name);
         }
+        if let NoticeKind::Conflict { paths } = &notice.what {
+            // They were broken, perhaps, and are plugins by now.
+            paths.iter().for_each(|path| self.forget(&Name::File(Arc::clone(path))));
+        }
         if state == State::Gone {
             self.off.remove(&name);
         }

@@ -203,6 +203,13 @@ fn a_file_has_one_name() {
         Notice { about: Subject { key: Some(key), ..Subject::file(&path) }, what }
     };
     let mut board = Board::default();
+    // It is mended, and has the id of another file.
+    board.tell(&broken(&path), "1:00");
+    let conflict = NoticeKind::Conflict { paths: vec![Arc::clone(&path), Arc::from(Path::new("b.py"))] };
+    board.tell(&Notice { about: shout(NoticeKind::LeftOff).about, what: conflict }, "1:00");
+    assert_eq!(problems(&board), ["shout"]);
+
+    let mut board = Board::default();
     let Notice { what, .. } = broken(&path);
     board.tell(&of("old", what), "1:00");
     assert_eq!(problems(&board), ["a.py"]);
