@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::Command;
 
@@ -257,6 +256,8 @@ fn a_watch_ends_if_another_took_its_lock() {
 #[cfg(target_os = "linux")]
 #[test]
 fn a_crash_dumps_no_core() {
+    use std::os::unix::process::ExitStatusExt as _;
+
     let dumps = |program: &str| {
         let folder = tempfile::tempdir().unwrap();
         let mut shell = Command::new("sh");
