@@ -170,10 +170,11 @@ fn chat(body: &[u8]) -> Option<TrialEnd> {
         return Some(TrialEnd::Failed(HIDDEN.to_owned()));
     }
     let (mut answer, mut is_known, mut has_ended) = (ChatAnswer::default(), false, false);
+    let mut other = None;
     for line in body.lines() {
-        let Some(event) = line.strip_prefix("data:").map(str::trim) else { continue };
-        let Ok(event) = serde_json::from_str::<Map<String, Value>>(event) else {
-            has_ended |= event == "[DONE]";
+        let Some(data) = line.strip_prefix("data:").map(str::trim) else { continue };
+        let Ok(event) = serde_json::from_str::<Map<String, Value>>(data) else {
+            has_ended |= data == "[DONE]";
             continue;
         };
         let reason = event.get("choices").and_then(|choices| choices.get(0)?.get("finish_reason"));
@@ -181,11 +182,16 @@ fn chat(body: &[u8]) -> Option<TrialEnd> {
         match answer.take(event, "delta") {
             Some(Err(end)) => return Some(end),
             Some(Ok(())) => is_known = true,
-            None => {}
+            None => other = other.or(Some(data)),
         }
     }
     answer.breaks_off = !has_ended;
-    (is_known || has_ended || body.trim().is_empty()).then_some(TrialEnd::Chat(answer))
+    match other {
+        _ if is_known || has_ended || body.trim().is_empty() => Some(TrialEnd::Chat(answer)),
+        // What a pipe returns, the server passes on.
+        Some(data) => Some(TrialEnd::Failed(format!("the answer is no chat completion: {data}"))),
+        None => None,
+    }
 }
 
 impl ChatAnswer {
@@ -286,6 +292,7 @@ mod tests {
                  \"Chat completion stream failed\"}}\n\ndata: [DONE]\n\n",
                 "Chat completion stream failed",
             ),
+            (200, "data: {\"a\": \"b\"}\n\n", r#"the answer is no chat completion: {"a": "b"}"#),
             (400, r#"{"detail": "half way"}"#, "half way"),
             (400, r#"{"detail": ""}"#, NO_WORDS),
             (400, r#"{"detail": "Model not found"}"#, "Model not found"),
