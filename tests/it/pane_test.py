@@ -706,7 +706,7 @@ class TestTheWire(unittest.TestCase):
     def test_messages_arrive_and_streams_are_one(self):
         listener = socket.create_server(("127.0.0.1", 0))
         wire = pane_module.Wire(listener.getsockname()[1], "token")
-        stream = {"what": "call", "kind": "function", "id": "f", "hook": "stream", "ms": 1.0, "result": "{}", "times": 1}
+        stream = {"what": "call", "kind": "function", "id": "f", "hook": "stream", "ms": 1.0, "result": "{}", "again": False, "times": 1}
         for message in (stream, stream, {**stream, "hook": "outlet"}, stream):
             wire.send(message)
         connection, _ = listener.accept()

@@ -156,7 +156,7 @@ fn a_broken_file_stays_in_view_until_it_is_good_again() {
     project.write("plugins/shout.py", "class Filter(:\n");
     terminal.until("the place", |screen| screen.contains("\n✗ plugins/shout.py:1:14  invalid Python"));
     terminal.until("its count", |screen| screen.contains("1 of 2 plugins deployed · 1 broken · http://"));
-    assert!(terminal.raw().contains("\x1b]2;1 broken · owui-watch\x07"));
+    assert!(terminal.raw().contains("\x1b]2;1 problem · owui-watch\x07"));
     project.write("plugins/clock.py", REFUSED);
     terminal.until("the refusal", |screen| screen.contains("\n▸ plugins/clock.py:1:1  refused: No module named"));
     project.write("plugins/shout.py", &filter("1"));

@@ -669,7 +669,7 @@ fn an_unreadable_file_is_reported_and_read_once_readable() {
     assert!(closed("plugins/closed.py") && closed("plugins/folder"), "{notices:#?}");
     // The folder's content is unknown.
     let reasons: Vec<_> = notices.iter().filter(|it| it["event"] == "flawed").map(|it| &it["reason"]).collect();
-    assert_eq!(reasons, ["unreadable", "unreadable-folder"]);
+    assert_eq!(reasons, ["unreadable", "unreadable_folder"]);
     let summary = of(&notices, "summary");
     assert_eq!((&summary["skipped"], &summary["unread"]), (&json!(1), &json!(1)));
     assert_eq!(text(&server, "a"), filter("1"));

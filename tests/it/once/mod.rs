@@ -263,9 +263,9 @@ fn a_refusal_is_remembered_and_the_running_plugin_stays() {
 fn invalid_plugins_are_not_sent() {
     let cases: [(&[u8], &str); 5] = [
         (BROKEN.as_bytes(), "syntax"),
-        (b"from . import helper\n\n\nclass Filter:\n    pass\n", "relative-import"),
-        (b"# \xe9\nclass Filter:\n    pass\n", "not-utf8"),
-        (b"class Filter:\n    pass\n\n\nclass Tools:\n    pass\n", "both-kinds"),
+        (b"from . import helper\n\n\nclass Filter:\n    pass\n", "relative_import"),
+        (b"# \xe9\nclass Filter:\n    pass\n", "not_utf8"),
+        (b"class Filter:\n    pass\n\n\nclass Tools:\n    pass\n", "both_kinds"),
         (b"import sys\n\nsys.exit()\n\n\nclass Filter:\n    pass\n", "exits"),
     ];
     for (bytes, reason) in cases {
@@ -325,7 +325,7 @@ fn links_out_of_the_root_need_follow_links() {
     std::os::unix::fs::symlink("../elsewhere/linked.py", project.path("plugins/linked.py")).unwrap();
     let told = notices(&project, &["--once"], 1);
     let flawed = of(&told, "flawed");
-    assert_eq!(flawed["reason"], "link-outside");
+    assert_eq!(flawed["reason"], "link_outside");
     assert!(flawed["hint"].as_str().unwrap().contains("`follow_links = \"anywhere\"`"), "{flawed}");
     assert!(server.row(Kind::Function, "linked").is_none());
     project.write("watch.toml", "follow_links = 'anywhere'\n");
