@@ -1,5 +1,4 @@
-//! The daemon's world: the disk, the watcher, git, the server and the user, as [`Driver`](crate::driver::Driver) needs
-//! them.
+//! The daemon's world: the disk, the watcher, git, the server and the user, as [`Driver`] needs them.
 #![expect(clippy::disallowed_methods, reason = "the loop's clock is read here")]
 
 use std::collections::{BTreeMap, BTreeSet};
