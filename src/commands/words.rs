@@ -23,7 +23,7 @@ const LIKENESS: f64 = 0.8;
 pub(super) fn spelled(typed: &str, config: &Config, cwd: &Path) -> String {
     let may_be_id = !typed.contains(|c| c == '.' || std::path::is_separator(c));
     let path = if may_be_id { None } else { config.spelled(Path::new(typed), cwd) };
-    path.as_deref().and_then(Path::to_str).unwrap_or(typed).to_owned()
+    path.filter(|path| path.to_str().is_some()).map_or_else(|| typed.to_owned(), |path| slashed(&path))
 }
 
 /// The ids of the plugins here, with their paths, for a shell that completes a command line. Empty if they cannot be
@@ -171,10 +171,10 @@ fn plugins_like<'a>(
 ) -> impl Iterator<Item = (f64, String)> {
     let ids = ids.map(move |id| (likeness(word, id.as_str()), id.to_string()));
     let paths = paths.map(move |path| {
-        let (whole, name) = (path.to_string_lossy(), path.file_name().unwrap_or_default().to_string_lossy());
+        let (whole, name) = (slashed(path), path.file_name().unwrap_or_default().to_string_lossy());
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let likeness = [&whole, &name, &stem].map(|own| likeness(word, own)).into_iter().fold(0.0, f64::max);
-        (likeness, whole.into_owned())
+        let likeness = [&*whole, &*name, &*stem].map(|own| likeness(word, own)).into_iter().fold(0.0, f64::max);
+        (likeness, whole)
     });
     ids.chain(paths)
 }

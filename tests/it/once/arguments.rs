@@ -12,7 +12,7 @@ fn arguments_limit_the_plugins() {
         project.put(&format!("plugins/{name}.py"), filter("1"));
     }
     project.put("plugins/deep/broken.py", BROKEN);
-    let absolute = project.path("plugins/c.py").canonicalize().unwrap();
+    let absolute = owui_watch::paths::canonical(&project.path("plugins/c.py")).unwrap();
     let cases: [(&[&str], &[&str]); 5] = [
         (&["a"], &["a"]),
         (&["plugins/b.py"], &["b"]),
@@ -39,7 +39,7 @@ fn typed_paths_start_in_the_current_folder() {
     for name in ["a", "deep/b", "deep/er/c"] {
         project.put(&format!("plugins/{name}.py"), filter("1"));
     }
-    let absolute = project.path("plugins").canonicalize().unwrap();
+    let absolute = owui_watch::paths::canonical(&project.path("plugins")).unwrap();
     let absolute = absolute.to_str().unwrap();
     // A name that is both an id and a folder means the id.
     project.put("plugins/deep/a/d.py", filter("1"));
