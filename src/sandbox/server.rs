@@ -224,6 +224,7 @@ impl Server {
     pub(super) async fn launch(launch: &Launch<'_>, tell: Tell<'_>) -> Result<Server, Error> {
         let client = client()?;
         let mut again = !launch.is_port_fixed;
+        let mut had_failed = false;
         let mut port = launch.port;
         loop {
             let cannot = |e: io::Error| Error::new("cannot start Open WebUI").because(e);
@@ -237,9 +238,18 @@ impl Server {
                     again = false;
                     port = free_port().map_err(cannot)?;
                 }
+                // A second start works where the first failed only because the machine was busy.
+                Err(_) if !had_failed && server.has_failed_to_start() => had_failed = true,
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// Whether Open WebUI ended because its own start failed.
+    fn has_failed_to_start(&mut self) -> bool {
+        /// With which uvicorn ends then.
+        const STARTUP_FAILURE: i32 = 3;
+        matches!(self.child.try_wait(), Ok(Some(status)) if status.code() == Some(STARTUP_FAILURE))
     }
 
     async fn ready(&mut self, client: &Client, mark: &str, tell: Tell<'_>) -> Result<(), Error> {

@@ -250,7 +250,9 @@ impl Board {
         }
         if let NoticeKind::Conflict { paths } = &notice.what {
             // They were broken, perhaps, and are plugins by now.
-            paths.iter().for_each(|path| self.forget(&Name::File(Arc::clone(path))));
+            for path in paths {
+                self.forget(&Name::File(Arc::clone(path)));
+            }
         }
         if state == State::Gone {
             self.off.remove(&name);
