@@ -1,5 +1,5 @@
-//! The rules that reading a file has: most of them keep it from being deployed, so none can be left out. This list has
-//! their pages; `plugin/diagnostic.rs` has their messages.
+//! The rules that hold for every file. Most of them keep a file from being deployed, so none can be switched off. This
+//! list has their pages; `plugin/diagnostic.rs` has their messages.
 
 use crate::plugin::Severity;
 

@@ -59,21 +59,41 @@ pub fn rule(id: &str) -> Option<&'static CheckRule> {
     RULES.iter().find(|rule| rule.id == id)
 }
 
-/// The page of the rule with this id.
-#[must_use]
-pub fn explanation(id: &str) -> Option<String> {
-    let of_file = || FILE_RULES.iter().find(|rule| rule.id == id).map(FileRule::explanation);
-    rule(id).map(CheckRule::explanation).or_else(of_file)
+/// What is said of a rule.
+#[derive(Debug)]
+pub struct RulePage {
+    /// Its id.
+    pub id: &'static str,
+    /// How bad a diagnostic of it is.
+    pub severity: Severity,
+    /// What is wrong, in a few words.
+    pub title: &'static str,
+    /// Why it matters.
+    pub page: &'static str,
+    /// What `check --explain` prints.
+    pub explanation: String,
 }
 
-/// The hint for a word that names no rule which can be chosen.
+/// The pages of all rules: those of [`RULES`], and then those of [`FILE_RULES`].
+pub fn pages() -> impl Iterator<Item = RulePage> {
+    let chosen = RULES.iter().map(|rule| {
+        let &CheckRule { id, severity, title, page, .. } = rule;
+        RulePage { id, severity, title, page, explanation: rule.explanation() }
+    });
+    let of_files = FILE_RULES.iter().map(|rule| {
+        let &FileRule { id, severity, title, page } = rule;
+        RulePage { id, severity, title, page, explanation: rule.explanation() }
+    });
+    chosen.chain(of_files)
+}
+
+/// The hint for a word that is no selectable rule.
 #[must_use]
 pub fn instead_of(id: &str) -> String {
     if FILE_RULES.iter().any(|rule| rule.id == id) {
         return "this rule holds for every file: it cannot be chosen or ignored".to_owned();
     }
-    let ids = RULES.iter().map(|rule| rule.id).chain(FILE_RULES.iter().map(|rule| rule.id));
-    let near = ids.map(|known| (strsim::jaro_winkler(id, known), known));
+    let near = pages().map(|page| page.id).map(|known| (strsim::jaro_winkler(id, known), known));
     let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
     near.map_or("`owui-watch check --explain all` lists the rules".to_owned(), |(_, near)| {
         format!("did you mean `{near}`?")

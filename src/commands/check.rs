@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::words::nearest_plugin;
 use super::{print_warnings, target, trouble};
-use crate::check::{self, FILE_RULES, RULES, ServerVersion};
+use crate::check::{self, ServerVersion};
 use crate::cli::{Args, CheckFormat};
 use crate::config::{self, Config, World};
 use crate::disk::{Folder, Plugins, ScanCache, Trust, file};
@@ -139,15 +139,12 @@ fn version_of_server(config: &Config) -> ServerVersion {
 /// Prints the page of a rule, or the list of all.
 fn explain(id: &str) -> Result<Code, Error> {
     let text = if id == "all" {
-        let of_files = FILE_RULES.iter().map(|rule| (rule.id, rule.severity, rule.title));
-        let rows: Vec<_> = RULES.iter().map(|rule| (rule.id, rule.severity, rule.title)).chain(of_files).collect();
-        let width = rows.iter().map(|(id, ..)| id.len()).max().unwrap_or_default();
-        let line =
-            |(id, severity, title): &(&str, Severity, &str)| format!("{id:width$}  {:7}  {title}\n", severity.word());
-        rows.iter().map(line).collect()
+        let width = check::pages().map(|rule| rule.id.len()).max().unwrap_or_default();
+        let line = |rule: check::RulePage| format!("{:width$}  {:7}  {}\n", rule.id, rule.severity.word(), rule.title);
+        check::pages().map(line).collect()
     } else {
-        check::explanation(id)
-            .ok_or_else(|| Error::new(format!("there is no rule `{id}`")).hinted(check::instead_of(id)))?
+        let page = check::pages().find(|page| page.id == id).map(|page| page.explanation);
+        page.ok_or_else(|| Error::new(format!("there is no rule `{id}`")).hinted(check::instead_of(id)))?
     };
     CheckOutput::page(&text);
     Ok(Code::Fine)

@@ -16,7 +16,7 @@ const LOCKS: [&str; 2] = ["index.lock", "HEAD.lock"];
 impl Plugins {
     pub(super) fn find_git(&mut self) {
         let folders = self.roots.iter().filter_map(|root| git_folder(root));
-        // The second is held while a checkout moves to the other commit, after the first.
+        // A checkout holds the first, and then the second while it moves to the other commit.
         self.git_locks = folders.flat_map(|folder| LOCKS.map(|lock| folder.join(lock))).collect();
     }
 

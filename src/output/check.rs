@@ -13,7 +13,7 @@ use super::frames::frame;
 use super::messages::{hint_line, wrapped};
 use super::screen::out;
 use super::styles::{BOLD_RED, CYAN, DIM, YELLOW};
-use crate::check::{FILE_RULES, RULES, ServerVersion};
+use crate::check::{ServerVersion, pages};
 use crate::cli::CheckFormat;
 use crate::paths::{slashed, without_dots};
 use crate::plugin::{Diagnostic, Severity};
@@ -150,25 +150,17 @@ impl CheckOutput {
             Severity::Warning => "warning",
             Severity::Info => "note",
         };
-        let rules = RULES.iter().map(|rule| {
-            json!({
-                "id": rule.id,
-                "shortDescription": { "text": rule.title },
-                "fullDescription": { "text": rule.page.trim() },
-                "help": { "text": rule.explanation() },
-                "defaultConfiguration": { "level": level(rule.severity) },
+        let rules: Vec<Value> = pages()
+            .map(|rule| {
+                json!({
+                    "id": rule.id,
+                    "shortDescription": { "text": rule.title },
+                    "fullDescription": { "text": rule.page.trim() },
+                    "help": { "text": rule.explanation },
+                    "defaultConfiguration": { "level": level(rule.severity) },
+                })
             })
-        });
-        let of_files = FILE_RULES.iter().map(|rule| {
-            json!({
-                "id": rule.id,
-                "shortDescription": { "text": rule.title },
-                "fullDescription": { "text": rule.page.trim() },
-                "help": { "text": rule.explanation() },
-                "defaultConfiguration": { "level": level(rule.severity) },
-            })
-        });
-        let rules: Vec<Value> = rules.chain(of_files).collect();
+            .collect();
         let results: Vec<Value> = diagnostics
             .iter()
             .map(|diagnostic| {

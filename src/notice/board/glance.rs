@@ -54,7 +54,11 @@ impl Board {
             trouble: self.trouble.clone(),
             missing: self.missing.values().cloned().collect(),
             // The lines after the first show the place in the file.
-            settings: self.settings.as_deref().and_then(|why| why.lines().next()).map(unused),
+            settings: self
+                .settings
+                .as_deref()
+                .and_then(|why| why.lines().next())
+                .map(|why| format!("invalid settings, not used: {why}")),
             waiting: named(&[State::Waiting, State::Retrying]),
             in_flight: named(&[State::Sending]),
             trying: named(&[State::Trying]),
@@ -123,10 +127,6 @@ impl Standing {
     fn is_of_folder(&self) -> bool {
         matches!(&self.news.what, NoticeKind::Flawed { diagnostic, .. } if diagnostic.rule.is_of_folder())
     }
-}
-
-fn unused(why: &str) -> String {
-    format!("invalid settings, not used: {why}")
 }
 
 fn problem(name: &Name, news: &Notice) -> Problem {

@@ -361,15 +361,18 @@ pub(super) fn switched(about: &Subject, switch: Switch, is: bool, before: bool, 
 
 /// The same without the name of the function.
 pub(in crate::notice) fn stands(switch: Switch, is: bool, before: bool, usage: Use) -> String {
-    let (was, now) = if before { ("already ", "") } else { ("", " now") };
-    let but = but(switch, is, usage).map_or("", |(but, _)| but);
-    format!("is {was}{}{now}{but}", position(switch, is))
+    let how = match (switch, is, before) {
+        (.., true) => format!("already {}", position(switch, is)),
+        (Switch::Global, false, false) => "no longer global".to_owned(),
+        (.., false) => format!("{} now", position(switch, is)),
+    };
+    format!("is {how}{}", but(switch, is, usage).map_or("", |(but, _)| but))
 }
 
 /// What keeps the function from being used all the same, and the word for it.
 fn but(switch: Switch, is: bool, usage: Use) -> Option<(&'static str, &'static str)> {
     match (switch, usage) {
-        (_, Use { is_unused: true, .. }) => Some((", used by no model", "unused")),
+        (_, Use { is_unused: true, .. }) => Some((", and no model uses it", "unused")),
         (Switch::Global, Use { active: Some(false), .. }) if is => Some((", but off", "off")),
         _ => None,
     }
@@ -548,11 +551,11 @@ mod tests {
         }
         expect![[r#"
             `plugins/shout.py` is on now | 
-            `plugins/shout.py` is already on, used by no model | `owui-watch global on shout` has all models use it | attach it to a model under Workspace > Models
+            `plugins/shout.py` is already on, and no model uses it | `owui-watch global on shout` has all models use it | attach it to a model under Workspace > Models
             `plugins/shout.py` is off now | 
             `plugins/shout.py` is global now | 
             `plugins/shout.py` is already global, but off | `owui-watch on shout` switches it on
-            `plugins/shout.py` is not global now, used by no model | `owui-watch global on shout` has all models use it | attach it to a model under Workspace > Models
+            `plugins/shout.py` is no longer global, and no model uses it | `owui-watch global on shout` has all models use it | attach it to a model under Workspace > Models
             `plugins/shout.py` has no switch: a model or a user picks a tool | 
             `plugins/shout.py` cannot be global: only filters and actions can | 
             `plugins/shout.py` is not on the server | `owui-watch deploy shout` deploys it

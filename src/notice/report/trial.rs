@@ -60,6 +60,7 @@ impl TrialResult {
     pub fn below(&self) -> Vec<String> {
         match self {
             TrialResult::Works { answer, diff } => answer.iter().chain(diff).map(|text| indented(text)).collect(),
+            TrialResult::Answered { answer, .. } if answer.is_empty() => Vec::new(),
             TrialResult::Answered { answer, .. } => vec![indented(answer)],
             TrialResult::Fails(failure) => failure.answer.iter().map(|text| indented(text)).collect(),
         }

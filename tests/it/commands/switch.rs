@@ -19,12 +19,12 @@ fn a_function_is_switched_on_and_off_and_made_global() {
         project.put(A, filter("1"));
         check(&project.run(&["--once"]), 0);
         for (arguments, says, expected) in [
-            (&["on", "a"][..], "`plugins/a.py` is on now, used by no model\n", (true, false)),
-            (&["on", A], "`plugins/a.py` is already on, used by no model\n", (true, false)),
+            (&["on", "a"][..], "`plugins/a.py` is on now, and no model uses it\n", (true, false)),
+            (&["on", A], "`plugins/a.py` is already on, and no model uses it\n", (true, false)),
             (&["global", "on", "a"], "`plugins/a.py` is global now\n", (true, true)),
             (&["off", "a"], "`plugins/a.py` is off now\n", (false, true)),
             (&["global", "on", "function:a"], "`plugins/a.py` is already global, but off\n", (false, true)),
-            (&["global", "off", "a"], "`plugins/a.py` is not global now\n", (false, false)),
+            (&["global", "off", "a"], "`plugins/a.py` is no longer global\n", (false, false)),
         ] {
             let ran = project.run(arguments);
             check(&ran, 0);

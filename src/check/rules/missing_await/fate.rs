@@ -180,7 +180,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         fine
     }
 
-    /// What becomes of a value that is asked for an attribute or a type, none of which a coroutine has.
+    /// What becomes of a value in `hasattr`, `getattr` or `isinstance`: a coroutine never has what they ask for.
     fn of_asked(&self, call: &ExprCall, scope: ScopeId, range: TextRange) -> Option<Fate> {
         let semantics = &self.context.semantics;
         let [asked, what, rest @ ..] = &*call.arguments.args else { return None };
