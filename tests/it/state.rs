@@ -243,8 +243,12 @@ fn a_watch_ends_if_another_took_its_lock() {
     project.put(A, filter("1"));
     let mut watch = project.watch();
     let lock = fs::read_dir(project.path(".owui-watch")).unwrap().map(|entry| entry.unwrap().path());
-    fs::remove_file(lock.into_iter().find(|path| path.extension().is_some_and(|end| end == "lock")).unwrap()).unwrap();
-    let _other = State::open(project.path(".owui-watch"), &server.url()).unwrap();
+    let lock = lock.into_iter().find(|path| path.extension().is_some_and(|end| end == "lock")).unwrap();
+    // In one step: between a deletion and a second lock the watch could take its own again.
+    let others = project.path("others.lock");
+    let other = fs::File::create(&others).unwrap();
+    other.lock().unwrap();
+    fs::rename(others, lock).unwrap();
     project.write(A, &filter("2"));
     let trouble = watch.wait("trouble", None).pop().unwrap();
     assert!(trouble["message"].as_str().unwrap().starts_with("this owui-watch ends, since its lock was deleted: "));
