@@ -23,13 +23,13 @@
 //!
 //! 1. Once saves and faults stop and the server is reachable, it holds the text of the file, for every valid plugin.
 //! 2. The texts of a plugin reach the server in the order of its saves.
-//! 3. A plugin has at most one conversation in flight; all plugins together have at most `concurrency`.
+//! 3. A plugin has at most one conversation under way; all plugins of a site together have at most `concurrency`.
 //! 4. A text that does not parse is never sent.
 //! 5. A text that the server already holds is not sent again, unless forced.
 //! 6. Somebody else's text is on disk as a copy before the call that replaces it.
 //! 7. A server that fails is asked less and less often.
-//! 8. At most one job waits per plugin.
-//! 9. A function that was on is on after a refused deploy, even where the server switched it off.
+//! 8. Besides the one under way, at most one job waits per plugin.
+//! 9. A function that was on is on after a refused deploy, even where the server switched it off. (Tools have no switch.)
 //!
 //! # The rooms
 //!
@@ -64,8 +64,11 @@
 //!
 //! | word | meaning |
 //! | --- | --- |
-//! | entry class | the class that makes a file a plugin: `Pipe`, `Filter`, `Action`, `Event` or `Tools` |
-//! | tree | what the disk holds: one for the program |
+//! | kind | what the server keeps a plugin as: a function or a tool |
+//! | entry class | the class that makes a file a plugin, and tells its kind: `Pipe`, `Filter`, `Action` or `Event`, or `Tools` |
+//! | diagnostic | one thing that is wrong with a plugin's text, with its rule and its place; all that `check` prints |
+//! | rule | the name of what a diagnostic is about: those of reading a file (`plugin`), and those of `check` |
+//! | tree | what the disk holds; the program has one, for all sites |
 //! | site | what one server holds, and what is under way there |
 //! | lane | all that is known of one plugin on one site |
 //! | ledger | what we believe a server holds, and what it refused; kept on disk |
@@ -74,7 +77,8 @@
 //! | ticket | the number that matches a reply to its call |
 //! | trial | a call of a plugin on the server, to see whether it works |
 //! | notice | a fact for the user; its English, JSON and log words are made from it |
-//! | board | a fold over notices: the state of each plugin, now |
+//! | board | a fold over notices: the state of each plugin, now. Who shows it keeps one of its own |
+//! | live view | the last lines of the terminal, drawn from a board |
 //! | scripts | the engine's tests: timed events in, effects out |
 //!
 //! The other commands do not run the engine: they read through [`disk`], ask through [`client`], and report notices.
@@ -84,20 +88,21 @@
 //!
 //! # Where a feature goes
 //!
-//! "+" marks a new file. "(reads)" marks a file that is used as it is. Every other file changes. A row may need others:
-//! they are named in italics.
+//! "+" marks a new file, "(reads)" one that is used as it is; the others change. Italics name another row that is needed
+//! too. Paths without a folder of the project's root are below `src/`.
 //!
 //! | feature | files |
 //! | --- | --- |
 //! | a plugin kind with a file extension of its own | `plugin/kind.rs` (a row: extension, URL path, switch; walk and watcher ask it which files count); + a parser, a folder beside `plugin/python/mod.rs`; `plugin/mod.rs` (`parse` chooses the parser); `plugin/normal.rs` (the text as the server stores it); `plugin/diagnostic.rs` (what the parser finds); `client/endpoints.rs` (if its paths differ from the others'); `engine/ledger.rs` (a map of its records in the file) |
-//! | an entry class, or a rule about a plugin's text | `plugin/kind.rs` (`Entry`); `plugin/python/entry.rs`, `plugin/python/walk.rs`; `plugin/diagnostic.rs` (a `Rule`) |
+//! | an entry class, or a rule that every file has to keep to be a plugin | `plugin/kind.rs` (`Entry`); `plugin/python/entry.rs`, `plugin/python/walk.rs`; `plugin/diagnostic.rs` (a `Rule`) |
 //! | a second server | `engine/mod.rs` (a `Site` each; tickets, calls and writes name theirs; `concurrency` is per site); `engine/site.rs`; `driver.rs` (a ledger per site); `notice/mod.rs` (`Subject` gets the server's name), `notice/text.rs`, `notice/json.rs`, `notice/board/mod.rs`; `run.rs`, `daemon/start.rs`, `daemon/world.rs` (a client, a state folder and a writer each); `commands/target.rs` (which server a command means); *a setting* |
 //! | a line of the live view | `notice/board/glance.rs` (what it says); `output/view.rs` (how it is laid out) |
+//! | another place that shows the state of each plugin | + a file in `output/` that folds notices into a `Board` (as `systemd/supervisor.rs` does) and shows `notice/board/glance.rs`; `daemon/mod.rs` (`Audience`: who is told); what it listens to stands in `daemon/`, since `output/` opens no sockets; *a setting* |
 //! | a key of the live view | `output/keyboard.rs` (`Key`); `output/view.rs` (its help); `daemon/terminal.rs`, `daemon/keys.rs` (what it does); `docs/watching.md` |
-//! | a rule of `check` | + a file in `check/rules/`, with its page and examples; `check/rules/mod.rs` (the list); `docs/checks.md` (`UPDATE_EXPECT=1` makes it) |
+//! | a rule of `check`, about what is a plugin already | + a file in `check/rules/`, with its page and examples; `check/rules/mod.rs` (the list); `docs/checks.md` (`UPDATE_EXPECT=1` makes it) |
 //! | a form of the output of `check` | `cli.rs` (`CheckFormat`); `output/check.rs` |
-//! | a newer Open WebUI in `check` | `src/check/servers.txt` (made by `tools/server_tables.py`); `check/context.rs` (what hooks are given); `check/servers.rs` |
-//! | a text made of several files | + a bundler beside `plugin/normal.rs`; `plugin/mod.rs` (`parse` asks for more files; `Plugin` knows them); `plugin/python/imports.rs` (which files); `plugin/diagnostic.rs` (reads: a `Diagnostic` names its file); `disk/read.rs`, `disk/scan_cache.rs` (read and cache the parts); `engine/tree.rs`, `engine/files.rs` (a saved part plans its plugins); `engine/refusal.rs` (the server's line → the part's line); `engine/mod.rs`, `driver.rs` (one reading covers several files) |
+//! | a newer Open WebUI in `check` | `check/servers.txt` (made by `tools/server_tables.py`); `check/context.rs` (what hooks are given); `check/servers.rs` |
+//! | a text made of several files | + a bundler beside `plugin/normal.rs`; `plugin/mod.rs` (`parse` returns the names of the files that it needs; `Plugin` knows them); `plugin/python/imports.rs` (which files); `plugin/diagnostic.rs` (reads: a `Diagnostic` names its file); `disk/read.rs`, `disk/scan_cache.rs` (read and cache the parts); `engine/tree.rs`, `engine/files.rs` (a saved part plans its plugins); `engine/refusal.rs` (the server's line → the part's line); `engine/mod.rs`, `driver.rs` (one reading covers several files) |
 //! | a setting | `config/schema.rs` (a row); `config/check.rs` (if other settings limit it); `run.rs` (hands it to `Policy`); `engine/mod.rs` (`Policy`); `watch.toml`; *a flag*, if it has one |
 //! | a flag | `cli.rs`; `run.rs` |
 //! | a notice | `notice/mod.rs` (the fact); `notice/text.rs`, `notice/hint.rs`, `notice/json.rs`, `notice/level.rs`; `notice/board/mod.rs` (if it changes a plugin's state); `notice/samples.rs` |
@@ -107,7 +112,7 @@
 //! | a step of a deploy | `engine/deploy/mod.rs` (`Stage`: reply → next call); `engine/outcome.rs` (what its end means for ledger and user) |
 //! | what is deployed, and why | `engine/plan.rs` |
 //! | what is written to disk | `driver.rs` (`Write`); `daemon/writer.rs` (in order, off the loop); `disk/state/mod.rs` and its neighbours (where and how); `engine/ledger.rs` (the ledger's format) |
-//! | another way to try a plugin | `client/trial.rs` (the request, and how its answers are understood); `trial/mod.rs`; `notice/report/trial.rs` |
+//! | another way to try a plugin (`engine/trial.rs` decides when, `daemon` runs it, `client` asks, `trial` judges) | `client/trial.rs` (the request, and how its answers are understood); `trial/mod.rs`; `notice/report/trial.rs` |
 //! | what a trial sees in the sandbox | `sandbox/pane.py` (`Trial`, `Trials`); `trial/seen.rs` (what the result is then); `tests/it/pane_test.py` |
 //! | what is tried after a deploy | `engine/trial.rs` (which plugins, and when); `plugin/python/outside.rs` (what a plain message may run); `daemon/trials.rs` (runs them); `notice/trial.rs` (what is told); `trial/wish.rs` and `config/schema.rs` (how) |
 //! | what the server's log tells | `server_log/record.rs` (a log line), `server_log/traceback.rs` (whose frames they are); `daemon/server_log.rs` (runs `log_command`); recorded logs in `tests/it/server_log/` |
@@ -117,7 +122,7 @@
 //! | something that `doctor` looks at | `notice/report/doctor.rs` (`Area`); `commands/doctor/mod.rs` (looks); `commands/doctor/judge.rs` (what it means) |
 //! | a state that `status` shows | `notice/report/status.rs` (the state and its words); `commands/status.rs` (which one it is) |
 //!
-//! Each needs a test where its room's tests are. A change of the promises above needs one in
+//! Each needs a test, at the end of the changed file or in `tests/it/`. A change of the promises above needs one in
 //! `tests/it/simulation/promises.rs`.
 
 pub mod check;
