@@ -301,7 +301,8 @@ pub enum Command {
         #[arg(long, value_name = "MODEL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         model: Option<String>,
 
-        /// The tool's function to call; only the sandbox's model calls it
+        /// The tool's function to call; only the sandbox's model calls it [default: the one that the message names, else
+        /// the first]
         #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         tool: Option<String>,
 
