@@ -120,7 +120,7 @@ pub enum Command {
     /// Deploy plugins now, even if they are unchanged, held back or were refused
     ///
     /// If a watch runs for this project and server, the watch deploys them; else this is a pass like `--once --force`.
-    /// The exit code is that of `--once`.
+    /// If the server seems to have a new plugin under another id, you are asked first. The exit code is that of `--once`.
     Deploy {
         /// Ids, paths or folders of plugins
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -129,6 +129,10 @@ pub enum Command {
         /// Which files, and which server.
         #[command(flatten)]
         project: ProjectFlags,
+
+        /// Create a plugin without asking, even if it seems to be a renamed one
+        #[arg(long)]
+        yes: bool,
     },
 
     /// Switch functions on
@@ -297,7 +301,8 @@ pub enum Command {
         #[arg(long, value_name = "MODEL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         model: Option<String>,
 
-        /// The tool's function to call; only the sandbox's model calls it
+        /// The tool's function to call; only the sandbox's model calls it [default: the one that the message names, else
+        /// the first]
         #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         tool: Option<String>,
 
@@ -566,7 +571,9 @@ impl Command {
     fn parts(&self) -> (&'static str, SharedFlags<'_>) {
         match self {
             Command::Status { project, .. } => ("status", SharedFlags::of(project)),
-            Command::Deploy { project, .. } => ("deploy", SharedFlags::of(project)),
+            Command::Deploy { project, yes, .. } => {
+                ("deploy", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
+            }
             Command::On { project, .. } => ("on", SharedFlags::of(project)),
             Command::Off { project, .. } => ("off", SharedFlags::of(project)),
             Command::Global { project, .. } => ("global", SharedFlags::of(project)),

@@ -95,7 +95,7 @@
 //! | --- | --- |
 //! | a plugin kind with a file extension of its own | `plugin/kind.rs` (a row: extension, URL path, switch; walk and watcher ask it which files count); + a parser, a folder beside `plugin/python/mod.rs`; `plugin/mod.rs` (`parse` chooses the parser); `plugin/normal.rs` (the text as the server stores it); `plugin/diagnostic.rs` (what the parser finds); `client/endpoints.rs` (if its paths differ from the others'); `engine/ledger.rs` (a map of its records in the file) |
 //! | an entry class, or a rule that every file has to keep to be a plugin | `plugin/kind.rs` (`Entry`); `plugin/python/entry.rs`, `plugin/python/walk.rs`; `plugin/diagnostic.rs` (a `Rule`) |
-//! | a second server | `engine/mod.rs` (a `Site` each; tickets, calls and writes name theirs; `concurrency` is per site); `engine/site.rs`; `driver.rs` (a ledger per site); `notice/mod.rs` (`Subject` gets the server's name), `notice/text.rs`, `notice/json.rs`, `notice/board/mod.rs`; `run.rs`, `daemon/start.rs`, `daemon/world.rs` (a client, a state folder and a writer each); `commands/target.rs` (which server a command means); *a setting* |
+//! | a second server | `engine/mod.rs` (a `Site` each; tickets, calls and writes name theirs; `concurrency` is per site); `engine/site.rs`; `driver.rs` (a ledger per site); `notice/mod.rs` (`Subject` gets the server's name), `notice/text.rs`, `notice/json.rs`, `notice/board/mod.rs`; `run/mod.rs`, `daemon/start.rs`, `daemon/world.rs` (a client, a state folder and a writer each); `run/address.rs` (which server a command means); *a setting* |
 //! | a line of the live view | `notice/board/glance.rs` (what it says); `output/view.rs` (how it is laid out) |
 //! | another place that shows the state of each plugin | + a file in `output/` that folds notices into a `Board` (as `systemd/supervisor.rs` does) and shows `notice/board/glance.rs`; `daemon/mod.rs` (`Audience`: who is told); what it listens to stands in `daemon/`, since `output/` opens no sockets; *a setting* |
 //! | a key of the live view | `output/keyboard.rs` (`Key`); `output/view.rs` (its help); `daemon/terminal.rs`, `daemon/keys.rs` (what it does); `docs/watching.md` |
@@ -103,8 +103,8 @@
 //! | a form of the output of `check` | `cli.rs` (`CheckFormat`); `output/check.rs` |
 //! | a newer Open WebUI in `check` | `check/servers.txt` (made by `tools/server_tables.py`); `check/context.rs` (what hooks are given); `check/servers.rs` |
 //! | a text made of several files | + a bundler beside `plugin/normal.rs`; `plugin/mod.rs` (`parse` returns the names of the files that it needs; `Plugin` knows them); `plugin/python/imports.rs` (which files); `plugin/diagnostic.rs` (reads: a `Diagnostic` names its file); `disk/read.rs`, `disk/scan_cache.rs` (read and cache the parts); `engine/tree.rs`, `engine/files.rs` (a saved part plans its plugins); `engine/refusal.rs` (the server's line → the part's line); `engine/mod.rs`, `driver.rs` (one reading covers several files) |
-//! | a setting | `config/schema.rs` (a row); `config/check.rs` (if other settings limit it); `run.rs` (hands it to `Policy`); `engine/mod.rs` (`Policy`); `watch.toml`; *a flag*, if it has one |
-//! | a flag | `cli.rs`; `run.rs` |
+//! | a setting | `config/schema.rs` (a row); `config/check.rs` (if other settings limit it); `run/mod.rs` (hands it to `Policy`); `engine/mod.rs` (`Policy`); `watch.toml`; *a flag*, if it has one |
+//! | a flag | `cli.rs`; `run/mod.rs` |
 //! | a notice | `notice/mod.rs` (the fact); `notice/text.rs`, `notice/hint.rs`, `notice/json.rs`, `notice/level.rs`; `notice/board/mod.rs` (if it changes a plugin's state); `notice/samples.rs` |
 //! | a version of Open WebUI | `engine/mod.rs` (`TESTED`); `client/classify/mod.rs`, `engine/refusal.rs` (what it answers differently); `tests/it/support/fake_server/version.rs`, `tests/it/contract.rs` |
 //! | a call to the server | `engine/call.rs` (`Call`, `Reply`); `client/endpoints.rs`; `client/mod.rs` (the request); `client/classify/mod.rs` (its answers); `tests/it/support/fake_server/answer.rs` |
@@ -116,7 +116,7 @@
 //! | what a trial sees in the sandbox | `sandbox/pane.py` (`Trial`, `Trials`); `trial/seen.rs` (what the result is then); `tests/it/pane_test.py` |
 //! | what is tried after a deploy | `engine/trial.rs` (which plugins, and when); `plugin/python/outside.rs` (what a plain message may run); `daemon/trials.rs` (runs them); `notice/trial.rs` (what is told); `trial/wish.rs` and `config/schema.rs` (how) |
 //! | what the server's log tells | `server_log/record.rs` (a log line), `server_log/traceback.rs` (whose frames they are); `daemon/server_log.rs` (runs `log_command`); recorded logs in `tests/it/server_log/` |
-//! | a command | `cli.rs` (`Command`); `run.rs`; + a file, named in `commands/mod.rs`; `notice/report/mod.rs` (what it reports) |
+//! | a command | `cli.rs` (`Command`); `run/mod.rs`; + a file, named in `commands/mod.rs`; `notice/report/mod.rs` (what it reports) |
 //! | a command that asks the running watch | `disk/state/requests.rs` (the request and its answer); `commands/deploy.rs` (asks); `daemon/requests.rs` (takes and answers it); `engine/request.rs` (carries it out); *a command* |
 //! | a command that tells the running watch what it did | `disk/state/requests.rs` (`Done`); `daemon/requests.rs` (what is told, and what the engine hears); `notice/board/mod.rs` (what it changes in the view); *a command* |
 //! | something that `doctor` looks at | `notice/report/doctor.rs` (`Area`); `commands/doctor/mod.rs` (looks); `commands/doctor/judge.rs` (what it means) |

@@ -195,8 +195,11 @@ impl Rollback {
         if done {
             let (text, digest) = (self.plugin.text.to_string(), self.plugin.digest);
             let backup = Backup { key: key.clone(), text, digest };
-            let archived =
-                if found { self.folder.archive_found(&backup, now()) } else { self.folder.archive(&backup, now()) };
+            let archived = if found {
+                self.folder.archive_found(&backup, now())
+            } else {
+                self.folder.archive_restored(&backup, now())
+            };
             self.trouble(archived);
         }
         if let (true, false, Some(local)) = (done, as_in_file, local) {

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::rename::same_text;
 use super::server::Server;
 use super::table::{Cells, aligned};
 use super::target::{broken, no_folder, plugins, unknown, with_kind};
@@ -14,7 +15,7 @@ use crate::config::Config;
 use crate::disk::{ScanCache, Trust};
 use crate::engine::Code;
 use crate::engine::deploy::{Adopt, Attached, OnRemoteEdit, Row};
-use crate::engine::duplicate::{self, Duplicate, Identity};
+use crate::engine::duplicate::{self, Duplicate, Identity, MatchedBy};
 use crate::engine::files::Loaded;
 use crate::engine::ledger::{Record, Rollback};
 use crate::engine::plan::{self, Checked, Decision, Remote, Situation};
@@ -381,14 +382,18 @@ fn broken_state(invalid: &Invalid) -> PluginState {
 fn duplicate_of(config: &Config, here: &Here, listing: &Listing, plugin: &Plugin) -> Option<Duplicate> {
     let adopt = config.adopt_files.get(&*plugin.path).copied().unwrap_or(config.adopt);
     let identity = Identity::of(plugin);
-    if adopt == Adopt::Never || !identity.tells() {
+    if adopt == Adopt::Never {
         return None;
     }
     let kind = plugin.key.kind;
     let rows = listing.rows.iter().filter(|(key, _)| key.kind == kind);
-    let others: Vec<_> = rows.map(|(key, row)| (&key.id, Identity::of_row(row))).collect();
+    let others: Vec<_> = rows.clone().map(|(key, row)| (&key.id, Identity::of_row(row))).collect();
     let is_here = |id: &PluginId| here.has(&Key { kind, id: id.clone() });
-    duplicate::find(&identity, &plugin.key.id, others.iter().map(|(id, other)| (*id, other)), is_here)
+    let alike = duplicate::find(&identity, &plugin.key.id, others.iter().map(|(id, other)| (*id, other)), is_here);
+    // A missing folder hides its plugins: they may have files.
+    let is_complete = here.missing.is_empty();
+    let same = || same_text(rows.map(|(key, row)| (&key.id, row)), plugin.digest, is_here).filter(|_| is_complete);
+    alike.or_else(same)
 }
 
 /// What decides about a plugin that can be deployed.
@@ -427,11 +432,21 @@ fn state(plugin: &Plugin, facts: Facts<'_>) -> PluginState {
         | Decision::Check
         | Decision::InFlight => {
             let Some((row, theirs)) = row.zip(theirs) else {
-                return duplicate.map_or(PluginState::NotOnServer, PluginState::Duplicate);
+                return match duplicate {
+                    Some(Duplicate { matched_by: MatchedBy::Text, .. }) | None => {
+                        PluginState::NotOnServer { renamed_from: duplicate }
+                    }
+                    Some(duplicate) => PluginState::Duplicate(duplicate),
+                };
             };
             let rolled_back = rollback.map(|rollback| rollback.server);
             let is_ours = record.into_iter().flat_map(Record::ours).chain(rolled_back).any(|ours| ours == theirs);
-            if holds && !is_ours { PluginState::EditedThere } else { PluginState::Differs { theirs: row.version() } }
+            if holds && !is_ours {
+                PluginState::EditedThere
+            } else {
+                let ours = plugin.frontmatter.version().map(str::to_owned);
+                PluginState::Differs { theirs: row.version(), ours }
+            }
         }
     }
 }

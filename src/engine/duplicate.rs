@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use crate::engine::deploy::Row;
 use crate::plugin::Plugin;
+use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::PluginId;
 
 /// What identifies a plugin whatever its id. Fields are empty if the frontmatter does not give them.
@@ -19,7 +20,13 @@ impl Identity {
     /// The identity of a plugin here.
     #[must_use]
     pub fn of(plugin: &Plugin) -> Self {
-        let field = |name| plugin.frontmatter.get(name).unwrap_or_default().trim().to_owned();
+        Self::of_frontmatter(&plugin.frontmatter)
+    }
+
+    /// The identity of a plugin with this header.
+    #[must_use]
+    pub fn of_frontmatter(frontmatter: &Frontmatter) -> Self {
+        let field = |name| frontmatter.get(name).unwrap_or_default().trim().to_owned();
         Self { title: field("title"), author: field("author"), openwebui_id: field("openwebui_id") }
     }
 
@@ -62,6 +69,8 @@ pub enum MatchedBy {
     TitleAndAuthor,
     /// The id that the community site gave it.
     OpenwebuiId,
+    /// The whole text. The watch does not ask because of that: it creates the plugin, and tells that its id changed.
+    Text,
 }
 
 /// The same plugin under another id.

@@ -126,6 +126,7 @@ mod tests {
         assert_eq!(told[2].took(), Some(Duration::from_millis(1)));
         assert_eq!(call("chat.created").level(), Level::Info);
         assert_eq!(call("chat.created").level(), Level::Detail);
+        assert_eq!(call("auth.login").level(), Level::Detail, "in the sandbox programs log in, not people");
     }
 
     #[test]

@@ -167,10 +167,11 @@ impl Notice {
 }
 
 /// What can be done about a plugin that the server seems to have under another id.
-pub(super) fn of_duplicate(about: &Subject, duplicate: &Duplicate) -> String {
+#[must_use]
+pub fn of_duplicate(about: &Subject, duplicate: &Duplicate) -> String {
     format!(
         "if it is the same plugin, write `id = \"{}\"` under {} in watch.toml\n\
-         if it is another one, `owui-watch deploy {}` creates it (with --once: add --yes)",
+         if it is another one, `owui-watch deploy --yes {}` creates it (with --once: add --yes)",
         duplicate.id,
         about.table(""),
         about.id()
@@ -351,9 +352,9 @@ mod tests {
             remote_edit: `owui-watch pull shout` takes the server's text and keeps a copy of yours
             remote_edit: `owui-watch deploy shout` deploys yours and keeps a copy of the server's
             twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
-            twin: if it is another one, `owui-watch deploy shout` creates it (with --once: add --yes)
+            twin: if it is another one, `owui-watch deploy --yes shout` creates it (with --once: add --yes)
             twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
-            twin: if it is another one, `owui-watch deploy shout` creates it (with --once: add --yes)
+            twin: if it is another one, `owui-watch deploy --yes shout` creates it (with --once: add --yes)
             rolled_back: `owui-watch deploy shout` deploys it as it is; so does a change
             blocked: write `await Users.get_users(…)`
             blocked: `owui-watch deploy shout` deploys it as it is

@@ -4,6 +4,9 @@ use super::again::is_told;
 use super::{Notice, NoticeKind};
 use crate::plugin::Severity;
 
+/// The server's event for a login.
+const LOGIN: &str = "auth.login";
+
 /// How much a notice matters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Level {
@@ -85,6 +88,8 @@ impl Notice {
             | NoticeKind::ServerLog { .. }
             | NoticeKind::Waiting { again: false, .. } => Level::Info,
             NoticeKind::Called { total: Some(total), .. } if !is_told(*total) => Level::Detail,
+            // Nobody logs in to the sandbox, but each program that asks it.
+            NoticeKind::Called { server_event: Some(name), again: false, .. } if name == LOGIN => Level::Detail,
             NoticeKind::Called { .. } => Level::Info,
             NoticeKind::Printed { log_level, .. } => match log_level.as_deref() {
                 Some("warning") => Level::Warning,

@@ -34,7 +34,7 @@ use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use again::Repetitions;
 pub use format::{count, duration, format_place};
-pub use hint::of_missing_package;
+pub use hint::{of_duplicate, of_missing_package};
 pub use level::Level;
 pub use report::{
     Area, Between, ChangedLines, Examination, Finding, HistoryEntry, PluginState, PluginStatus, Provenance, Report,

@@ -268,6 +268,7 @@ impl Notice {
                 let matched_by = match matched_by {
                     MatchedBy::TitleAndAuthor => "title and author",
                     MatchedBy::OpenwebuiId => "openwebui_id",
+                    MatchedBy::Text => "text",
                 };
                 format!("the server has a plugin with the same {matched_by} under the id `{id}`")
             }

@@ -9,6 +9,7 @@ use jiff::{Timestamp, tz::TimeZone};
 use super::addition::{Addition, Repeats};
 use super::lines::Lines;
 use super::live::{Live, Window};
+use super::messages::wrapped_output;
 use super::terminal::{self, Terminal};
 use super::{Format, Request, columns, json_line};
 use crate::notice::{Level, Notice};
@@ -76,7 +77,7 @@ impl Console {
         let mut others = Vec::new();
         for request in requests {
             match request {
-                Request::Print(lines) => log.print(&mut self.repeats, lines),
+                Request::Print(lines) => log.print(&mut self.repeats, wrapped_output(&lines, columns)),
                 request => others.push(request),
             }
         }

@@ -1,5 +1,6 @@
 //! Prints hints and the steps before a watch starts, to stderr.
 
+use std::borrow::Cow;
 use std::io::Write as _;
 
 use anstyle::Style;
@@ -56,6 +57,19 @@ pub(super) fn labelled(label: &str, style: Style, text: &str, columns: Option<u1
     wrapped_after(&label, &printable::line(text), "      ", columns)
 }
 
+/// What a command printed, in colour, wrapped between words; a line keeps its indentation.
+pub(super) fn wrapped_output(text: &str, columns: u16) -> String {
+    let lines = text.lines().map(|line| {
+        if !too_long(line, columns) {
+            return line.to_owned();
+        }
+        let plain = console::strip_ansi_codes(line);
+        let indent = plain.len() - plain.trim_start_matches(' ').len();
+        wrapped(line, &" ".repeat(indent.min(usize::from(columns) / 2)), Some(columns))
+    });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
 /// A line, wrapped between words; each of its lines after the first is indented. A word that does not fit stays whole, so
 /// that it can be copied; so does what stands in backticks, such as a command.
 pub(super) fn wrapped(line: &str, indent: &str, columns: Option<u16>) -> String {
@@ -70,7 +84,24 @@ fn wrapped_after(label: &str, line: &str, indent: &str, columns: Option<u16>) ->
         .break_words(false)
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .word_separator(textwrap::WordSeparator::Custom(words));
-    textwrap::fill(line, options)
+    let lines = textwrap::wrap(line, options);
+    let lines =
+        lines.iter().map(|line| if too_long(line, columns) { without_ticks(line) } else { Cow::Borrowed(&**line) });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn too_long(line: &str, columns: u16) -> bool {
+    console::measure_text_width(line) > columns.into()
+}
+
+/// A line without the backticks around its last word: the terminal would break that word, and leave a backtick alone.
+fn without_ticks(line: &str) -> Cow<'_, str> {
+    let (before, word) = line.split_at(line.rfind(' ').map_or(0, |at| at + 1));
+    let inner = word.strip_prefix('`').and_then(|rest| rest.rsplit_once('`'));
+    match inner {
+        Some((inner, behind)) if !inner.contains('`') => Cow::Owned(format!("{before}{inner}{behind}")),
+        Some(_) | None => Cow::Borrowed(line),
+    }
 }
 
 /// The words of a line, each with the spaces behind it.
@@ -167,6 +198,10 @@ mod tests {
             assert_eq!(again.join(" "), remedy, "{columns}");
         }
         assert_eq!(console::strip_ansi_codes(&hint_line(remedy, None)), format!("hint: {remedy}"));
+        // A path that the terminal breaks leaves no backtick on a line of its own.
+        let shown = hint_line("see `plugins/a_long_name.py`, and `b.py`", Some(22));
+        let expected = "hint: see\n      plugins/a_long_name.py,\n      and `b.py`";
+        assert_eq!(console::strip_ansi_codes(&shown), expected);
         // An apostrophe's cousin that is never closed binds nothing.
         let shown = hint_line("a ` b c d e f", Some(12));
         assert_eq!(console::strip_ansi_codes(&shown), "hint: a ` b\n      c d e\n      f");
@@ -178,6 +213,13 @@ mod tests {
         let expected = "error: one two\n  three four five\n    six seven\n    eight nine ten\n  x";
         assert_eq!(wrapped_message("error: ", text, Some(18)), expected);
         assert_eq!(wrapped_message("error: ", text, None), format!("error: {}", message(text)));
+    }
+
+    #[test]
+    fn the_output_of_a_command_wraps_at_words_in_colour() {
+        let text = "\u{1b}[1m$ owui-watch try a\u{1b}[0m\nerror: one two three\n  four five six seven\n";
+        let expected = "\u{1b}[1m$ owui-watch\ntry a\u{1b}[0m\nerror: one two\nthree\n  four five six\n  seven";
+        assert_eq!(wrapped_output(text, 15), expected);
     }
 
     #[test]

@@ -86,7 +86,8 @@ pub(super) fn view(glance: &Glance, frame: Frame) -> Vec<String> {
 
 /// The problems on at most so many lines. Their places come before their words. The one with the focus is marked and shown.
 fn problems(problems: &[Problem], focus: Option<usize>, columns: usize, most: usize) -> Vec<String> {
-    let blocks = || problems.iter().enumerate().map(|(n, problem)| block(problem, focus == Some(n), columns));
+    let mark = |n| focus.map(|focus| if focus == n { "▸ " } else { "  " }).unwrap_or_default();
+    let blocks = || problems.iter().enumerate().map(|(n, problem)| block(problem, mark(n), columns));
     let whole: Vec<_> = blocks().flatten().collect();
     if whole.len() <= most {
         return whole;
@@ -98,28 +99,32 @@ fn problems(problems: &[Problem], focus: Option<usize>, columns: usize, most: us
         let left = lines.len() - shown;
         lines.drain(..focus.map_or(0, |focus| (focus + 1).saturating_sub(shown)).min(left));
         lines.truncate(shown);
-        let more =
-            if shown == 0 { signed("✗", BOLD_RED, &count(left, "problem")) } else { format!("  and {left} more") };
+        let indent = " ".repeat(width(mark(0)));
+        let more = match shown {
+            0 => signed("✗", BOLD_RED, &count(left, "problem")),
+            _ => format!("{indent}  and {left} more"),
+        };
         lines.extend((most > 0).then_some(more));
     }
     lines
 }
 
-/// The place and what is wrong there, on one line if enough of it fits, else on two.
-fn block(problem: &Problem, has_focus: bool, columns: usize) -> Vec<String> {
-    let sign = if has_focus { "▸" } else { "✗" };
-    let room = columns - 2;
+/// The place and what is wrong there, on one line if enough of it fits, else on two. `mark` stands before the sign.
+fn block(problem: &Problem, mark: &str, columns: usize) -> Vec<String> {
+    let indent = " ".repeat(width(mark) + 2);
+    let signed = |text: &str| format!("{mark}{}", signed("✗", BOLD_RED, text));
+    let room = columns - width(&indent);
     let place = printable::line(&problem.place);
     let words = printable::line(&problem.words);
     let left = room.saturating_sub(width(&place) + 2);
     if left >= width(&words).min(FEWEST_WORDS) {
         let words = fitted(&words, left);
-        return vec![signed(sign, BOLD_RED, &format!("{BOLD}{place}{BOLD:#}  {words}"))];
+        return vec![signed(&format!("{BOLD}{place}{BOLD:#}  {words}"))];
     }
     // Its end says more than its beginning.
     let hidden = (width(&place) + 1).saturating_sub(room);
     let place = if width(&place) > room { tail(&place, hidden) } else { place.into_owned() };
-    vec![signed(sign, BOLD_RED, &format!("{BOLD}{place}{BOLD:#}")), format!("  {}", fitted(&words, room))]
+    vec![signed(&format!("{BOLD}{place}{BOLD:#}")), format!("{indent}{}", fitted(&words, room))]
 }
 
 /// A sentence on a few lines at most.

@@ -258,6 +258,12 @@ impl Rule {
         Some(hint.to_owned())
     }
 
+    /// Whether it is about the methods that the server calls.
+    #[must_use]
+    pub fn is_about_hooks(&self) -> bool {
+        matches!(self, Self::Checked(finding) if finding.rule == "hook-shape")
+    }
+
     /// Whether it is about a folder, in which there may be plugins.
     #[must_use]
     pub fn is_of_folder(&self) -> bool {

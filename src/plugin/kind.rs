@@ -173,6 +173,12 @@ impl Entry {
         self.row().word
     }
 
+    /// The entry class with this stable word.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|entry| entry.word() == word)
+    }
+
     /// The name of the class, as the module binds it.
     #[must_use]
     pub fn class(self) -> &'static str {

@@ -22,7 +22,8 @@ import types
 
 FILTERS = {"inlet", "stream", "outlet"}
 HOOKS = {"pipe", "action", "event"} | FILTERS
-LONGEST = 2000  # characters of a line or a message
+LONGEST = 2000  # characters of a message
+LINE = 300  # characters of a line that a plugin prints
 RESULT = 100  # characters of a result
 FRAMES = 8  # of a traceback
 LINES = 100  # that a plugin prints in one call, or in one spell
@@ -47,6 +48,12 @@ def cut(text, longest=LONGEST):
     text = text if len(text) <= longest else text[: longest - 1] + "…"
     # JSON knows no half of a surrogate pair.
     return text.encode("utf-8", "replace").decode("utf-8")
+
+
+def cut_line(line):
+    """A line that a plugin prints, or its beginning and how long the rest is."""
+    more = len(line) - LINE
+    return cut(line if more <= 0 else f"{line[:LINE]}… ({more} more characters)")
 
 
 class Wire:
@@ -144,6 +151,23 @@ def brief(value, depth=2):
     return f"<{kind.__qualname__}>"
 
 
+def wrong_models(models):
+    """What is wrong with the result of `pipes`, which the server takes for a list of models; None if nothing is."""
+    if models is None or isinstance(models, (str, bytes, dict, bool, int, float)):
+        return f"`pipes` returned {brief(models)}, which is no list"
+    if not isinstance(models, (list, tuple)):
+        return None
+    if not models:
+        return "`pipes` returned an empty list"
+    for count, model in enumerate(models, 1):
+        if model is None or isinstance(model, (str, bytes, list, tuple, bool, int, float)):
+            return f"item {count} of `pipes` is {brief(model)}: it must be a dict with `id` and `name`"
+        missing = [key for key in ("id", "name") if key not in model] if isinstance(model, dict) else []
+        if missing:
+            return f"item {count} of `pipes` has no `{missing[0]}`: {brief(model)}"
+    return None
+
+
 def event_name(args, kwargs):
     """The name of the server's event that an `event` method is called with."""
     for value in (*kwargs.values(), *args):
@@ -189,6 +213,8 @@ class Pane:
         self.printed = {}
         # The plugins whose spell ends by a timer.
         self.timed = set()
+        # What the server takes each function for.
+        self.types = {}
         # The plugins that raised, and in which hook: the next call that works is told in any case.
         self.raising = {}
         # The garbage collector may run a plugin's code that prints while this is held.
@@ -196,7 +222,7 @@ class Pane:
 
     def tell(self, what, about, **more):
         kind, id = about or (None, None)
-        self.wire.send({"what": what, "kind": kind, "id": id, **more})
+        self.wire.send({"what": what, "kind": kind, "id": id, "type": self.types.get(about), **more})
 
     # ---- calls ----
 
@@ -299,7 +325,7 @@ class Pane:
             if about is None:
                 self.tell("log", about, text=cut(line.rstrip()))
             elif self.has_room(about):
-                self.tell("print", about, text=cut(line.rstrip()))
+                self.tell("print", about, text=cut_line(line.rstrip()))
 
     def has_room(self, about):
         """Whether one more line of a plugin is told. The others are counted."""
@@ -354,7 +380,7 @@ class Pane:
             text += f" ({named(record.exc_info[1])}{', line %d' % frames[0]['line'] if frames else ''})"
         for line in filter(str.strip, text.split("\n")):
             if self.has_room(about):
-                self.tell("print", about, text=cut(line), level=record.levelname.lower())
+                self.tell("print", about, text=cut_line(line), level=record.levelname.lower())
 
     def listen(self):
         """Listens to what is printed and logged from now on."""
@@ -425,6 +451,8 @@ class Pane:
                 pass
 
         def loaded(about, result):
+            if about[0] == "function" and type(result[1]) is str:
+                self.types[about] = result[1]
             self.flush(about)
             return (StandIn(self, about, result[0]), *result[1:])
 
@@ -493,16 +521,27 @@ class Call:
                 return
             self.pane.flush(self.about)
             told = self.pane.traceback(error)
-            if not told["frames"] and hasattr(self.function, "__code__"):
-                # It was called in another way than it is defined.
-                code = self.function.__code__
-                where = place(code, code.co_firstlineno, (None,) * 4)
-                told["frames"] = [{"kind": self.about[0], "id": self.about[1], "name": code.co_name, **where}]
+            # It was called in another way than it is defined.
+            told["frames"] = told["frames"] or self.definition()
             if self.trial:
                 self.trial.saw(self.about, self.hook, error=told["error"], frames=told["frames"])
             self.pane.tell_raised(self.about, self.hook, self.ms(), told)
         except Exception:
             pass
+
+    def definition(self):
+        """The place of the method itself, as the frames of a traceback."""
+        code = getattr(self.function, "__code__", None)
+        if code is None:
+            return []
+        where = place(code, code.co_firstlineno, (None,) * 4)
+        return [{"kind": self.about[0], "id": self.about[1], "name": code.co_name, **where}]
+
+    def listed(self, models):
+        """A trial tells what is wrong with a list of models: the server leaves the models out, or fails."""
+        wrong = wrong_models(models) if self.trial and self.hook == "pipes" else None
+        if wrong:
+            self.trial.saw(self.about, self.hook, error=wrong, frames=self.definition())
 
     def returned(self, result):
         if isinstance(result, types.GeneratorType):
@@ -515,6 +554,7 @@ class Call:
                 # A streaming response.
                 result.body_iterator = self.relay_async(body)
                 return result
+            self.listed(result)
             told = brief(result)
         except Exception:
             told = f"<{type(result).__qualname__}>"

@@ -17,7 +17,7 @@ use super::server::random;
 use crate::error::Error;
 use crate::notice::{Frame, Notice, NoticeKind, Raised, Subject};
 use crate::plugin::id::PluginId;
-use crate::plugin::{Key, Kind, Span};
+use crate::plugin::{Entry, Key, Kind, Span};
 
 /// A message is far shorter: its parts are cut where it is made.
 const LONGEST: u64 = 256 * 1024;
@@ -152,6 +152,9 @@ enum Message {
 struct About {
     kind: String,
     id: String,
+    /// What the server takes a function for, once it is loaded.
+    #[serde(default, rename = "type")]
+    entry: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -209,7 +212,8 @@ impl About {
     }
 
     fn notice(&self, what: NoticeKind) -> Option<Notice> {
-        Some(Notice { about: Subject::from(&self.key()?), what })
+        let entry = self.entry.as_deref().and_then(Entry::from_word);
+        Some(Notice { about: Subject { entry, ..Subject::from(&self.key()?) }, what })
     }
 }
 
@@ -250,7 +254,7 @@ mod tests {
         let frame = r#"{"kind": "function", "id": "shout", "name": "pipe", "line": 7, "column": 3, "width": 2, "source": "  x()"}"#;
         let messages = [
             listener.token.expose_secret(),
-            r#"{"what": "call", "kind": "function", "id": "shout", "hook": "pipe", "result": "\"HI\"", "again": true, "times": 1, "ms": 1.5}"#,
+            r#"{"what": "call", "kind": "function", "id": "shout", "type": "pipe", "hook": "pipe", "result": "\"HI\"", "again": true, "times": 1, "ms": 1.5}"#,
             "not JSON",
             r#"{"what": "news from a later version"}"#,
             r#"{"what": "call", "kind": "no kind", "id": "shout", "hook": "pipe", "result": "", "times": 1, "ms": 1}"#,
@@ -267,7 +271,7 @@ mod tests {
         let _stream = say(&listener, &(messages.join("\n") + "\n")).await;
         let key = |kind| Key { kind, id: PluginId::new("shout").unwrap() };
         let notice = told.recv().await.unwrap();
-        assert_eq!(notice.about.key, Some(key(Kind::Function)));
+        assert_eq!((notice.about.key, notice.about.entry), (Some(key(Kind::Function)), Some(Entry::Pipe)));
         let (hook, result) = ("pipe".to_owned(), "\"HI\"".to_owned());
         let took = Duration::from_micros(1500);
         let called = NoticeKind::Called { hook, server_event: None, result, again: true, times: 1, total: None, took };

@@ -16,8 +16,8 @@ pub use traceback::{Source, Traceback};
 
 /// How many lines after a record still belong to it if a traceback follows.
 const REACH: usize = 20;
-/// Characters of a line that are shown.
-const LONGEST: usize = 2000;
+/// Characters of a line that are shown, as in the sandbox. How long the rest is, is said.
+const LINE: usize = 300;
 
 /// Something in the log about plugins.
 #[derive(Clone, Debug, PartialEq)]
@@ -141,7 +141,10 @@ fn whole(mut record: Record) -> Vec<Entry> {
 /// The notice of a line that a plugin logged.
 fn logged(record: &Record, line: &str) -> Option<Entry> {
     let about = Subject::from(&record.plugin()?);
-    let text = line.chars().take(LONGEST).collect();
+    let text = match (line.char_indices().nth(LINE), line.chars().count().saturating_sub(LINE)) {
+        (Some((end, _)), more) => format!("{}… ({more} more characters)", &line[..end]),
+        (None, _) => line.to_owned(),
+    };
     let what = NoticeKind::Printed { text, log_level: Some(record.level.clone()), line: Some(record.line) };
     Some(Entry::Logged(Notice { about, what }))
 }

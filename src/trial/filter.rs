@@ -76,9 +76,9 @@ impl Trying<'_> {
     }
 }
 
-/// The hooks that were called, and where.
+/// The hooks that were called, and where; without hooks, the chat that called none.
 pub(super) fn in_chat(hooks: &str, model: &str) -> String {
-    format!("{hooks}, in a chat with `{model}`")
+    if hooks.is_empty() { format!("a chat with `{model}`") } else { format!("{hooks}, in a chat with `{model}`") }
 }
 
 /// What can be seen of the filter. `said` is the answer of a model that does not tell what it was sent.

@@ -6,6 +6,7 @@ mod blame;
 mod filter;
 mod models;
 mod seen;
+mod tool;
 mod wish;
 
 use std::sync::OnceLock;
@@ -20,6 +21,7 @@ use crate::plugin::python::public_methods;
 use crate::plugin::{Digest, Entry, Key, normal};
 pub use blame::FailedIn;
 use blame::{ActiveFilter, WHETHER_IT_RAISES, explained};
+use filter::in_chat;
 use models::{Model, choose, of_pipe};
 use seen::Seen;
 pub use wish::Wish;
@@ -36,9 +38,6 @@ const SESSION: &str = "owui-watch";
 const SAYS_THAT_IT_RAISED: (u32, u32) = (0, 9);
 /// From 0.11 on the server says so if a stream fails half way, and some streams of pipes have no end.
 const SAYS_THAT_A_STREAM_FAILED: (u32, u32) = (0, 11);
-/// Before 0.11 the text of an exception passes for a tool's result.
-const MARKS_ERRORS_OF_TOOLS: (u32, u32) = (0, 11);
-
 /// A plugin on its server.
 #[derive(Clone, Copy)]
 pub struct OnTrial<'a> {
@@ -129,9 +128,16 @@ pub async fn run(plugin: OnTrial<'_>, wish: &Wish) -> Result<Vec<Attempt>, Obsta
     let mut trying =
         Trying { plugin, wish, row: Value::Null, models: Vec::new(), watched: None, filters: OnceLock::new() };
     trying.row = trying.json_of(Trial::Row(plugin.key.clone())).await?;
-    trying.models = trying.read_models(false).await?;
+    let watched = Watched { name: format!("{:032x}", fastrand::u128(..)), key: plugin.key.clone() };
+    match trying.read_models(false).await {
+        Ok(models) => trying.models = models,
+        Err(obstacle) => {
+            trying.watched = Some(watched);
+            return trying.without_models(obstacle).await;
+        }
+    }
     if trying.models.iter().any(|model| model.is_sandbox) {
-        trying.watched = Some(Watched { name: format!("{:032x}", fastrand::u128(..)), key: plugin.key.clone() });
+        trying.watched = Some(watched);
     }
     let mut attempts = trying.attempts().await?;
     for attempt in &mut attempts {
@@ -232,7 +238,8 @@ impl Trying<'_> {
         }
         let attempt = self.blamed(attempt, entry).await?;
         Ok(if lacks_hooks && !matches!(attempt.result, TrialResult::Fails(_)) {
-            Attempt { result: seen::nothing_ran(entry), ..attempt }
+            let called = if entry == Entry::Filter { in_chat("", &attempt.model) } else { attempt.called };
+            Attempt { called, result: seen::nothing_ran(entry), ..attempt }
         } else {
             attempt
         })
@@ -274,6 +281,26 @@ impl Trying<'_> {
         Ok(models::listed(&self.json_of(Trial::Models { refresh }).await?))
     }
 
+    /// The trial on a server that cannot list its models: servers before 0.12 fail at a pipe that lists them wrongly.
+    async fn without_models(&self, obstacle: Obstacle) -> Result<Vec<Attempt>, Obstacle> {
+        if obstacle.kind != ObstacleKind::Impossible {
+            return Err(obstacle);
+        }
+        self.read_models(true).await.ok();
+        match self.listing_failure().await? {
+            Some(attempt) => Ok(vec![attempt]),
+            None => Err(impossible(format!("the server cannot list its models: {}", obstacle.why))
+                .hinted("check what `pipes` returns in each pipe: one wrong item hides all models")),
+        }
+    }
+
+    /// What is wrong with a pipe's own list of its models, by what the sandbox has seen.
+    async fn listing_failure(&self) -> Result<Option<Attempt>, Obstacle> {
+        let Some(seen) = self.seen().await else { return Ok(None) };
+        let failure = seen.listing_failure(self.plugin.key)?;
+        Ok(failure.map(|failure| without_model(TrialResult::Fails(failure))))
+    }
+
     /// What a browser sends once an answer is complete.
     fn answered(&self, model: &str) -> Value {
         let message = self.message();
@@ -300,16 +327,21 @@ impl Trying<'_> {
 
     async fn pipe(&mut self) -> Result<Vec<Attempt>, Obstacle> {
         let mut ids = of_pipe(&self.models, self.id());
-        if ids.is_empty() {
-            self.models = self.read_models(true).await?;
+        // A wrong item hides the models after it: the sandbox sees that.
+        if ids.is_empty() || self.watched.is_some() {
+            self.models = match self.read_models(true).await {
+                Ok(models) => models,
+                Err(obstacle) => return self.without_models(obstacle).await,
+            };
             ids = of_pipe(&self.models, self.id());
+            // That of another pipe is none of its business.
+            if let Ok(Some(attempt)) = self.listing_failure().await {
+                return Ok(vec![attempt]);
+            }
         }
         if ids.is_empty() {
-            let words = "the server lists no model of it: its `pipes` raised or returned none";
-            let (called, took) = ("its models".to_owned(), Duration::ZERO);
-            let (result, failed_in) = (fails_unclearly(words), FailedIn::Plugin);
-            let attempt = Attempt { called, model: String::new(), took, result, text: None, failed_in };
-            return Ok(vec![self.judged(attempt, Entry::Pipe).await?]);
+            let words = "the server lists no model of it: its `pipes` raised, or returned no list of `id` and `name`";
+            return Ok(vec![self.judged(without_model(fails_unclearly(words)), Entry::Pipe).await?]);
         }
         if let Some(wanted) = &self.wish.model {
             let full = format!("{}.{wanted}", self.id());
@@ -360,58 +392,6 @@ impl Trying<'_> {
         Ok(Attempt { called, model, took, result, text: None, failed_in })
     }
 
-    async fn tool(&self) -> Result<Attempt, Obstacle> {
-        let model = choose(&self.models, self.wish, |_| true)?;
-        let message = match &self.wish.tool {
-            Some(name) if model.is_sandbox => {
-                self.check_function(name)?;
-                self.wish.call(name)
-            }
-            // The message may make the model call it.
-            Some(_) if self.wish.message.is_some() => self.message().to_owned(),
-            Some(name) => {
-                self.check_function(name)?;
-                let why = format!("no route of the server calls `{name}`, and `{}` chooses by itself", model.id);
-                return Err(impossible(why).hinted(self.wish.without_tool()));
-            }
-            None => self.message().to_owned(),
-        };
-        let model = model.id.clone();
-        let mut body = chat(&model, message.trim());
-        body["tool_ids"] = json!([self.id()]);
-        // The server runs the tool itself, also without a browser.
-        body["params"] = json!({ "function_calling": "legacy" });
-        let (end, took) = self.send(Trial::Chat(body)).await?;
-        let failed_in = FailedIn::of(&end);
-        let mut called = format!("a tool, called by `{model}`");
-        let result = self.result(end, |answer| {
-            let Some((name, result)) = result_of_tool(&answer, self.id()) else {
-                return fails(&format!("no result: `{model}` called no tool, or the tool returned nothing"));
-            };
-            called = format!("tool `{name}`, called by `{model}`");
-            match error_in(&result) {
-                Some(words) => TrialResult::Fails(explained(&words)),
-                None if self.plugin.version < MARKS_ERRORS_OF_TOOLS => TrialResult::Answered {
-                    answer: result,
-                    why: "before 0.11 the server does not tell a result from an exception".to_owned(),
-                },
-                None => works(result),
-            }
-        });
-        Ok(Attempt { called, model, took, result, text: None, failed_in })
-    }
-
-    /// Checks that the tool has this function, where the server lists them.
-    fn check_function(&self, name: &str) -> Result<(), Obstacle> {
-        let Some(specs) = self.row.get("specs").and_then(Value::as_array) else { return Ok(()) };
-        let names: Vec<_> = specs.iter().filter_map(|spec| spec.get("name")?.as_str()).collect();
-        if names.contains(&name) {
-            return Ok(());
-        }
-        Err(wrong_wish(format!("{} has no function `{name}`", self.plugin.key))
-            .hinted(format!("it has {}", models::named(names.into_iter()))))
-    }
-
     /// Whether this is how an older server answers if the plugin raises.
     fn hides_exception(&self, answer: &Value) -> bool {
         self.plugin.version < SAYS_THAT_IT_RAISED && answer.as_object().is_some_and(Map::is_empty)
@@ -448,6 +428,12 @@ fn chat(model: &str, message: &str) -> Value {
     json!({ "model": model, "messages": [{ "role": "user", "content": message }], "stream": true })
 }
 
+/// The attempt to find a pipe's models.
+fn without_model(result: TrialResult) -> Attempt {
+    let (called, took) = ("its models".to_owned(), Duration::ZERO);
+    Attempt { called, model: String::new(), took, result, text: None, failed_in: FailedIn::Plugin }
+}
+
 fn works(answer: String) -> TrialResult {
     TrialResult::Works { answer: Some(answer), diff: None }
 }
@@ -470,62 +456,11 @@ fn wrong_wish(why: impl Into<String>) -> Obstacle {
     Obstacle::new(ObstacleKind::Wish, why)
 }
 
-/// The name of the function that was called, and its result.
-fn result_of_tool(answer: &ChatAnswer, id: &str) -> Option<(String, String)> {
-    answer.sources.iter().find_map(|source| {
-        let name = source.pointer("/source/name")?.as_str()?.strip_prefix(id)?.strip_prefix('/')?;
-        let documents = source.get("document")?.as_array()?.iter().filter_map(Value::as_str);
-        Some((name.to_owned(), documents.collect::<Vec<_>>().join("\n")))
-    })
-}
-
-/// The text of an exception in a tool's result.
-fn error_in(result: &str) -> Option<String> {
-    let object: Map<String, Value> = serde_json::from_str(result).ok()?;
-    let words = object.get("error").filter(|_| object.len() == 1)?.as_str()?;
-    Some(if words.is_empty() { "an exception without a text".to_owned() } else { words.to_owned() })
-}
-
 /// A plugin's return value, for people.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => "it returned nothing".to_owned(),
         Value::String(text) => text.clone(),
         other => serde_json::to_string_pretty(other).unwrap_or_default(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn source(name: &str, document: &str) -> Value {
-        json!({ "source": { "name": name }, "document": [document], "tool_result": true })
-    }
-
-    #[test]
-    fn the_result_of_a_tool_is_its_own() {
-        let answer = |sources: &[Value]| ChatAnswer { sources: sources.to_vec(), ..ChatAnswer::default() };
-        let of = |sources: &[Value]| result_of_tool(&answer(sources), "date_math");
-        let found = |name: &str, text: &str| Some((name.to_owned(), text.to_owned()));
-        assert_eq!(of(&[source("date_math/add", "3")]), found("add", "3"));
-        assert_eq!(of(&[source("web", "x"), source("date_math/add", "3")]), found("add", "3"));
-        for sources in [&[][..], &[source("date_math2/add", "3")], &[source("add", "3")], &[json!(7)]] {
-            assert_eq!(of(sources), None, "{sources:?}");
-        }
-    }
-
-    #[test]
-    fn an_exception_in_a_tool_is_an_object_with_an_error() {
-        for (result, words) in [
-            (r#"{"error": "'nope'"}"#, Some("'nope'")),
-            (r#"{"error": ""}"#, Some("an exception without a text")),
-            (r#"{"error": "x", "hint": "y"}"#, None),
-            (r#"{"error": null}"#, None),
-            ("3", None),
-            ("error", None),
-        ] {
-            assert_eq!(error_in(result).as_deref(), words, "{result}");
-        }
     }
 }

@@ -45,7 +45,7 @@ impl Seen {
     /// It failed because another plugin raised an exception.
     pub(super) fn judge(&self, mut attempt: Attempt, key: &Key, entry: Entry) -> Result<Attempt, Obstacle> {
         let own: Vec<_> = self.0.iter().filter(|call| call.is_of(key)).collect();
-        if entry == Entry::Filter && !own.is_empty() {
+        if entry == Entry::Filter {
             attempt.called = in_chat(&listed(&own), &attempt.model);
         }
         let raised = own.iter().find_map(|call| Some((*call, call.error.as_ref()?)));
@@ -79,11 +79,30 @@ impl Seen {
         Ok(attempt)
     }
 
+    /// The failure of the method `pipes`, which lists a pipe's models: it raised, or its result is no list of models.
+    ///
+    /// # Errors
+    ///
+    /// That of another pipe failed.
+    pub(super) fn listing_failure(&self, key: &Key) -> Result<Option<TrialFailure>, Obstacle> {
+        let mut failed = self.0.iter().filter(|call| call.hook == "pipes" && call.error.is_some());
+        let own = failed.clone().find(|call| call.is_of(key)).and_then(|call| Some((call, call.error.as_ref()?)));
+        if let Some((call, error)) = own {
+            let place = call.frame.clone().map(Box::new);
+            return Ok(Some(TrialFailure { place, hint: of_missing_package(error), ..TrialFailure::new(error) }));
+        }
+        match failed.next().and_then(|_| self.culprit(key)) {
+            Some(why) => Err(Obstacle::new(ObstacleKind::Disturbed, why)),
+            None => Ok(None),
+        }
+    }
+
     /// The other plugin that raised an exception, and how.
     fn culprit(&self, key: &Key) -> Option<String> {
         let call = self.0.iter().find(|call| !call.is_of(key) && call.error.is_some())?;
         let place = call.frame.as_ref().map_or_else(String::new, |frame| format!(" in line {}", frame.line));
-        Some(format!("{} {} raised {}{place}", call.kind, call.id, call.error.as_deref()?))
+        let failed = if call.hook == "pipes" { "failed in `pipes`:" } else { "raised" };
+        Some(format!("{} {} {failed} {}{place}", call.kind, call.id, call.error.as_deref()?))
     }
 }
 
@@ -187,6 +206,7 @@ mod tests {
             let failure = failure(&[call("other", "inlet", false, None)], entry, works());
             assert_eq!((failure.words.as_str(), failure.hint.as_deref()), ("none of its hooks ran", Some(hint)));
         }
+        assert_eq!(judged(&[], Entry::Filter, works()).unwrap().called, "a chat with `m`", "it names no hook");
     }
 
     #[test]
@@ -206,6 +226,19 @@ mod tests {
         assert_eq!(obstacle.kind, ObstacleKind::Disturbed);
         assert_eq!(obstacle.why, "function other raised KeyError: 'x' in line 8");
         assert_eq!(judged(&calls, Entry::Filter, works()).unwrap().result, works(), "it disturbed nothing");
+    }
+
+    #[test]
+    fn a_wrong_list_of_models_is_told_with_its_place() {
+        let shout = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
+        let failure = |calls: &[Value]| Seen::of(&json!(calls)).unwrap().listing_failure(&shout);
+        let (words, fine) = ("`pipes` returned None, which is no list", call("shout", "pipes", false, None));
+        let wrong = failure(&[call("other", "inlet", false, None), call("shout", "pipes", false, Some(words))]);
+        let wrong = wrong.unwrap().unwrap();
+        assert_eq!((wrong.words.as_str(), wrong.place.unwrap().line), (words, 8));
+        assert_eq!(failure(&[fine, call("shout", "pipe", false, Some("KeyError: 'x'"))]), Ok(None));
+        let obstacle = failure(&[call("other", "pipes", false, Some(words))]).unwrap_err();
+        assert_eq!(obstacle.kind, ObstacleKind::Disturbed);
     }
 
     #[test]

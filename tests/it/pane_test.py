@@ -462,6 +462,14 @@ class TestWhatIsTold(unittest.TestCase):
         self.assertRegex(told[1][1], r'File "<tool t 1>", line \d+, in prints')
         self.assertIn("the server's own\none 2\n", self.stdout.getvalue())
 
+    def test_a_long_line_is_cut_and_measured(self):
+        most = pane_module.LINE
+        for length, shown in [(most, "x" * most), (most + 7, "x" * most + "… (7 more characters)")]:
+            self.assertEqual(pane_module.cut_line("x" * length), shown)
+        self.told()
+        self.pane.tell_lines(("tool", "t"), ["x" * 10**6])
+        self.assertEqual(self.told("text")[0][0][most:], f"… ({10**6 - most} more characters)")
+
     def test_a_flood_of_lines_is_cut_and_counted(self):
         most = pane_module.LINES
 
@@ -578,6 +586,43 @@ class TestWhatIsTold(unittest.TestCase):
         ]:
             self.assertEqual(brief(value), expected)
         self.assertLess(len(pane_module.cut(brief("x" * 10**6), 160)), 161)
+
+
+class TestListsOfModels(unittest.TestCase):
+    """The result of `pipes`: the server is silent about a wrong one, so a trial tells."""
+
+    def listed(self, result):
+        text = f"class Pipe:\n    async def pipes(self):\n        return {result}\n"
+        wire = Recorder()
+        server = Server().module
+        pane_module.Pane(wire).watch(server)
+        about = ("function", "x")
+        instance = asyncio.run(server.load_function_module_by_id("x", text))[0]
+        before = pane_module.trial.set(pane_module.Trial(about))
+        try:
+            outcome(lambda: instance.pipes())
+            return pane_module.trial.get().calls
+        finally:
+            pane_module.trial.reset(before)
+
+    def test_a_wrong_one_is_seen_with_its_place(self):
+        for result, words in [
+            ("None", "`pipes` returned None, which is no list"),
+            ("{'id': 'a', 'name': 'A'}", '`pipes` returned {"id": "a", "name": "A"}, which is no list'),
+            ("'a'", '`pipes` returned "a", which is no list'),
+            ("[]", "`pipes` returned an empty list"),
+            ("['a']", 'item 1 of `pipes` is "a": it must be a dict with `id` and `name`'),
+            ("[{'id': 'a', 'name': 'A'}, {'id': 'b'}]", 'item 2 of `pipes` has no `name`: {"id": "b"}'),
+        ]:
+            with self.subTest(result):
+                (call,) = self.listed(result)
+                self.assertEqual((call["hook"], call["error"], call["frame"]["line"]), ("pipes", words, 2))
+        (call,) = self.listed("1 / 0")
+        self.assertEqual((call["error"], call["frame"]["line"]), ("ZeroDivisionError: division by zero", 3))
+
+    def test_a_right_one_is_no_news(self):
+        for result in ("[{'id': 'a', 'name': 'A', 'more': 1}]", "({'id': 1, 'name': 2},)", "iter([])", "range(0)"):
+            self.assertEqual(self.listed(result), [])
 
 
 class TestTrials(unittest.TestCase):

@@ -158,7 +158,7 @@ fn a_broken_file_stays_in_view_until_it_is_good_again() {
     terminal.until("its count", |screen| screen.contains("1 of 2 plugins deployed · 1 broken · http://"));
     assert!(terminal.raw().contains("\x1b]2;1 problem · owui-watch\x07"));
     project.write("plugins/clock.py", REFUSED);
-    terminal.until("the refusal", |screen| screen.contains("\n▸ plugins/clock.py:1:1  refused: No module named"));
+    terminal.until("the refusal", |screen| screen.contains("\n▸ ✗ plugins/clock.py:1:1  refused: No module named"));
     project.write("plugins/shout.py", &filter("1"));
     terminal.until("good again", |screen| screen.contains("shout         1  good again, unchanged"));
     terminal.until("the count", |screen| screen.contains("1 of 2 plugins deployed · 1 refused"));

@@ -191,7 +191,7 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, 
 /// The type of a function; `None` for one that a later version has.
 fn entry<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Entry>, D::Error> {
     let word = Value::deserialize(deserializer)?;
-    Ok(Entry::ALL.into_iter().find(|entry| word.as_str() == Some(entry.word())))
+    Ok(word.as_str().and_then(Entry::from_word))
 }
 
 impl From<WireRow> for Row {

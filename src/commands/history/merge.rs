@@ -61,7 +61,7 @@ pub(super) fn merged(
         // A replaced text may be current again: someone restored it, and that has no entry yet.
         let is_text = |(n, entry): (usize, &Entry)| {
             let is_there = match entry.what {
-                Provenance::Deployed | Provenance::Server => true,
+                Provenance::Deployed | Provenance::RolledBack | Provenance::Server => true,
                 Provenance::Replaced => Some(n) == newest,
                 Provenance::Local => false,
             };
@@ -105,8 +105,7 @@ fn leave_out_found(entries: &mut Vec<Entry>) {
 /// match is a guess, so our entries do not take over their ids.
 fn leave_out_known(entries: &[Entry], versions: &mut [Option<(Version, Option<Text>)>]) {
     let message = |entry: &Entry| message(entry.text.as_ref().and_then(|text| text.version.as_deref()));
-    let ours: Vec<_> =
-        entries.iter().filter(|entry| entry.what == Provenance::Deployed && entry.version.is_none()).collect();
+    let ours: Vec<_> = entries.iter().filter(|entry| entry.is_ours() && entry.version.is_none()).collect();
     let messages: BTreeSet<_> = ours.iter().map(|entry| message(entry)).collect();
     for deploy in messages {
         let ours = ours.iter().enumerate().filter(|(_, entry)| message(entry) == deploy);
@@ -220,7 +219,7 @@ mod tests {
             copy(Origin::Replaced, 5, "theirs"),
             copy(Origin::Deployed, 5, "b"),
             copy(Origin::Local, 6, "b"),
-            copy(Origin::Deployed, 7, "a"),
+            copy(Origin::Restored, 7, "a"),
         ];
         // Within one second, list order decides.
         let same = vec![copy(Origin::Deployed, 1, "a"), copy(Origin::Deployed, 1, "b"), copy(Origin::Deployed, 1, "c")];
@@ -239,7 +238,7 @@ mod tests {
             &merged(copies.clone(), versions(), now("a", Some("v4"))),
             &[
                 "server more @8 =v5",
-                "deployed a @7 =v4 current",
+                "rolled back a @7 =v4 current",
                 "local b @6",
                 "deployed b @5 =v3",
                 "replaced theirs @5 =v2",
@@ -251,7 +250,7 @@ mod tests {
         // Without versions, the newest entry with that text is current.
         check(
             &merged(copies.clone(), Vec::new(), now("b", None)),
-            &["deployed a @7", "local b @6", "deployed b @5 current", "replaced theirs @5", "deployed a @1"],
+            &["rolled back a @7", "local b @6", "deployed b @5 current", "replaced theirs @5", "deployed a @1"],
         );
         check(
             &merged(vec![copy(Origin::Deployed, 1, "a")], Vec::new(), now("c", None)),

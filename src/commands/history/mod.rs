@@ -66,6 +66,7 @@ impl From<Copy> for Entry {
     fn from(copy: Copy) -> Self {
         let what = match copy.origin {
             Origin::Deployed => Provenance::Deployed,
+            Origin::Restored => Provenance::RolledBack,
             Origin::Found => Provenance::Server,
             Origin::Replaced => Provenance::Replaced,
             Origin::Local => Provenance::Local,
@@ -76,6 +77,11 @@ impl From<Copy> for Entry {
 }
 
 impl Entry {
+    /// Whether we put it on the server.
+    fn is_ours(&self) -> bool {
+        matches!(self.what, Provenance::Deployed | Provenance::RolledBack)
+    }
+
     pub(super) fn digest(&self) -> Option<Digest> {
         self.text.as_ref().map(|text| text.digest)
     }

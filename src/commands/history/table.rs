@@ -86,7 +86,7 @@ fn words(entry: &Entry) -> String {
     let Some(version) = &entry.version else { return String::new() };
     let said = version.message.as_deref().unwrap_or_default();
     let deploy = message(entry.text.as_ref().and_then(|text| text.version.as_deref()));
-    let said = beside(said, &deploy).filter(|_| entry.what == Provenance::Deployed).unwrap_or(said);
+    let said = beside(said, &deploy).filter(|_| entry.is_ours()).unwrap_or(said);
     let said = said.lines().next().unwrap_or_default().to_owned();
     let author = version.author.as_ref().map(|author| format!("({author})"));
     [Some(said), author].into_iter().flatten().filter(|words| !words.is_empty()).collect::<Vec<_>>().join(" ")

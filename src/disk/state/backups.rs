@@ -23,6 +23,8 @@ pub(super) const DEPLOYED: &str = "deployed";
 const LOCAL: &str = "-local";
 /// The suffix of a text that was on the server without a deploy from here.
 const FOUND: &str = "-found";
+/// The suffix of a text that a rollback put back.
+const RESTORED: &str = "-restored";
 
 /// A server's text may be larger than a file may be, but not by much.
 const MOST_BYTES: u64 = 4 * LARGEST_MIB * 1024 * 1024;
@@ -52,6 +54,8 @@ pub struct Copy {
 pub enum Origin {
     /// Deployed from here.
     Deployed,
+    /// Put back from here by a rollback.
+    Restored,
     /// On the server, where it counts as ours from then on.
     Found,
     /// On the server, put there by someone else and replaced.
@@ -91,12 +95,21 @@ impl Folder {
         self.remove_surplus(&backup.key)
     }
 
+    /// Saves a text that a rollback put back.
+    pub fn archive_restored(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<()> {
+        self.archive_as(RESTORED, backup, at)
+    }
+
     /// Saves a text that the server held without a deploy from here, unless the newest copy is of the same text.
     pub fn archive_found(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<()> {
         if self.newest(&backup.key).is_some_and(|newest| newest.digest == backup.digest.short()) {
             return Ok(());
         }
-        let name = backup.key.kind.file_name(format_args!("{}-{}{FOUND}", stamp(at), backup.digest.short()));
+        self.archive_as(FOUND, backup, at)
+    }
+
+    fn archive_as(&self, suffix: &str, backup: &Backup, at: Timestamp) -> anyhow::Result<()> {
+        let name = backup.key.kind.file_name(format_args!("{}-{}{suffix}", stamp(at), backup.digest.short()));
         let path = self.copies_of(DEPLOYED, &backup.key).join(name);
         self.write(&path, backup.text.as_bytes(), Lasting::Written)?;
         self.remove_surplus(&backup.key)
@@ -167,11 +180,9 @@ impl Folder {
             .filter_map(|entry| {
                 let path = entry.path();
                 let (at, rest) = path.file_stem().filter(|_| kind::is_source(&path))?.to_str()?.split_once('-')?;
-                let (digest, origin) = match (rest.strip_suffix(LOCAL), rest.strip_suffix(FOUND)) {
-                    (Some(digest), _) => (digest, Origin::Local),
-                    (None, Some(digest)) => (digest, Origin::Found),
-                    (None, None) => (rest, origin),
-                };
+                let of = [(LOCAL, Origin::Local), (FOUND, Origin::Found), (RESTORED, Origin::Restored)];
+                let of = of.into_iter().find_map(|(suffix, origin)| Some((rest.strip_suffix(suffix)?, origin)));
+                let (digest, origin) = of.unwrap_or((rest, origin));
                 Some(Listed { origin, at: at.parse().ok()?, digest: digest.to_owned(), path })
             })
             .collect();

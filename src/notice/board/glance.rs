@@ -86,8 +86,8 @@ impl Board {
         let is_deployed = |(_, standing): &(&Name, &Standing)| standing.state.is_deployed() && !standing.is_problem();
         let deployed_names = || self.plugins.iter().filter(is_deployed).map(|(name, _)| name);
         let mistaken = deployed_names().filter(|name| self.errors.contains_key(name)).count();
-        let is_followed = |name: &Name| self.raised.get(name).is_some_and(Exception::is_followed);
-        let raised = |name: &&Name| is_followed(name) && !self.errors.contains_key(*name);
+        let is_problem = |name: &Name| self.raised.get(name).is_some_and(Exception::is_problem);
+        let raised = |name: &&Name| is_problem(name) && !self.errors.contains_key(*name);
         let failing = n(&[State::Failing]) + deployed_names().filter(raised).count();
         let share = match total {
             0 => return vec!["no plugins".to_owned()],

@@ -32,6 +32,8 @@ pub struct Board {
     raised: BTreeMap<Name, Exception>,
     /// The first error that `check` found in the text that the server holds, until that is another one.
     errors: BTreeMap<Name, Notice>,
+    /// The first warning about the hooks of that text: it tells why none of them ran.
+    hooks: BTreeMap<Name, Notice>,
     /// The functions that are known to be off.
     off: BTreeSet<Name>,
     /// What each file was called last.
@@ -187,6 +189,7 @@ impl Board {
                 // Other rules may hold now: the next deploy tells.
                 if may_change_checks(changed) {
                     self.errors.clear();
+                    self.hooks.clear();
                 }
             }
             NoticeKind::Stopping { .. } | NoticeKind::Stopped { .. } => self.end = Some(notice.sentence()),
@@ -207,9 +210,14 @@ impl Board {
                     self.raised.remove(&Name::Plugin(key));
                 }
             }
-            NoticeKind::Surprising(error) if error.severity() == Severity::Error => {
-                if let Some(key) = notice.about.key.clone() {
-                    self.errors.entry(Name::Plugin(key)).or_insert_with(|| notice.clone());
+            NoticeKind::Surprising(found) => {
+                let found = match found.severity() {
+                    Severity::Error => Some(&mut self.errors),
+                    Severity::Warning if found.rule.is_about_hooks() => Some(&mut self.hooks),
+                    Severity::Warning | Severity::Info => None,
+                };
+                if let (Some(found), Some(key)) = (found, notice.about.key.clone()) {
+                    found.entry(Name::Plugin(key)).or_insert_with(|| notice.clone());
                 }
             }
             // The new id has its own notices.
@@ -263,11 +271,15 @@ impl Board {
         if let Some(is_on) = state::switch_after(notice) {
             self.switch(&name, is_on);
         }
+        let is_anothers = state == State::Failing && self.blames_another(notice);
+        let state = if is_anothers { State::Deployed } else { state };
         let state = if state == State::Deployed && self.off.contains(&name) { State::Off } else { state };
         // A text that is being sent may not be taken.
         let holds_other = |error: &Notice| error.about.digest != notice.about.digest;
-        if state == State::Gone || state.is_deployed() && self.errors.get(&name).is_some_and(holds_other) {
-            self.errors.remove(&name);
+        for found in [&mut self.errors, &mut self.hooks] {
+            if state == State::Gone || state.is_deployed() && found.get(&name).is_some_and(holds_other) {
+                found.remove(&name);
+            }
         }
         let is_news = match &notice.what {
             NoticeKind::Sending { .. } | NoticeKind::SwitchedOn | NoticeKind::Trying => false,
@@ -339,13 +351,21 @@ impl Board {
         self.plugins.remove(name);
         self.raised.remove(name);
         self.errors.remove(name);
+        self.hooks.remove(name);
         self.off.remove(name);
     }
 
     /// What the user has to do something about, if there is something.
     fn problem<'b>(&'b self, name: &Name, standing: &'b Standing) -> Option<&'b Notice> {
-        let raised = || self.raised.get(name).filter(|exception| exception.is_followed()).map(|exception| &exception.0);
-        if standing.is_problem() { Some(&standing.news) } else { self.errors.get(name).or_else(raised) }
+        // `check` has the place in this text that a failed trial lacks.
+        let is_vague = standing.state == State::Failing && standing.news.span().is_none();
+        let placed = self.errors.get(name).or(self.hooks.get(name)).filter(|_| is_vague);
+        let raised = || self.raised.get(name).filter(|exception| exception.is_problem());
+        match placed {
+            None if standing.is_problem() => Some(&standing.news),
+            None => self.errors.get(name).or_else(|| raised().map(|exception| &exception.notice)),
+            placed => placed,
+        }
     }
 
     /// A file has one name: what was broken has an id by now, or another one than before.

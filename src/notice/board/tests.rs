@@ -7,9 +7,9 @@ use super::*;
 use crate::engine::deploy::Failure;
 use crate::engine::ledger::RefusalKind;
 use crate::engine::plan::Why;
-use crate::notice::{OldVersion, PassSummary, Subject, Use, WaitReason};
+use crate::notice::{OldVersion, PassSummary, Subject, TrialFailure, TrialResult, Tried, Use, WaitReason};
 use crate::plugin::id::PluginId;
-use crate::plugin::{Diagnostic, Digest, Key, Kind, Rule, RuleFinding};
+use crate::plugin::{Diagnostic, Digest, Key, Kind, Rule, RuleFinding, Span};
 
 fn shout(what: NoticeKind) -> Notice {
     let key = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
@@ -283,6 +283,39 @@ fn an_error_of_check_is_shown_until_the_text_is_good() {
     ] {
         board.tell(&notice, "1:00");
         assert_eq!(problems(&board).len(), shown, "{notice:?}");
+    }
+}
+
+#[test]
+fn a_vague_failed_trial_leaves_the_place_that_check_knows() {
+    let path: Arc<Path> = Arc::from(Path::new("plugins/shout.py"));
+    let span = Span { line: 2, column: 9, width: 3, source: "    def pip(self, body):".to_owned() };
+    let found = |severity| {
+        let message = "`Pipe` has no method `pipe`".to_owned();
+        let rule =
+            Rule::Checked(Arc::new(RuleFinding { rule: "hook-shape", severity, message, hint: None, fix: None }));
+        NoticeKind::Surprising(Diagnostic { rule, file: Arc::clone(&path), span: Some(span.clone()) })
+    };
+    let tried = |place: Option<Span>| {
+        let failure = TrialFailure { place: place.map(Box::new), ..TrialFailure::new("none of its hooks ran") };
+        let (asked, model, result) = ("hello".to_owned(), "m".to_owned(), TrialResult::Fails(failure));
+        NoticeKind::Tried(Box::new(Tried { asked, model, models: 1, took: Duration::ZERO, result, is_shown: false }))
+    };
+    let about =
+        |what| Notice { about: Subject { path: Some(Arc::clone(&path)), ..shout(NoticeKind::Held).about }, what };
+    for (place, expected) in
+        [(None, "plugins/shout.py:2:9"), (Some(Span { line: 7, ..span.clone() }), "plugins/shout.py:7:9")]
+    {
+        let tried = || tried(place.clone());
+        let (error, warning) = (|| found(Severity::Error), || found(Severity::Warning));
+        for notices in [[tried(), error()], [error(), tried()], [warning(), tried()]] {
+            let mut board = Board::default();
+            for what in notices {
+                board.tell(&about(what), "1:00");
+            }
+            assert_eq!(board.glance().problems[0].place, expected);
+            assert!(board.focus().and_then(Notice::span).is_some(), "a key opens it");
+        }
     }
 }
 

@@ -33,6 +33,8 @@ pub struct HistoryEntry {
 pub enum Provenance {
     /// We deployed it.
     Deployed,
+    /// A rollback from here put it back.
+    RolledBack,
     /// Someone else put it on the server.
     Server,
     /// Someone else put it on the server, and we replaced it.
@@ -93,6 +95,7 @@ impl Provenance {
     fn word(self) -> &'static str {
         match self {
             Provenance::Deployed => "deployed",
+            Provenance::RolledBack => "rolled_back",
             Provenance::Server => "on_the_server",
             Provenance::Replaced => "replaced",
             Provenance::Local => "local_file",
@@ -104,6 +107,7 @@ impl Provenance {
     pub fn label(self) -> &'static str {
         match self {
             Provenance::Deployed => "deployed",
+            Provenance::RolledBack => "rolled back",
             Provenance::Server => "server",
             Provenance::Replaced => "replaced",
             Provenance::Local => "local",

@@ -208,6 +208,8 @@ pub enum Task {
     RollBack,
     /// Deleting a plugin from the server.
     Delete,
+    /// Deploying a plugin.
+    Deploy,
     /// Trying a plugin.
     Try,
     /// Trusting a folder.
@@ -270,7 +272,7 @@ impl Report {
                     Task::Compare => "not_compared",
                     Task::Pull => "not_pulled",
                     Task::Try => "not_tried",
-                    Task::Run | Task::RollBack | Task::Delete | Task::Trust => "error",
+                    Task::Run | Task::RollBack | Task::Delete | Task::Deploy | Task::Trust => "error",
                 };
                 Said { hint: hint.clone(), ..Said::info(word, message).at(Level::Error) }
             }
@@ -300,9 +302,8 @@ impl Report {
             }
             Report::Nowhere => Said::info("no_file", format!("{name} is neither here nor on the server")),
             Report::NoFiles { keys, hinted } => {
-                let hint = "`owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them";
                 let said = Said::info("no_files", status::without_files(keys)).with("plugins", json!(keys.len()));
-                if *hinted { said.hinted(hint) } else { said }
+                if *hinted { said.hinted(status::pulls(keys)) } else { said }
             }
             Report::TooLarge(kind) => {
                 let message = "are too large to list; only those with a file here are compared";
@@ -368,6 +369,7 @@ impl Task {
             Task::Pull => "nothing was written",
             Task::RollBack => "nothing was restored",
             Task::Delete => "nothing was deleted",
+            Task::Deploy => "nothing was deployed",
             Task::Try => "nothing was tried",
             Task::Trust => "nothing is allowed",
         }

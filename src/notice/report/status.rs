@@ -68,9 +68,14 @@ pub enum PluginState {
     Differs {
         /// The version of the server's text.
         theirs: Option<String>,
+        /// The version of the file's text.
+        ours: Option<String>,
     },
     /// The server does not have it.
-    NotOnServer,
+    NotOnServer {
+        /// A plugin of the server that has its text and no file here.
+        renamed_from: Option<Duplicate>,
+    },
     /// It has no file here.
     OnlyOnServer,
     /// Unknown: the server did not tell.
@@ -120,7 +125,7 @@ impl PluginStatus {
             | PluginState::Blocked { .. }
             | PluginState::Duplicate(_) => "held",
             PluginState::Differs { .. } => "differs",
-            PluginState::NotOnServer => "not_on_server",
+            PluginState::NotOnServer { .. } => "not_on_server",
             PluginState::OnlyOnServer => "only_on_server",
             PluginState::Unknown { .. } => "unknown",
         }
@@ -139,7 +144,7 @@ impl PluginStatus {
             | PluginState::Blocked { .. }
             | PluginState::Duplicate(_)
             | PluginState::Differs { .. }
-            | PluginState::NotOnServer => true,
+            | PluginState::NotOnServer { .. } => true,
         }
     }
 
@@ -180,12 +185,15 @@ impl PluginStatus {
             PluginState::EditedThere => format!("{shown}: someone else changed it on the server"),
             PluginState::RolledBack => format!("{shown}: rolled back; not deployed until the file changes"),
             PluginState::Duplicate(duplicate) => format!("{shown}: the server seems to have it as `{}`", duplicate.id),
-            PluginState::Differs { theirs: Some(theirs) } => format!("{shown}: the server has version {theirs}"),
+            PluginState::Differs { theirs: Some(theirs), ours } if Some(theirs) != ours.as_ref() => {
+                format!("{shown}: the server has version {theirs}")
+            }
+            PluginState::Differs { .. } => format!("{shown}: the server has another text"),
             PluginState::Unknown { why } => format!("{shown}: {why}").trim_start_matches(": ").to_owned(),
-            PluginState::Same
-            | PluginState::Differs { theirs: None }
-            | PluginState::NotOnServer
-            | PluginState::OnlyOnServer => shown,
+            PluginState::NotOnServer { renamed_from: Some(from) } => {
+                format!("{shown}: the server has its text as `{}`", from.id)
+            }
+            PluginState::Same | PluginState::NotOnServer { .. } | PluginState::OnlyOnServer => shown,
         }
     }
 
@@ -211,7 +219,9 @@ impl PluginStatus {
     fn remedies(&self, about: &Subject) -> Option<String> {
         match &self.state {
             PluginState::EditedThere => hint("edited_on_server", about.id()),
-            PluginState::Duplicate(duplicate) => Some(of_duplicate(about, duplicate)),
+            PluginState::Duplicate(duplicate) | PluginState::NotOnServer { renamed_from: Some(duplicate) } => {
+                Some(of_duplicate(about, duplicate))
+            }
             _ => hint(self.word(), about.id()),
         }
     }
@@ -229,9 +239,13 @@ impl PluginStatus {
         };
         let said = Said::info("status", message).at(self.level()).with("state", json!(self.word()));
         let said = Said { hint: self.remedies(about), ..self.usage.fields(said) };
-        let theirs = if let PluginState::Differs { theirs } = &self.state { theirs.as_ref() } else { None };
-        let other =
-            if let PluginState::Duplicate(duplicate) = &self.state { Some(duplicate.id.as_str()) } else { None };
+        let theirs = if let PluginState::Differs { theirs, .. } = &self.state { theirs.as_ref() } else { None };
+        let other = match &self.state {
+            PluginState::Duplicate(other) | PluginState::NotOnServer { renamed_from: Some(other) } => {
+                Some(other.id.as_str())
+            }
+            _ => None,
+        };
         let why = match self.state {
             PluginState::EditedThere => Some("edited_on_server"),
             PluginState::RolledBack => Some("rolled_back"),
@@ -412,6 +426,14 @@ pub(super) fn without_files(keys: &[Key]) -> String {
     format!("{} of the server {has} no file here: {named}", count(keys.len(), "plugin"))
 }
 
+/// What writes the files of those.
+pub(super) fn pulls(keys: &[Key]) -> String {
+    match keys {
+        [key] => format!("`owui-watch pull {}` writes it", key.id),
+        _ => "`owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them".to_owned(),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
@@ -461,9 +483,9 @@ mod tests {
                 on,
             ),
             (PluginState::Duplicate(Duplicate { id, matched_by: MatchedBy::OpenwebuiId }), Use::default()),
-            (PluginState::Differs { theirs: Some("1.0".to_owned()) }, off),
-            (PluginState::Differs { theirs: None }, on),
-            (PluginState::NotOnServer, Use::default()),
+            (PluginState::Differs { theirs: Some("1.0".to_owned()), ours: None }, off),
+            (PluginState::Differs { theirs: Some("1.0".to_owned()), ours: Some("1.0".to_owned()) }, on),
+            (PluginState::NotOnServer { renamed_from: None }, Use::default()),
             (PluginState::OnlyOnServer, on),
             (PluginState::Unknown { why: text() }, Use::default()),
         ] {
@@ -486,7 +508,7 @@ mod tests {
             ✗ held | held | p.py:3:5: `Users.get_users` is a coroutine since 0.9, and nobody awaits it | true
             ✗ held | held | p.py: the server seems to have it as `old` | true
             ✗ differs | differs (off) | p.py: the server has version 1.0 | true
-            ✗ differs | differs | p.py | true
+            ✗ differs | differs | p.py: the server has another text | true
             ✗ not_on_server | not on the server | p.py | true
             · only_on_server | only on the server |  | false
             ! unknown | unknown | p.py: words | false
@@ -508,19 +530,19 @@ mod tests {
         // A second one would be created.
         expect![[r#"
             if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
-            if it is another one, `owui-watch deploy shout` creates it (with --once: add --yes)"#]]
+            if it is another one, `owui-watch deploy --yes shout` creates it (with --once: add --yes)"#]]
         .assert_eq(&remedies(&[same("old")]));
         expect![[r#"
             `owui-watch deploy ID` deploys it
             `owui-watch pull shout` takes the server's text
             `owui-watch deploy shout` deploys yours
             if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
-            if it is another one, `owui-watch deploy shout` creates it (with --once: add --yes)"#]]
+            if it is another one, `owui-watch deploy --yes shout` creates it (with --once: add --yes)"#]]
         .assert_eq(&remedies(&[
             PluginState::EditedThere,
             same("old"),
-            PluginState::NotOnServer,
-            PluginState::NotOnServer,
+            PluginState::NotOnServer { renamed_from: None },
+            PluginState::NotOnServer { renamed_from: None },
         ]));
     }
 

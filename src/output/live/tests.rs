@@ -164,8 +164,8 @@ fn the_view_at_120_columns() {
     scene.ask(Request::Keys(Some(Keys { editor: true })));
     scene.check(expect![[r#"
         ────────
-        ✗ plugins/pipes/rubber_duck.py:75:14  invalid Python: unexpected EOF while parsing
-        ▸ plugins/新しいプラグイン.py:1:14  invalid Python: expected an expression or a ')'
+          ✗ plugins/pipes/rubber_duck.py:75:14  invalid Python: unexpected EOF while parsing
+        ▸ ✗ plugins/新しいプラグイン.py:1:14  invalid Python: expected an expression or a ')'
         … waiting: p3, p4
         ↑ on the way: p5
         6 of 11 plugins deployed · 2 broken · 2 waiting · 1 on the way · http://localhost:8080 · ? for keys
@@ -173,8 +173,8 @@ fn the_view_at_120_columns() {
     scene.ask(Request::Help);
     scene.check(expect![[r#"
         ────────
-        ✗ plugins/pipes/rubber_duck.py:75:14  invalid Python: unexpected EOF while parsing
-        ▸ plugins/新しいプラグイン.py:1:14  invalid Python: expected an expression or a ')'
+          ✗ plugins/pipes/rubber_duck.py:75:14  invalid Python: unexpected EOF while parsing
+        ▸ ✗ plugins/新しいプラグイン.py:1:14  invalid Python: expected an expression or a ')'
         … waiting: p3, p4
         ↑ on the way: p5
         r compare everything with the server · j/k choose a row · d show the difference · e edit the place
@@ -325,22 +325,22 @@ fn the_chosen_row_is_marked_and_never_hidden() {
     scene.tell(&others);
     scene.check(expect![[r#"
         ────────
-        ✗ plugins/file_4.py:1:14
-        ✗ plugins/file_5.py:1:14
-        ✗ plugins/file_6.py:1:14
-        ▸ plugins/file_7.py:1:14
-          and 4 more
+          ✗ plugins/file_4.py:1:14
+          ✗ plugins/file_5.py:1:14
+          ✗ plugins/file_6.py:1:14
+        ▸ ✗ plugins/file_7.py:1:14
+            and 4 more
         2 of 10 plugins deployed · 8 broken
         http://localhost:8080 · ? for keys
     "#]]);
     scene.ask(Request::Choose(Name::File(Arc::from(Path::new(&path(1))))));
     scene.check(expect![[r#"
         ────────
-        ✗ plugins/file_0.py:1:14
-        ▸ plugins/file_1.py:1:14
-        ✗ plugins/file_2.py:1:14
-        ✗ plugins/file_3.py:1:14
-          and 4 more
+          ✗ plugins/file_0.py:1:14
+        ▸ ✗ plugins/file_1.py:1:14
+          ✗ plugins/file_2.py:1:14
+          ✗ plugins/file_3.py:1:14
+            and 4 more
         2 of 10 plugins deployed · 8 broken
         http://localhost:8080 · ? for keys
     "#]]);

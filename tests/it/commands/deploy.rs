@@ -145,3 +145,45 @@ fn a_planted_request_does_nothing() {
     }
     assert_eq!(names(&project.path(&folder)), ["bell"]);
 }
+
+#[test]
+fn a_renamed_file_is_not_created_unasked() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    std::fs::rename(project.path(A), project.path("plugins/new.py")).unwrap();
+    let refusal = expect![[r#"
+        warning: not created: the server has a plugin with the same text under the id `a`
+        hint: if it is the same plugin, write `id = "a"` under `[plugins."plugins/new.py"]` in watch.toml
+        hint: if it is another one, `owui-watch deploy --yes new` creates it (with --once: add --yes)
+        error: nothing was deployed: cannot ask, standard input is not a terminal
+        hint: add --yes to do it
+    "#]];
+    let ran = project.run(&["deploy", "new"]);
+    check(&ran, 2);
+    refusal.assert_eq(&ran.stderr);
+    let told = notices(&project, &["status"], 1);
+    let new = told.iter().find(|notice| notice["id"] == "new").unwrap();
+    assert_eq!((new["state"].as_str(), new["other_id"].as_str()), (Some("not_on_server"), Some("a")));
+
+    let ran = project.run(&["deploy", "new", "--yes"]);
+    check(&ran, 0);
+    assert_eq!(text(&server, "new"), filter("2"));
+}
+
+#[test]
+fn a_running_watch_creates_no_renamed_file_unasked() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    let text = format!("\"\"\"\ntitle: Shout\nauthor: Ann\n\"\"\"\n{}", filter("1"));
+    project.put(A, &text);
+    check(&project.run(&["--once"]), 0);
+    std::fs::rename(project.path(A), project.path("plugins/new.py")).unwrap();
+    let mut watch = project.watch();
+    assert!(watch.has_said("twin", 1));
+    let ran = project.run(&["deploy", "new"]);
+    check(&ran, 2);
+    assert!(ran.stderr.contains("the same title and author under the id `a`"), "{}", ran.stderr);
+    assert!(server.row(Kind::Function, "new").is_none());
+    check(&project.run(&["deploy", "--yes", "new"]), 0);
+    watch.wait("created", Some("new"));
+}

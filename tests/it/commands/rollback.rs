@@ -33,7 +33,7 @@ fn rollback_restores_only_the_previous_text() {
         let told = notices(&project, &["history", "a"], 0);
         assert_eq!(
             (&told[0]["version"], &told[0]["what"], &told[0]["current"]),
-            (&json!("1"), &json!("deployed"), &json!(true))
+            (&json!("1"), &json!("rolled_back"), &json!(true))
         );
         assert!(!project.path(".owui-watch/backups").exists(), "what was replaced is ours, and there is a copy of it");
 

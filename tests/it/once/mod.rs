@@ -2,6 +2,7 @@
 
 mod arguments;
 mod printed;
+mod sandbox;
 
 use std::fs;
 use std::path::Path;

@@ -72,6 +72,13 @@ fn check(log: &str, expected: &Expect) {
 }
 
 #[test]
+fn a_long_line_is_cut_and_measured() {
+    let line = include_str!("0.12.4.log").lines().find(|line| line.contains("answering hello")).unwrap();
+    let told = told(&line.replace("hello", &"x".repeat(1000)), &sources());
+    assert!(told.ends_with("xxx… (710 more characters)\n") && told.len() < 400, "{told}");
+}
+
+#[test]
 fn the_log_of_0_6_43() {
     check(
         include_str!("0.6.43.log"),

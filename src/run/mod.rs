@@ -1,8 +1,10 @@
 //! From flags to an end: settings, logging, and then a watch, a pass, or a sandbox with a watch.
 
+mod address;
+
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -16,9 +18,8 @@ use tracing_subscriber::prelude::*;
 use crate::cli::{Args, CheckFormat, Command, OnOff};
 use crate::client::{self, Authorities, Client, Timeouts};
 use crate::commands::{self, Agreed, CheckRequest, CommandContext, DeployRequest, RequestProgress, Scope};
-use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Settings, Sources, Warning, World};
+use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, Warning, World};
 use crate::daemon::{self, End, KeyPrograms, Plan, Setup, Signal};
-use crate::disk::Folder;
 use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::switch::Switch;
 use crate::engine::{Code, Policy, ServerHabits, TrialPolicy};
@@ -30,6 +31,7 @@ use crate::printable;
 use crate::sandbox::{self, Pane, Port, Running, Sandbox};
 use crate::systemd::supervisor::Supervisor;
 use crate::trial::Wish;
+use address::{Addressed, located, name_sandbox, names_server, of_pass, on_sandbox, project};
 
 /// How many notices of the sandbox may wait for the daemon.
 const NOTICES: usize = 1000;
@@ -73,11 +75,12 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
     let code = match &args.command {
         None => {
             let mut world = world.clone();
-            let settings = agreed(args, &mut world)?;
+            let (config, sources) = agreed(args, &mut world)?;
+            let config = if args.one_pass() { of_pass(args, config, &world)? } else { config };
             let read = || config::read(args, &world);
             // Nobody but the daemon has notices.
             let (_, notices) = mpsc::channel(1);
-            return watch(args, settings, &world, &read, signals()?, notices, None).await;
+            return watch(args, (config, sources), &world, &read, signals()?, notices, None).await;
         }
         Some(Command::Sandbox { openwebui, port, data, keep, install_requirements, quiet_calls, log, .. }) => {
             let (send, notices) = mpsc::channel(NOTICES);
@@ -164,58 +167,6 @@ fn addressed(args: &Args, world: &World) -> Result<Addressed, ConfigError> {
     Ok(located(agreed(args, &mut world.clone())?.0, world))
 }
 
-/// The settings of a command, for the sandbox if they are for that.
-fn located(config: Config, world: &World) -> Addressed {
-    let is_named = names_server(&config);
-    let find = |cache: PathBuf| {
-        let project = project(&config, world)?;
-        let all = if is_named { Running::at(&cache, &config.url) } else { Running::of(&cache, &project) };
-        all.into_iter().find(|it| Folder::new(it.state.clone(), &it.url).holder().is_some())
-    };
-    let running = sandbox::default_cache().ok().and_then(find);
-    let project_state = config.state.clone();
-    match running {
-        Some(running) => Addressed {
-            config: on_sandbox(config, &running),
-            project_state,
-            sandbox: Some(running).filter(|_| !is_named),
-        },
-        None => Addressed { config, project_state, sandbox: None },
-    }
-}
-
-/// The settings of a command.
-struct Addressed {
-    config: Config,
-    /// The project's own state folder.
-    project_state: PathBuf,
-    /// The sandbox, if the user has named no server.
-    sandbox: Option<Running>,
-}
-
-/// The settings of a sandbox's watch. Another server's key is not for it.
-fn on_sandbox(config: Config, running: &Running) -> Config {
-    let Running { url, state, .. } = running.clone();
-    Config {
-        // The sandbox is single-user, and tells what plugins do by itself.
-        settings: Settings { url, state, activate_new: true, log_command: None, ..config.settings },
-        url_origin: Origin::Set("the sandbox".to_owned()),
-        key: None,
-        key_origin: None,
-        ..config
-    }
-}
-
-/// The folder of the settings, absolute and without links.
-fn project(config: &Config, world: &World) -> Option<PathBuf> {
-    canonical(&world.cwd.join(&config.project)).ok()
-}
-
-/// Whether the settings are for a server, be it the default one.
-fn names_server(config: &Config) -> bool {
-    config.url_origin != Origin::Default || config.key.is_some()
-}
-
 /// Whether the user named a server other than the default. The reference file says where one usually is, as the default does.
 fn is_configured(config: &Config) -> bool {
     config.url_origin != Origin::Default && config.url != DEFAULT_URL
@@ -243,19 +194,15 @@ fn keep_out_of_core_dumps() {
 fn keep_out_of_core_dumps() {}
 
 async fn context(args: &Args, world: &World) -> Result<CommandContext, Error> {
-    let Addressed { config, project_state, sandbox } = addressed(args, world)?;
-    daemon::refuse_tracked(&config.state).await?;
-    name_sandbox(args, sandbox);
-    let client = client(&config)?;
-    Ok(CommandContext::new(config, project_state, world.cwd.clone(), client, screen(args), args.yes))
+    context_of(args, world, addressed(args, world)?).await
 }
 
-/// Says that a command is about the sandbox, if nobody named that.
-fn name_sandbox(args: &Args, sandbox: Option<Running>) {
-    if let Some(sandbox) = sandbox {
-        let report = Report::OnSandbox { server: sandbox.url };
-        screen(args).aside(&Notice::report(Subject::default(), report));
-    }
+async fn context_of(args: &Args, world: &World, addressed: Addressed) -> Result<CommandContext, Error> {
+    daemon::refuse_tracked(&addressed.config.state).await?;
+    name_sandbox(args, &addressed);
+    let Addressed { config, project_state, .. } = addressed;
+    let client = client(&config)?;
+    Ok(CommandContext::new(config, project_state, world.cwd.clone(), client, screen(args), args.yes))
 }
 
 /// Looks for what is wrong. It asks for no consent: that something needs one is a finding.
@@ -264,8 +211,9 @@ async fn doctor(args: &Args, world: &World) -> Code {
         Ok(config) => config,
         Err(error) => return commands::doctor_without_settings(&error.into(), screen(args)),
     };
-    let Addressed { config, sandbox, .. } = located(config, world);
-    name_sandbox(args, sandbox);
+    let addressed = located(config, world);
+    name_sandbox(args, &addressed);
+    let config = addressed.config;
     commands::doctor(&config, client(&config), world, screen(args)).await
 }
 
@@ -275,9 +223,13 @@ async fn doctor(args: &Args, world: &World) -> Code {
     reason = "the answer is a file of another process, which is looked for again and again"
 )]
 async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, Error> {
-    let Addressed { config, sandbox, .. } = addressed(args, world)?;
-    let is_watched = Folder::new(config.state.clone(), &config.url).holder().is_some();
-    if is_watched && let Some(mut request) = DeployRequest::send(&context(args, world).await?, plugins).await? {
+    let addressed = addressed(args, world)?;
+    let sandbox = addressed.sandbox.clone();
+    let context = context_of(args, world, addressed).await?;
+    if !args.yes && !commands::may_create(&context, plugins).await? {
+        return Ok(End::Done(Code::NotDeployed));
+    }
+    if let Some(mut request) = DeployRequest::send(&context, plugins).await? {
         loop {
             match request.poll()? {
                 RequestProgress::Answered(code) => return Ok(End::Done(code)),
@@ -293,7 +245,10 @@ async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, E
     let read = || config::read(&args, world);
     // Nobody but the daemon has notices.
     let (_, notices) = mpsc::channel(1);
-    watch(&args, agreed(&args, &mut world.clone())?, world, &read, signals()?, notices, None).await
+    let (config, sources) = agreed(&args, &mut world.clone())?;
+    // They were told already.
+    let config = Config { warnings: Vec::new(), ..config };
+    watch(&args, (config, sources), world, &read, signals()?, notices, None).await
 }
 
 async fn switch(args: &Args, world: &World, functions: &[String], switch: Switch, is: bool) -> Result<Code, Error> {
