@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::server::Server;
 use super::table::{Cells, aligned};
-use super::target::{broken, no_folder, plugins, unknown, with_kind};
+use super::target::{broken, emptied, no_folder, plugins, unknown, with_kind};
 use super::{CommandContext, failed};
 use crate::check::ServerVersion;
 use crate::config::Config;
@@ -180,9 +180,16 @@ impl Here {
                     here.links.insert(path, original);
                     continue;
                 }
-                Loaded::Parsed(Parsed::Disabled | Parsed::Invalid(_)) => {
+                Loaded::Parsed(Parsed::Disabled) => {
                     here.others.extend(guess());
                     continue;
+                }
+                Loaded::Parsed(Parsed::Invalid(invalid)) => {
+                    let Some(key) = emptied(&path, &invalid, config) else {
+                        here.others.extend(guess());
+                        continue;
+                    };
+                    (Some(key), What::Broken(invalid))
                 }
                 Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing => continue,
             };
