@@ -133,6 +133,17 @@ fn plugins_for_several_versions_are_left_alone() {
         ("if NEW: return (await Users.get_user_by_id(1)).email", ""),
         ("if NEW: return (await asyncio.wait_for(Users.get_user_by_id(1), 5)).email", ""),
         ("async def new(): return (await Users.get_user_by_id(1)).email\nif NEW: return await new()", ""),
+        ("is_new = VERSION >= (0, 9)", ""),
+        ("is_new = at_least('0.8.5') and VERSION", "error 6"),
+        ("def at_least(version): return parse(VERSION) >= version\nif at_least('v0.9.0'): pass", ""),
+        ("minor = int(VERSION.split('.')[1])\nis_new = minor < 9 and VERSION != ''", ""),
+        ("is_new = VERSION > '0.8.0'", ""),
+        // What they compare tells no server with coroutines from one without.
+        ("is_new = VERSION >= '0.8.0'", "error 6"),
+        ("is_new = VERSION >= '0.10' and VERSION < '0.12.4'", "error 6"),
+        ("is_new = api_version == '2023-06-01'  # and not '0.9'", "error 6"),
+        ("is_new = model_version < 3.0", "error 6"),
+        ("is_new = VERSION != '10.9.1'", "error 6"),
         // These gates compare no version, and await another function or none.
         ("is_new = SIZE >= 9", "error 6"),
         ("print(VERSION)", "error 6"),
