@@ -174,7 +174,9 @@ impl Here {
             let guess = || broken(&path, config.files.get(&*path)).map(|local| local.key);
             let (key, what) = match loaded {
                 Loaded::Parsed(Parsed::Plugin(plugin)) => (Some(plugin.key.clone()), What::Plugin(plugin)),
-                Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant => (guess(), What::Broken(invalid)),
+                Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant => {
+                    (emptied(&path, &invalid, config).or_else(guess), What::Broken(invalid))
+                }
                 Loaded::Unsettled => (guess(), What::Unsettled),
                 Loaded::SameFile(original) => {
                     here.links.insert(path, original);

@@ -89,7 +89,7 @@ impl Files {
                     is_plugin: true,
                 }),
                 // A file without a digest could not be read, and cannot be now.
-                Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant => {
+                Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant && !invalid.is_empty() => {
                     match invalid.digest.and_then(|_| broken(&path, config.files.get(&*path))) {
                         Some(local) => files.found.push(local),
                         None => files.add_unreadable(path, invalid.message(), config),
@@ -311,7 +311,8 @@ pub(super) fn broken(path: &Arc<Path>, settings: Option<&FileSettings>) -> Optio
 /// The plugin that was deployed from a file that is empty now.
 pub(super) fn emptied(path: &Path, invalid: &Invalid, config: &Config) -> Option<Key> {
     let ledger = invalid.is_empty().then(|| Folder::new(config.state.clone(), &config.url).peek())?;
-    ledger.of_empty(path).cloned()
+    let explicit = config.files.get(path).and_then(|settings| settings.id.as_deref());
+    ledger.of_empty(path, explicit).cloned()
 }
 
 /// The id of a file that cannot be parsed.

@@ -245,10 +245,10 @@ impl Ledger {
         }
     }
 
-    /// The plugin that was deployed from an empty file, as far as its name tells.
+    /// The plugin that was deployed from an empty file, as far as its name tells, or the id that `watch.toml` gives it.
     #[must_use]
-    pub fn of_empty(&self, path: &Path) -> Option<&Key> {
-        let id = id::choose(path, None, None).ok()?;
+    pub fn of_empty(&self, path: &Path, explicit: Option<&str>) -> Option<&Key> {
+        let id = id::choose(path, explicit, None).ok()?;
         let is_it = |(key, record): &(&Key, &Record)| key.id == id && record.deployed.is_some();
         self.records.iter().find(is_it).map(|(key, _)| key)
     }
@@ -376,8 +376,9 @@ mod tests {
         ledger.deployed(&key(Kind::Tool, "clock"), deployed("v1", None));
         ledger.ended(&key(Kind::Tool, "new"), LastAttempt::Failed { digest: Digest::of(b"") });
         for (path, expected) in [("a/Clock.py", true), ("clock/tool.py", true), ("a/new.py", false), ("_.py", false)] {
-            assert_eq!(ledger.of_empty(Path::new(path)).is_some(), expected, "{path}");
+            assert_eq!(ledger.of_empty(Path::new(path), None).is_some(), expected, "{path}");
         }
+        assert_eq!(ledger.of_empty(Path::new("a.py"), Some("clock")), Some(&key(Kind::Tool, "clock")));
     }
 
     #[test]

@@ -251,7 +251,7 @@ impl Engine {
                 Loaded::Parsed(Parsed::Invalid(Invalid::unread(&path, rule)))
             }
             Loaded::Parsed(Parsed::Invalid(mut flaw)) if flaw.is_empty() => {
-                flaw.meant |= self.site.ledger.of_empty(&path).is_some();
+                flaw.meant |= self.site.ledger.of_empty(&path, None).is_some();
                 Loaded::Parsed(Parsed::Invalid(flaw))
             }
             loaded => loaded,

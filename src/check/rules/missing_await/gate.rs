@@ -57,14 +57,19 @@ fn compares_versions(context: &Context<'_>) -> Option<bool> {
 fn names(context: &Context<'_>, minor: u32, is_at_least: bool) -> bool {
     let code = context.tokens.iter().filter(|token| !token.kind().is_trivia());
     let code: Vec<_> = code.map(|token| (token.kind(), token.start(), context.source(token.range()))).collect();
-    let kind = |at: usize| code.get(at).map(|(kind, ..)| *kind);
+    let kind_at = |at: usize| code.get(at).map(|(kind, ..)| *kind);
     let is_compared =
-        |at: usize| at.checked_sub(1).and_then(kind).is_some_and(compares) || kind(at + 1).is_some_and(compares);
+        |at: usize| at.checked_sub(1).and_then(kind_at).is_some_and(compares) || kind_at(at + 1).is_some_and(compares);
     let follows_zero = |at: usize| matches!(code[..at], [.., (TokenKind::Int, _, "0"), (TokenKind::Comma, ..)]);
     code.iter().enumerate().any(|(at, (kind, start, source))| match kind {
         // The header has the plugin's own version.
         TokenKind::String => start.to_u32() > 0 && names_series(source, minor, is_at_least),
-        TokenKind::Float | TokenKind::FStringMiddle => names_series(source, minor, is_at_least),
+        TokenKind::FStringMiddle => names_series(source, minor, is_at_least),
+        // `>= 0.9`, `at_least(0.9)`: other numbers are temperatures, pauses and the like.
+        TokenKind::Float => {
+            let is_argument = at.checked_sub(1).and_then(kind_at) == Some(TokenKind::Lpar);
+            (is_argument || is_compared(at)) && names_series(source, minor, is_at_least)
+        }
         // `(0, 9)`, `>= 9`, `8 <`
         TokenKind::Int => {
             let is_it = source.parse::<u32>().is_ok_and(|number| number == minor || number + 1 == minor);
@@ -75,8 +80,9 @@ fn names(context: &Context<'_>, minor: u32, is_at_least: bool) -> bool {
 }
 
 fn compares(kind: TokenKind) -> bool {
-    use TokenKind::{EqEqual, Greater, GreaterEqual, Less, LessEqual, NotEqual};
-    matches!(kind, EqEqual | NotEqual | Less | LessEqual | Greater | GreaterEqual)
+    let is_equality = matches!(kind, TokenKind::EqEqual | TokenKind::NotEqual);
+    let is_less = matches!(kind, TokenKind::Less | TokenKind::LessEqual);
+    is_equality || is_less || matches!(kind, TokenKind::Greater | TokenKind::GreaterEqual)
 }
 
 /// Whether a text has `0.9` or `0.8` in it, alone or as in `0.8.12`; but not `0.8.0`, if it may tell nothing.

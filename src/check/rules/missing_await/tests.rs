@@ -143,6 +143,8 @@ fn plugins_for_several_versions_are_left_alone() {
         ("is_new = VERSION >= '0.10' and VERSION < '0.12.4'", "error 6"),
         ("is_new = api_version == '2023-06-01'  # and not '0.9'", "error 6"),
         ("is_new = model_version < 3.0", "error 6"),
+        ("is_new = model_version >= 3\nTEMPERATURE = 0.9", "error 7"),
+        ("is_new = VERSION >= 0.9", ""),
         ("is_new = VERSION != '10.9.1'", "error 6"),
         // These gates compare no version, and await another function or none.
         ("is_new = SIZE >= 9", "error 6"),
