@@ -131,6 +131,11 @@ mod tests {
             ),
             (
                 "parameter-undescribed",
+                "class Tools:\n    def f(self, a: int):\n        \"\"\"\n        Args:\n            a: one of\n                Some:\n                  b\n        \"\"\"\n".to_owned(),
+                None,
+            ),
+            (
+                "parameter-undescribed",
                 "class Tools:\n    def f(self, a: int):\n        \"\"\"\n        Args:\n            a: one\n        and more\n        \"\"\"\n".to_owned(),
                 None,
             ),

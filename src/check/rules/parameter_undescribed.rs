@@ -77,6 +77,8 @@ fn from_args(docstring: &str, start: usize, names: &[&str]) -> Option<Fix> {
     // How deep the heading stands, and its entries.
     let mut heading: Option<(usize, Option<usize>)> = None;
     let mut follows_empty = false;
+    // How deep the lines stand that continue the description.
+    let mut continued: Option<usize> = None;
     for line in docstring.split_inclusive('\n') {
         let (indent, words) = (line.len() - line.trim_start().len(), line.trim());
         let here = at..at + line.trim_end().len();
@@ -105,7 +107,8 @@ fn from_args(docstring: &str, start: usize, names: &[&str]) -> Option<Fix> {
         let of_entry = *entry.get_or_insert(indent);
         if indent > of_entry {
             let (range, text) = edits.last_mut()?;
-            if follows_empty {
+            // Deeper lines may be a list or an example, which one line would spoil.
+            if follows_empty || *continued.get_or_insert(indent) != indent {
                 return None;
             }
             *text = format!("{text} {words}");
@@ -120,6 +123,7 @@ fn from_args(docstring: &str, start: usize, names: &[&str]) -> Option<Fix> {
         let new = format!("{}:param {plain}: {}", " ".repeat(*depth), description.trim());
         edits.push((here, new.trim_end().to_owned()));
         follows_empty = false;
+        continued = None;
     }
     let is_described = |(_, new): &&(_, String)| !new.ends_with(':');
     (edits.len() == names.len() + 1 && edits[1..].iter().all(|edit| is_described(&edit))).then_some(Fix { edits })
