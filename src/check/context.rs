@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
 
+use ruff_python_ast::token::Tokens;
 use ruff_python_ast::{Expr, ParameterWithDefault, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged as _, TextRange, TextSize};
 
@@ -13,6 +14,7 @@ use crate::plugin::{Entry, Plugin, Syntax};
 
 pub(super) struct Context<'a> {
     pub(super) text: &'a str,
+    pub(super) tokens: &'a Tokens,
     pub(super) semantics: Semantics<'a>,
     pub(super) entry: Entry,
     /// The entry class, if the file defines it itself.
@@ -156,6 +158,7 @@ impl<'a> Context<'a> {
         };
         Self {
             text,
+            tokens: syntax.tokens(),
             semantics,
             entry: plugin.entry,
             class,

@@ -74,6 +74,16 @@ server accepts letters, digits and underscores.
 ",
     ),
     error(
+        "id-twice",
+        "two files with one id",
+        "The watch deploys neither, since nobody can tell which of them you mean. Set another `id` in the
+header of one, or leave a file out with `exclude` in `watch.toml`. A function and a tool may have
+the same id. Without a `watch.toml` (or `--root`) nobody says which files belong together: then it is
+a warning, and files of different git repositories, or of folders with a `watch.toml` of their own,
+are not compared.
+",
+    ),
+    error(
         "pipeline",
         "a plugin for the Pipelines server",
         "`class Pipeline` belongs to the Pipelines server, which is another program. Rename the class to
@@ -83,7 +93,10 @@ server accepts letters, digits and underscores.
     error(
         "empty",
         "a file without text",
-        "The server would refuse it. Save the file with its code, or delete it.
+        "The server would refuse it. Save the file with its code, or delete it. It is an error if `watch.toml`
+names the file, or if a plugin with the id of its name was deployed: the server keeps the old text.
+Else nobody knows whether it is to be a plugin, and it is a warning. An empty `__init__.py` is
+nothing.
 ",
     ),
     error(

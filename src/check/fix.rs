@@ -13,11 +13,10 @@ pub fn mended(plugin: &Plugin, text: &str, options: &Options) -> Option<(String,
     let found = check(plugin, text, options);
     let mut fixes: Vec<&Fix> = Vec::new();
     for fix in found.iter().filter_map(fix_of) {
-        let is_free = |(range, _): &(Range<usize>, String)| {
-            fixes
-                .iter()
-                .flat_map(|taken| &taken.edits)
-                .all(|(taken, _)| range.end <= taken.start || taken.end <= range.start)
+        // Two fixes may bring one import.
+        let is_free = |edit: &(Range<usize>, String)| {
+            let mut all_taken = fixes.iter().flat_map(|taken| &taken.edits);
+            all_taken.all(|taken| edit == taken || edit.0.end <= taken.0.start || taken.0.end <= edit.0.start)
         };
         if !fixes.contains(&fix) && fix.edits.iter().all(is_free) {
             fixes.push(fix);
@@ -25,6 +24,7 @@ pub fn mended(plugin: &Plugin, text: &str, options: &Options) -> Option<(String,
     }
     let mut edits: Vec<_> = fixes.iter().flat_map(|fix| &fix.edits).collect();
     edits.sort_by_key(|(range, _)| (range.start, range.end));
+    edits.dedup();
     let mut new = String::with_capacity(text.len());
     let mut at = 0;
     for (range, with) in &edits {
@@ -83,6 +83,31 @@ mod tests {
                 Some("(\n            default='',\n            json_schema_extra={\"input\": {\"type\": \"password\"}},\n        )"),
             ),
             ("secret-shown", "class Pipe:\n    class Valves(BaseModel):\n        api_key: str = ''\n".to_owned(), None),
+            (
+                "secret-shown",
+                "from pydantic import BaseModel\nclass Pipe:\n    class Valves(BaseModel):\n        api_key: str = ''\n".to_owned(),
+                Some("from pydantic import BaseModel, Field\nclass Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(default='', json_schema_extra={\"input\": {\"type\": \"password\"}})\n"),
+            ),
+            (
+                "secret-shown",
+                "from pydantic import (\n    Field,\n)\nclass Pipe:\n    class Valves(BaseModel):\n        api_key: str\n".to_owned(),
+                Some("    Field,\n)\nclass Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(json_schema_extra={\"input\": {\"type\": \"password\"}})\n"),
+            ),
+            (
+                "secret-shown",
+                "import os\nfrom pydantic import Field\nclass Pipe:\n    class Valves(BaseModel):\n        token: str = os.getenv('T', '')\n".to_owned(),
+                Some("Field(default=os.getenv('T', ''), json_schema_extra={"),
+            ),
+            (
+                "secret-shown",
+                "from pydantic import BaseModel\nclass Pipe:\n    class Valves(BaseModel):\n        token: str = make()\n".to_owned(),
+                None,
+            ),
+            (
+                "secret-shown",
+                "from pydantic import BaseModel\nfrom mine import Field\nclass Pipe:\n    class Valves(BaseModel):\n        token: str = ''\n".to_owned(),
+                None,
+            ),
             ("header-unknown", "\"\"\"\nid: x\nrequirement: y\n\"\"\"\nclass Pipe: pass\n".to_owned(), Some("\nrequirements: y\n")),
             (
                 "parameter-undescribed",
@@ -91,7 +116,27 @@ mod tests {
             ),
             (
                 "parameter-undescribed",
-                "class Tools:\n    def f(self, a: int):\n        \"\"\"\n        Args:\n            a: a number\n                of apples\n        \"\"\"\n".to_owned(),
+                "class Tools:\n    def f(self, a: int):\n        \"\"\"\n        Args:\n            a: a number\n                of apples:\n                red ones\n        Returns:\n            nothing\n        \"\"\"\n".to_owned(),
+                Some("\"\"\"\n        :param a: a number of apples: red ones\n        Returns:\n"),
+            ),
+            (
+                "parameter-undescribed",
+                "class Tools:\n    def f(self, a: int, b):\n        \"\"\"\n        Args:\n            a (int):\n                a number\n\n            b: more\n\n        Returns the sum.\n        \"\"\"\n".to_owned(),
+                Some("\"\"\"\n        :param a: a number\n\n        :param b: more\n\n        Returns the sum.\n"),
+            ),
+            (
+                "parameter-undescribed",
+                "class Tools:\n    def f(self, a: int):\n        \"\"\"\n        Args:\n            a:\n        \"\"\"\n".to_owned(),
+                None,
+            ),
+            (
+                "parameter-undescribed",
+                "class Tools:\n    def f(self, a: int):\n        \"\"\"\n        Args:\n            a: one of\n                Some:\n                  b\n        \"\"\"\n".to_owned(),
+                None,
+            ),
+            (
+                "parameter-undescribed",
+                "class Tools:\n    def f(self, a: int):\n        \"\"\"\n        Args:\n            a: one\n        and more\n        \"\"\"\n".to_owned(),
                 None,
             ),
         ] {
@@ -103,6 +148,18 @@ mod tests {
                 (mended, _) => panic!("{text}\n{mended:?}"),
             }
         }
+    }
+
+    #[test]
+    fn one_import_serves_two_fields() {
+        let text = "from pydantic import BaseModel\nclass Pipe:\n    class Valves(BaseModel):\n        token: str = ''\n        \
+                    api_key: str | None = None\n    def pipe(self, body): pass\n";
+        let (new, count) = mended(&plugin("a.py", text), text, &Options::default()).unwrap();
+        assert_eq!(
+            (count, new.matches(", Field\n").count(), new.matches("= Field(default=").count()),
+            (2, 1, 2),
+            "{new}"
+        );
     }
 
     #[test]

@@ -6,6 +6,7 @@ mod context;
 mod file_rules;
 mod fix;
 mod flow;
+mod id_twice;
 mod ignores;
 mod rules;
 mod same;
@@ -23,6 +24,7 @@ pub use choice::{Choice, Choices};
 use context::Context;
 pub use file_rules::{FILE_RULES, FileRule};
 pub use fix::mended;
+pub use id_twice::ids_twice;
 pub use rules::{CheckRule, RULES};
 pub use servers::ServerVersion;
 

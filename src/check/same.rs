@@ -12,7 +12,7 @@ use super::semantics::DEEPEST;
 pub(super) type Edit = (Range<usize>, usize);
 
 /// Whether the new tree has every node of the old one, in its order and its place, and beside them only what the edits
-/// bring: an `await` that begins in an edit, and nodes that lie in one. The edits are sorted.
+/// bring: an `await` that begins in an edit, a call around what was there, and nodes that lie in one. The edits are sorted.
 pub(super) fn is_same(old: &ModModule, new: &ModModule, edits: &[Edit]) -> bool {
     let (old, new) = (Nodes::of(old), Nodes::of(new));
     let mut rest = new.iter();
@@ -24,23 +24,36 @@ pub(super) fn is_same(old: &ModModule, new: &ModModule, edits: &[Edit]) -> bool 
         };
         loop {
             match rest.next() {
+                Some(node) if is_around(node, edits) => {}
                 Some(node) if is_it(node) => break,
                 Some(node) if is_brought(node, edits) => {}
                 Some(_) | None => return false,
             }
         }
     }
-    rest.all(|node| is_brought(node, edits))
+    rest.all(|node| is_brought(node, edits) || is_around(node, edits))
 }
 
 /// Whether a node of the new tree comes from an edit.
 fn is_brought((kind, range): &(NodeKind, Range<usize>), edits: &[Edit]) -> bool {
+    let begins_node = matches!(kind, NodeKind::ExprAwait | NodeKind::Keyword);
+    brought(edits).any(|new| new.contains(&range.start) && (range.end <= new.end || begins_node))
+}
+
+/// Whether a node of the new tree is a call that begins in one edit and ends in another: around what was there.
+fn is_around((kind, range): &(NodeKind, Range<usize>), edits: &[Edit]) -> bool {
+    matches!(kind, NodeKind::ExprCall | NodeKind::Arguments)
+        && brought(edits).any(|new| new.contains(&range.start) && range.end > new.end)
+        && brought(edits).any(|new| new.start < range.end && range.end <= new.end && range.start < new.start)
+}
+
+/// The ranges of the edits in the new text.
+fn brought(edits: &[Edit]) -> impl Iterator<Item = Range<usize>> {
     let mut shift = 0_isize;
-    edits.iter().any(|(old, length)| {
+    edits.iter().map(move |(old, length)| {
         let start = old.start.saturating_add_signed(shift);
         shift += length.cast_signed() - old.len().cast_signed();
-        let starts = (start..start + length).contains(&range.start);
-        starts && (range.end <= start + length || *kind == NodeKind::ExprAwait)
+        start..start + length
     })
 }
 
@@ -109,11 +122,15 @@ mod tests {
             ("f()\ng()\n", "await f()\nawait g()\n", &[(0..0, 6), (4..4, 6)], true),
             ("f(a=1)\n", "f(a=1, b={'c': 2})\n", &[(5..5, 12)], true),
             ("'''\na: 1\n'''\n", "'''\nbb: 1\n'''\n", &[(4..5, 2)], true),
+            ("a = ''\n", "a = f(b='', c=1)\n", &[(4..4, 4), (6..6, 6)], true),
+            ("a = g(1)\n", "a = f(b=g(1), c=1)\n", &[(4..4, 4), (8..8, 6)], true),
             ("a = 1\n", "a = 1\n", &[], true),
             // Something else happened on the way.
             ("a = f(1)\nb\n", "a = await f(1)\nb.c\n", &[(4..4, 6)], false),
             ("a = f(1)\nb\n", "a = await f(1)\n", &[(4..4, 6)], false),
             ("a = f(1)\n", "a = await f(1)\nb\n", &[(4..4, 6)], false),
+            ("a = ''\nb\n", "a = f(b='', c=1)\nb()\n", &[(4..4, 4), (6..6, 6)], false),
+            ("a = ''\nb\n", "f(a = '')\nb\n", &[(0..0, 2)], false),
             ("a ** f(1)\n", "await a ** f(1)\n", &[(5..5, 6)], false),
             ("a = 1 + 2\n", "a = 1 * (2)\n", &[], false),
             ("if a:\n    b\n    c\n", "if a:\n    b\nc\n", &[(12..16, 0)], false),

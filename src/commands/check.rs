@@ -62,12 +62,13 @@ pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest)
     let config = config::load(&args, world)?;
     print_warnings(&config, screen);
     let version = given.unwrap_or_else(|| version_of_server(&config));
-    let mut checked = read(&config, &words, &world.cwd, version)?;
+    let read = || read(&config, &words, &world.cwd, version, is_configured);
+    let mut checked = read()?;
     let output = CheckOutput::new(request.format, version, repository(&world.cwd));
     if let Some(writes) = request.fix {
         let mended = mend(&checked, &config, version, &output, writes)?;
         if writes && mended > 0 {
-            checked = read(&config, &words, &world.cwd, version)?;
+            checked = read()?;
         }
     }
 
@@ -179,7 +180,13 @@ fn roots(words: &[String], world: &World) -> Result<(Vec<PathBuf>, Vec<String>),
 }
 
 /// Reads and checks the files under the roots that the words name, on all cores.
-fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -> Result<Vec<Checked>, Error> {
+fn read(
+    config: &Config,
+    words: &[String],
+    cwd: &Path,
+    version: ServerVersion,
+    is_project: bool,
+) -> Result<Vec<Checked>, Error> {
     let names: Vec<_> = words.iter().map(|word| spelled(word, config, cwd)).collect();
     let is_named = |name: &String, path: &Path, id: Option<&PluginId>| {
         id.is_some_and(|id| id.as_str() == name) || name.is_empty() || path.starts_with(name)
@@ -199,6 +206,8 @@ fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -
     }
     let mut files: Vec<(Arc<Path>, Loaded)> = scan.files;
     files.sort_by(|a, b| a.0.cmp(&b.0));
+    // The settings say which files are one project; else only those that the user names are looked at together.
+    let mut twice = if is_project { check::ids_twice(plugins_of(&files), true, |_| None) } else { BTreeMap::new() };
     if !names.is_empty() {
         let mut used = vec![false; names.len()];
         files.retain(|(path, loaded)| {
@@ -219,10 +228,13 @@ fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -
             return Err(Error::new(format!("no plugin here is called `{}`", words[n])).hinted_if(hint));
         }
     }
+    if !is_project {
+        twice = check::ids_twice(plugins_of(&files), false, |path| project_around(cwd, path));
+    }
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let options = config.checks.options(Path::new(""), version);
     let mut together = check::check_together(&found, &options);
-    let mut checked: Vec<_> = files.into_iter().filter_map(|(path, loaded)| checked(path, loaded)).collect();
+    let mut checked: Vec<_> = files.into_iter().filter_map(|(path, loaded)| checked(path, loaded, config)).collect();
     let has_plugin = |name: &String| {
         checked.iter().any(|file| is_named(name, &file.path, file.plugin.as_ref().map(|plugin| &plugin.key.id)))
     };
@@ -233,9 +245,23 @@ fn read(config: &Config, words: &[String], cwd: &Path, version: ServerVersion) -
     for file in &mut checked {
         file.diagnostics.extend(found.remove(&file.path).unwrap_or_default().diagnostics);
         file.diagnostics.extend(together.remove(&file.path).unwrap_or_default());
+        file.diagnostics.extend(twice.remove(&file.path));
         file.diagnostics.sort_by_key(|it| it.span.as_ref().map_or((0, 0), |span| (span.line, span.column)));
     }
     Ok(checked)
+}
+
+fn plugins_of(files: &[(Arc<Path>, Loaded)]) -> impl Iterator<Item = &Plugin> {
+    files.iter().filter_map(|(_, loaded)| match loaded {
+        Loaded::Parsed(Parsed::Plugin(plugin)) => Some(&**plugin),
+        _ => None,
+    })
+}
+
+/// The nearest folder around a file that is a project of its own: a repository, or a folder with settings.
+fn project_around(cwd: &Path, file: &Path) -> Option<PathBuf> {
+    let is_project = |folder: &&Path| folder.join(".git").exists() || folder.join("watch.toml").is_file();
+    cwd.join(file).ancestors().skip(1).find(is_project).map(Path::to_owned)
 }
 
 fn spelled(word: &str, config: &Config, cwd: &Path) -> String {
@@ -244,13 +270,19 @@ fn spelled(word: &str, config: &Config, cwd: &Path) -> String {
 }
 
 /// The parser's own diagnostics of a file; `None` if it is not meant as a plugin.
-fn checked(path: Arc<Path>, loaded: Loaded) -> Option<Checked> {
+fn checked(path: Arc<Path>, loaded: Loaded, config: &Config) -> Option<Checked> {
     match loaded {
         Loaded::Parsed(Parsed::Plugin(plugin)) => {
             Some(Checked { path, diagnostics: plugin.warnings.clone(), plugin: Some(plugin) })
         }
         Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant => {
             Some(Checked { path, diagnostics: invalid.diagnostics, plugin: None })
+        }
+        Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.is_empty() => {
+            let is_error = target::emptied(&path, &invalid, config).is_some();
+            let lowered = || invalid.diagnostics.iter().map(Diagnostic::as_warning).collect();
+            let diagnostics = if is_error { invalid.diagnostics } else { lowered() };
+            Some(Checked { path, diagnostics, plugin: None })
         }
         Loaded::Parsed(Parsed::Invalid(_) | Parsed::NotAPlugin | Parsed::Disabled)
         | Loaded::SameFile(_)

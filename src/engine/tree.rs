@@ -250,6 +250,10 @@ impl Engine {
                 let rule = Rule::Unreadable("it is being written all the time".to_owned());
                 Loaded::Parsed(Parsed::Invalid(Invalid::unread(&path, rule)))
             }
+            Loaded::Parsed(Parsed::Invalid(mut flaw)) if flaw.is_empty() => {
+                flaw.meant |= self.site.ledger.of_empty(&path, None).is_some();
+                Loaded::Parsed(Parsed::Invalid(flaw))
+            }
             loaded => loaded,
         };
         let hold = match &loaded {
@@ -257,7 +261,7 @@ impl Engine {
             Loaded::Missing => !waited_enough && self.tree.files.get(&path).is_some(),
             // A save that is half done must not leave a contested id to the other file.
             Loaded::Parsed(Parsed::Invalid(flaw)) => {
-                let is_half = self.tree.is_contested(&path) || flaw.rules().any(|rule| *rule == Rule::Empty);
+                let is_half = self.tree.is_contested(&path) || flaw.is_empty();
                 is_half && !waited_enough
             }
             Loaded::Parsed(_) | Loaded::SameFile(_) => false,

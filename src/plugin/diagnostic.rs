@@ -72,6 +72,14 @@ impl Diagnostic {
         self.rule.severity()
     }
 
+    /// The same as a warning.
+    #[must_use]
+    pub fn as_warning(&self) -> Self {
+        let (rule, severity) = (self.rule.word(), Severity::Warning);
+        let finding = RuleFinding { rule, severity, message: self.message(), hint: self.hint(), fix: None };
+        Self { rule: Rule::Checked(Arc::new(finding)), ..self.clone() }
+    }
+
     /// What is wrong, without the place.
     #[must_use]
     pub fn message(&self) -> String {
@@ -111,6 +119,17 @@ pub enum Rule {
         candidate: String,
         /// Where it came from.
         source: IdSource,
+    },
+    /// Other files have the same id.
+    IdTwice {
+        /// The id.
+        id: PluginId,
+        /// The paths of the others, as the user would type them.
+        others: Vec<String>,
+        /// How many there are beside these.
+        more: usize,
+        /// Whether all of them are of one project, so that none is deployed.
+        certain: bool,
     },
     /// The file could not be opened or read; the system's words.
     Unreadable(String),
@@ -161,6 +180,7 @@ impl Rule {
             Self::Pipeline => "pipeline",
             Self::BothKinds(_) => "both-kinds",
             Self::BadId { .. } => "bad-id",
+            Self::IdTwice { .. } => "id-twice",
             Self::Unreadable(_) => "unreadable",
             // One word for every folder that is not walked.
             Self::UnreadableFolder(_) | Self::IgnoreFile(_) => "unreadable-folder",
@@ -180,7 +200,13 @@ impl Rule {
         if let Self::Checked(finding) = self {
             return finding.severity;
         }
-        let warns = matches!(self, Self::ImportedEntry(_) | Self::OverlookedHeader | Self::BrokenImport { .. });
+        let warns = matches!(
+            self,
+            Self::ImportedEntry(_)
+                | Self::OverlookedHeader
+                | Self::BrokenImport { .. }
+                | Self::IdTwice { certain: false, .. }
+        );
         if warns { Severity::Warning } else { Severity::Error }
     }
 
@@ -198,6 +224,16 @@ impl Rule {
             Self::BothKinds(function) => format!("both a function (`{}`) and a tool (`Tools`)", function.class()),
             Self::BadId { candidate, source } => {
                 format!("`{}` from {source} is not a usable id", candidate.escape_debug())
+            }
+            Self::IdTwice { id, others, more, certain } => {
+                let others = others.join("`, `");
+                let more = if *more > 0 { format!(" and {more} more") } else { String::new() };
+                let then = if *certain {
+                    "none of them is deployed"
+                } else {
+                    "a watch of this folder would deploy none of them"
+                };
+                format!("the id `{id}` is also that of `{others}`{more}: {then}")
             }
             Self::Unreadable(words) => format!("cannot be read: {words}"),
             Self::UnreadableFolder(words) => format!("a folder that cannot be read: {words}"),
@@ -249,6 +285,7 @@ impl Rule {
             }
             Self::DanglingLink(_) => "restore its target, or delete the link",
             Self::TooLarge(_) => "ignore the file if it is not a plugin",
+            Self::IdTwice { .. } => "set another `id` in one header, or leave a file out with `exclude` in watch.toml",
             Self::UnreadableFolder(_) => {
                 "make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml"
             }
@@ -275,8 +312,7 @@ fn bad_id_hint(candidate: &str, source: IdSource) -> String {
     if candidate.len() > PluginId::MAX_BYTES {
         return format!("choose one of at most {} bytes", PluginId::MAX_BYTES);
     }
-    let example = id::identifier(candidate).and_then(|id| PluginId::new(&id));
-    match (source, example) {
+    match (source, id::suggestion(candidate)) {
         (IdSource::FileName | IdSource::FolderName, _) => {
             "rename it, or put a line such as `id: my_plugin` in the header".to_owned()
         }
@@ -371,6 +407,12 @@ mod tests {
             bad_id("---", IdSource::Frontmatter),
             bad_id("_", IdSource::FileName),
             bad_id("a\nb", IdSource::FolderName),
+            Rule::IdTwice {
+                id: PluginId::new("shout").unwrap(),
+                others: vec!["b.py".to_owned()],
+                more: 0,
+                certain: true,
+            },
             Rule::Unreadable("permission denied".to_owned()),
             Rule::UnreadableFolder("permission denied".to_owned()),
             Rule::IgnoreFile("`.gitignore` has more than 2000 patterns".to_owned()),
@@ -416,6 +458,8 @@ mod tests {
                 rename it, or put a line such as `id: my_plugin` in the header
             Error bad-id: `a\nb` from the folder name is not a usable id
                 rename it, or put a line such as `id: my_plugin` in the header
+            Error id-twice: the id `shout` is also that of `b.py`: none of them is deployed
+                set another `id` in one header, or leave a file out with `exclude` in watch.toml
             Error unreadable: cannot be read: permission denied
             Error unreadable-folder: a folder that cannot be read: permission denied
                 make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml

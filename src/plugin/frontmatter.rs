@@ -54,6 +54,24 @@ impl Frontmatter {
         header.into_iter().any(told).then(|| start..start + opening.trim_end().len())
     }
 
+    /// Where the value of a key stands in a text: in the last line of the header with this key, which wins.
+    #[must_use]
+    pub fn place(text: &str, key: &str) -> Option<Range<usize>> {
+        let mut end = 0;
+        let lines = text.split_inclusive(ends_line).map(|line| {
+            end += line.len();
+            (end - line.len(), line)
+        });
+        let header = lines.skip(1).take_while(|(_, line)| !line.contains(QUOTES));
+        let placed = header.filter_map(|(start, line)| {
+            let (found, value) = pair(line)?;
+            let at = start + line.find(':')? + 1;
+            let indent = text[at..].find(|c| !is_space(c)).unwrap_or_default();
+            (found == key && !value.is_empty()).then(|| at + indent..at + indent + value.len())
+        });
+        placed.last()
+    }
+
     /// The value of a key, which may be empty.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&str> {
@@ -158,6 +176,19 @@ mod tests {
         ] {
             let overlooked = Frontmatter::overlooked(&text).map(|range| &text[range]);
             assert_eq!(overlooked, line, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_value_is_found_in_the_last_line_of_its_key() {
+        for (text, expected) in [
+            ("\"\"\"\nid: x\n\"\"\"\n", Some(8..9)),
+            ("\"\"\"\r\n  id :y\r\nid:  Bad Id! \r\n\"\"\"\r\n", Some(19..26)),
+            ("\"\"\"\nid: x\nid: yy\n\"\"\"\nid: z\n", Some(14..16)),
+            ("\"\"\"\nid:\nx\n\"\"\"\n", None),
+            ("\"\"\"\ntitle: x\n\"\"\"\n", None),
+        ] {
+            assert_eq!(Frontmatter::place(text, "id"), expected, "{text}");
         }
     }
 

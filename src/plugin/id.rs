@@ -127,6 +127,13 @@ pub fn identifier(name: &str) -> Option<String> {
     Some(identifier)
 }
 
+/// An id that the author of a bad one may have had in mind: `bad_id` for `Bad Id!`.
+#[must_use]
+pub fn suggestion(candidate: &str) -> Option<PluginId> {
+    let words = candidate.split(|c: char| c == '_' || !continues_identifier(c)).filter(|word| !word.is_empty());
+    PluginId::new(&identifier(&words.collect::<Vec<_>>().join("_"))?)
+}
+
 /// Python's `str.isidentifier`.
 fn is_identifier(text: &str) -> bool {
     text.starts_with(begins_identifier) && text.chars().all(continues_identifier)
@@ -333,6 +340,21 @@ mod tests {
             ("/abs/dir/x.py", "x"),
         ] {
             check(path, None, None, Ok(id));
+        }
+    }
+
+    #[test]
+    fn a_suggested_id_has_the_words_of_the_bad_one() {
+        for (candidate, id) in [
+            ("Bad Id!", Some("bad_id")),
+            ("my-pipe", Some("my_pipe")),
+            ("1st", Some("_1st")),
+            ("../etc", Some("etc")),
+            ("Über  Filter (2)", Some("über_filter_2")),
+            ("---", None),
+            ("", None),
+        ] {
+            assert_eq!(suggestion(candidate).as_ref().map(PluginId::as_str), id, "{candidate}");
         }
     }
 

@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use diagnostic::{Diagnostic, Fix, Rule, RuleFinding, Severity, Span};
 pub use digest::Digest;
 use frontmatter::Frontmatter;
-use id::PluginId;
+use id::{IdSource, PluginId};
 pub use kind::{Entry, Kind};
 pub use python::Syntax;
 
@@ -123,6 +123,12 @@ impl Invalid {
         self.rules().any(Rule::is_of_folder)
     }
 
+    /// Whether the file has no text, so that only what is known of it from before tells whether it is meant as a plugin.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rules().any(|rule| *rule == Rule::Empty)
+    }
+
     /// All its errors in one line.
     #[must_use]
     pub fn message(&self) -> String {
@@ -199,7 +205,13 @@ pub fn parse_and(
         }
         match id::choose(path, settings.id.as_deref(), frontmatter.id()) {
             Ok(id) => key = Some(Key { kind: entry.kind(), id }),
-            Err(rule) => diagnostics.push(diagnostic(rule, None)),
+            Err(rule) => {
+                let is_of_header = matches!(rule, Rule::BadId { source: IdSource::Frontmatter, .. });
+                let place = is_of_header.then(|| Frontmatter::place(&text, "id")).flatten();
+                let span = place.map(|place| Span::new(&text, place));
+                let at = if span.is_some() { 0 } else { diagnostics.len() };
+                diagnostics.insert(at, diagnostic(rule, span));
+            }
         }
     }
     let is_valid = diagnostics.iter().all(|diagnostic| diagnostic.severity() != Severity::Error);
@@ -215,7 +227,8 @@ pub fn parse_and(
         (None, _) if diagnostics.is_empty() => Parsed::NotAPlugin,
         _ => {
             let meant = diagnostics.iter().any(|diagnostic| match diagnostic.rule {
-                Rule::Empty | Rule::Nul | Rule::Syntax(_) => python::resembles_plugin(bytes, declared),
+                Rule::Empty => settings.name_a_plugin(),
+                Rule::Nul | Rule::Syntax(_) => python::resembles_plugin(bytes, declared),
                 Rule::Pipeline => settings.name_a_plugin(),
                 _ => diagnostic.severity() == Severity::Error,
             });
@@ -231,7 +244,6 @@ fn is_package_marker(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::id::IdSource;
     use super::*;
 
     fn parsed(path: &str, bytes: &[u8], settings: &FileSettings) -> Parsed {
@@ -390,7 +402,12 @@ mod tests {
             ),
             ("a.py", b"class Pipeline: pass", Rule::Pipeline, Some(span(1, 7, 8, "class Pipeline: pass"))),
             ("_.py", b"class Pipe: pass", bad_id("_", IdSource::FileName), None),
-            ("a.py", b"\"\"\"\nid: a-b\n\"\"\"\nclass Pipe: pass", bad_id("a-b", IdSource::Frontmatter), None),
+            (
+                "a.py",
+                b"\"\"\"\nid: a-b\n\"\"\"\nclass Pipe: pass",
+                bad_id("a-b", IdSource::Frontmatter),
+                Some(span(2, 5, 3, "id: a-b")),
+            ),
         ] {
             let digest = Some(str::from_utf8(bytes).map_or_else(|_| Digest::of(bytes), Digest::of_text));
             let diagnostics = vec![Diagnostic { rule, file: Arc::from(Path::new(path)), span }];
@@ -416,6 +433,14 @@ mod tests {
             super::tests::invalid("a.py", text.as_bytes()).rules().filter(|rule| rule.word() == "exits").count(),
             1
         );
+    }
+
+    #[test]
+    fn an_empty_file_is_meant_if_watch_toml_names_it() {
+        assert!(!invalid("a.py", b"\n").meant);
+        let settings = FileSettings { enabled: Some(true), ..FileSettings::default() };
+        let Parsed::Invalid(invalid) = parsed("a.py", b"", &settings) else { panic!() };
+        assert!(invalid.meant && invalid.is_empty());
     }
 
     #[test]

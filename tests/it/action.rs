@@ -93,20 +93,20 @@ fn a_check_annotates_the_files_and_sums_up() {
         &ran,
         1,
         &expect![[r#"
-        ::error file=plugins/broken.py,line=2,col=18,endColumn=19,title=syntax::invalid Python: unexpected EOF while parsing
-        ::error file=plugins/name.py,line=3,col=16,endColumn=20,title=undefined-name::`bodi` is not defined: a `NameError` when `inlet` gets here%0Ahint: import or define it, or correct the name
-        ::error file=plugins/x%2C%3A%3Ay|@me.py,line=3,col=16,endColumn=17,title=syntax::invalid Python: expected a statement
-        ---
-        ### owui-watch: Check
+            ::error file=plugins/broken.py,line=2,col=13,endColumn=14,title=syntax::invalid Python: `(` was never closed
+            ::error file=plugins/name.py,line=3,col=16,endColumn=20,title=undefined-name::`bodi` is not defined: a `NameError` when `inlet` gets here%0Ahint: import or define it, or correct the name
+            ::error file=plugins/x%2C%3A%3Ay|@me.py,line=3,col=16,endColumn=17,title=syntax::invalid Python: expected a statement
+            ---
+            ### owui-watch: Check
 
-        5 plugins: 3 errors, 0 warnings.
+            5 plugins: 3 errors, 0 warnings.
 
-        | | plugin | file | |
-        | --- | --- | --- | --- |
-        | ❌ |  | plugins/broken.py&#58;2 | invalid Python&#58; unexpected EOF while parsing |
-        | ❌ |  | plugins/name.py&#58;3 | &#96;bodi&#96; is not defined&#58; a &#96;NameError&#96; when &#96;inlet&#96; gets here |
-        | ❌ |  | plugins/x&#44;&#58;&#58;y&#124;&#64;me.py&#58;3 | invalid Python&#58; expected a statement |
-    "#]],
+            | | plugin | file | |
+            | --- | --- | --- | --- |
+            | ❌ |  | plugins/broken.py&#58;2 | invalid Python&#58; &#96;&#40;&#96; was never closed |
+            | ❌ |  | plugins/name.py&#58;3 | &#96;bodi&#96; is not defined&#58; a &#96;NameError&#96; when &#96;inlet&#96; gets here |
+            | ❌ |  | plugins/x&#44;&#58;&#58;y&#124;&#64;me.py&#58;3 | invalid Python&#58; expected a statement |
+        "#]],
     );
     fs::remove_file(project.path("plugins/broken.py")).unwrap();
     fs::remove_file(project.path("plugins/x,::y|@me.py")).unwrap();

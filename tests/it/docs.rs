@@ -296,7 +296,9 @@ fn every_word_of_json_is_listed() {
         let missing = &words(source, mark) - &listed;
         assert!(missing.is_empty(), "{mark} {missing:?}");
     }
-    let reasons: BTreeSet<_> = words(DIAGNOSTIC, "impl Rule {").iter().map(|id| id.replace('-', "_")).collect();
+    // To the watch, two files with one id are a `conflict`.
+    let ids = words(DIAGNOSTIC, "impl Rule {").into_iter().filter(|id| id != "id-twice");
+    let reasons: BTreeSet<_> = ids.map(|id| id.replace('-', "_")).collect();
     assert!(reasons.is_subset(&listed), "{reasons:?}");
     for word in Kind::ALL.map(Kind::word).into_iter().chain(Entry::ALL.map(Entry::word)) {
         assert!(listed.contains(word), "{word}");

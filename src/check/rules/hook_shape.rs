@@ -1,12 +1,13 @@
 //! A hook that the server cannot call, or that breaks the chat with its answer. The server accepts the class whatever its
 //! methods are. No published plugin keeps such a mistake for long; whoever writes one loses an hour.
 
-use ruff_python_ast::{Expr, StmtClassDef};
+use ruff_python_ast::{Expr, Stmt, StmtClassDef};
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
 use crate::check::context::{Hook, name_of};
 use crate::check::flow::Ends;
+use crate::check::semantics::Node;
 use crate::plugin::{Entry, Severity};
 
 pub(super) const RULE: CheckRule = CheckRule {
@@ -20,7 +21,8 @@ when a user chats. It calls `pipe`, `inlet`, `outlet` and `action` with `body=â€
 every chat of the server fails. A `Pipe` without `pipe` fails each chat. An `Action` without
 `action` has a button that does nothing, and an `Event` without `event` never hears of one: the
 server says nothing of either. A filter without hooks is fine if it sets `toggle`, since it adds
-a switch to the chat. Otherwise you get a warning, unless the class is empty.",
+a switch to the chat. Otherwise you get a warning, unless the class is empty. So you do for `Tools`
+without a public function: a model can call only those whose names do not begin with `_`.",
     wrong: "
 class Filter:
     def inlet(self, body):
@@ -54,7 +56,8 @@ fn check(context: &Context<'_>, report: &mut Report) {
     let hooks = context.entry.hooks();
     let lacks_all = !hooks.iter().any(|hook| has(hook));
     // Some filters only add a switch to the chat.
-    let severity = if lacks_all && context.entry != Entry::Filter { Severity::Error } else { Severity::Warning };
+    let fails = lacks_all && !matches!(context.entry, Entry::Filter | Entry::Tools);
+    let severity = if fails { Severity::Error } else { Severity::Warning };
     let mut misspelled = false;
     for hook in hooks.iter().filter(|hook| !has(hook)) {
         let near = |name: &str| strsim::damerau_levenshtein(name, hook) == 1 && !matches!(name, "pipes" | "actions");
@@ -89,8 +92,40 @@ fn without_hooks(context: &Context<'_>) -> Option<(&'static str, &'static str)> 
             "`Filter` has no method `inlet`, `stream` or `outlet`: it changes no chat",
             "define one of them, or set `self.toggle = True` if it is only a switch",
         )),
+        Entry::Tools if !context.class.is_some_and(|class| is_empty(class) || offers_any(context, class)) => Some((
+            "`Tools` has no public function: there is nothing that a model can call",
+            "add a function whose name does not begin with `_`",
+        )),
         Entry::Filter | Entry::Tools => None,
     }
+}
+
+/// Whether a class may have something that a model can call: the server takes whatever is callable, and begins with no `_`.
+fn offers_any<'a>(context: &Context<'a>, class: &'a StmtClassDef) -> bool {
+    let is_public = |name: &str| !name.starts_with('_') && !matches!(name, "valves" | "user_valves");
+    // A literal cannot be called.
+    let may_be_called = |value: &Expr| !(value.is_literal_expr() || value.is_list_expr() || value.is_dict_expr());
+    let binds = |target: &Expr, value: &Expr| {
+        target.as_name_expr().is_none_or(|name| is_public(&name.id)) && may_be_called(value)
+    };
+    let in_body = class.body.iter().any(|statement| match statement {
+        Stmt::ClassDef(_) | Stmt::Pass(_) | Stmt::Expr(_) => false,
+        Stmt::FunctionDef(function) => is_public(&function.name),
+        Stmt::AnnAssign(assign) => assign.value.as_deref().is_some_and(|value| binds(&assign.target, value)),
+        Stmt::Assign(assign) => assign.targets.iter().any(|target| binds(target, &assign.value)),
+        _ => true,
+    });
+    let is_bound = |of_self| {
+        let Some((attribute, Node::Expr(Expr::Attribute(of_self)))) = context.parent(of_self) else { return false };
+        of_self.ctx.is_store()
+            && is_public(&of_self.attr)
+            && match context.parent(attribute) {
+                Some((_, Node::Stmt(Stmt::Assign(assign)))) => may_be_called(&assign.value),
+                Some((_, Node::Stmt(Stmt::AnnAssign(assign)))) => assign.value.as_deref().is_some_and(may_be_called),
+                _ => true,
+            }
+    };
+    in_body || context.semantics.loads_of("self", class.range()).any(is_bound)
 }
 
 /// Whether a class has no body but `pass` or a text.
@@ -224,5 +259,30 @@ mod tests {
         }
         table("hook-shape", "0.12.4", &[("class Filter:\n    def outlet(self, body): pass", "warning 2")]);
         table("hook-shape", "0.12.4", &[("class Filter:\n    def stream(self, event): return event", "")]);
+    }
+
+    #[test]
+    fn tools_offer_a_public_function() {
+        for (body, expected) in [
+            ("    class Valves: pass\n    def _run(self): pass\n", "warning 1"),
+            (
+                "    def __init__(self):\n        self.valves = self.Valves()\n        self.citation = True\n",
+                "warning 1",
+            ),
+            ("    'Has yet to be written.'\n", ""),
+            ("    pass\n", ""),
+            ("    def run(self): pass\n", ""),
+            ("    if NEW:\n        def run(self): pass\n", ""),
+            ("    run = make()\n", ""),
+            ("    run: Any = make()\n", ""),
+            ("    _run = make()\n", "warning 1"),
+            ("    def __init__(self):\n        self.run = make()\n", ""),
+            ("    def __init__(self):\n        setattr(self, 'run', 1)\n", ""),
+            ("    def __getattr__(self, name): pass\n", ""),
+        ] {
+            let text = format!("class Tools:\n{body}");
+            table("hook-shape", "0.12.4", &[(&text, expected)]);
+            table("hook-shape", "0.12.4", &[(&text.replace("Tools:", "Tools(Base):"), "")]);
+        }
     }
 }

@@ -69,32 +69,64 @@ fn docstring<'a>(context: &Context<'a>, function: &StmtFunctionDef) -> Option<(&
     Some((context.source(literal.range()), literal.range().start().into()))
 }
 
-/// Turns an `Args:` block into `:param` lines. Only a simple block: it has one line per parameter, ends at an empty line or
-/// at the end, and no parameter has a `:param` line yet.
+/// Turns an `Args:` block into `:param` lines. Lines that continue a description join it, since the server reads one line per
+/// parameter. The block ends where the docstring or another heading begins, and has all parameters without a `:param` line.
 fn from_args(docstring: &str, start: usize, names: &[&str]) -> Option<Fix> {
-    let mut edits = Vec::new();
+    let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     let mut at = start;
-    let mut heading: Option<(usize, usize)> = None;
+    // How deep the heading stands, and its entries.
+    let mut heading: Option<(usize, Option<usize>)> = None;
+    let mut follows_empty = false;
+    // How deep the lines stand that continue the description.
+    let mut continued: Option<usize> = None;
     for line in docstring.split_inclusive('\n') {
         let (indent, words) = (line.len() - line.trim_start().len(), line.trim());
-        if let Some((_, depth)) = heading {
-            if words.is_empty() || words.starts_with("\"\"\"") || words.starts_with("'''") {
+        let here = at..at + line.trim_end().len();
+        at += line.len();
+        let Some((depth, entry)) = &mut heading else {
+            if matches!(words, "Args:" | "Arguments:" | "Parameters:") {
+                heading = Some((indent, None));
+                edits.push((here.start..at, String::new()));
+            }
+            continue;
+        };
+        if words.starts_with("\"\"\"") || words.starts_with("'''") {
+            break;
+        }
+        if words.is_empty() {
+            follows_empty = true;
+            continue;
+        }
+        if indent <= *depth {
+            if follows_empty || matches!(words, "Returns:" | "Raises:" | "Yields:" | "Example:" | "Examples:" | "Note:")
+            {
                 break;
             }
-            let (name, description) = words.split_once(':')?;
-            let plain = name.split_once(" (").map_or(name, |(name, _)| name).trim();
-            if indent <= depth || !names.contains(&plain) || description.trim().is_empty() {
+            return None;
+        }
+        let of_entry = *entry.get_or_insert(indent);
+        if indent > of_entry {
+            let (range, text) = edits.last_mut()?;
+            // Deeper lines may be a list or an example, which one line would spoil.
+            if follows_empty || *continued.get_or_insert(indent) != indent {
                 return None;
             }
-            let new = format!("{}:param {plain}: {}", " ".repeat(depth), description.trim());
-            edits.push((at..at + line.trim_end().len(), new));
-        } else if matches!(words, "Args:" | "Arguments:" | "Parameters:") {
-            heading = Some((at, indent));
-            edits.push((at..at + line.len(), String::new()));
+            *text = format!("{text} {words}");
+            range.end = here.end;
+            continue;
         }
-        at += line.len();
+        let (name, description) = words.split_once(':')?;
+        let plain = name.split_once(" (").map_or(name, |(name, _)| name).trim();
+        if indent < of_entry || !names.contains(&plain) {
+            return None;
+        }
+        let new = format!("{}:param {plain}: {}", " ".repeat(*depth), description.trim());
+        edits.push((here, new.trim_end().to_owned()));
+        follows_empty = false;
+        continued = None;
     }
-    (edits.len() == names.len() + 1).then_some(Fix { edits })
+    let is_described = |(_, new): &&(_, String)| !new.ends_with(':');
+    (edits.len() == names.len() + 1 && edits[1..].iter().all(|edit| is_described(&edit))).then_some(Fix { edits })
 }
 
 #[cfg(test)]

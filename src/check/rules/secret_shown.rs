@@ -5,6 +5,7 @@ use ruff_text_size::Ranged;
 
 use super::{CheckRule, Context, Report};
 use crate::check::context::inner_class;
+use crate::check::semantics::{Binding, Node};
 use crate::plugin::{Fix, Severity};
 
 pub(super) const RULE: CheckRule = CheckRule {
@@ -95,10 +96,22 @@ fn is_text(annotation: &Expr) -> bool {
     }
 }
 
-/// Adds the input to a `Field(…)`.
+/// Adds the input to a `Field(…)`, or makes a plain default one.
 fn fix(context: &Context<'_>, field: &StmtAnnAssign) -> Option<Fix> {
-    let call = field.value.as_deref()?.as_call_expr()?;
-    call.func.as_name_expr().filter(|name| name.id.as_str() == "Field")?;
+    let Some(value) = field.value.as_deref() else {
+        let end = usize::from(field.range().end());
+        return with_field(context, vec![(end..end, format!(" = Field({EXTRA})"))]);
+    };
+    let semantics = &context.semantics;
+    let call = match value {
+        Expr::Call(call) => call,
+        _ if value.is_string_literal_expr() || value.is_none_literal_expr() => return wrapped(context, value),
+        _ => return None,
+    };
+    if call.func.as_name_expr().is_none_or(|name| name.id.as_str() != "Field") {
+        let path = semantics.module_path(&call.func)?;
+        return if matches!(&*path, "os.getenv" | "os.environ.get") { wrapped(context, value) } else { None };
+    }
     if call.arguments.keywords.iter().any(|keyword| keyword.arg.is_none()) {
         return None;
     }
@@ -121,6 +134,39 @@ fn fix(context: &Context<'_>, field: &StmtAnnAssign) -> Option<Fix> {
         }
     };
     Some(Fix { edits: vec![edit] })
+}
+
+/// `value` as the default of a `Field(…)`.
+fn wrapped(context: &Context<'_>, value: &Expr) -> Option<Fix> {
+    let (start, end) = (usize::from(value.range().start()), usize::from(value.range().end()));
+    // Brackets around it would come in between.
+    let before = context.text.get(..start)?.trim_end();
+    if !before.ends_with('=') {
+        return None;
+    }
+    let edits = vec![(start..start, "Field(default=".to_owned()), (end..end, format!(", {EXTRA})"))];
+    with_field(context, edits)
+}
+
+/// These edits, and an import of `Field` if the file has none.
+fn with_field(context: &Context<'_>, mut edits: Vec<(std::ops::Range<usize>, String)>) -> Option<Fix> {
+    let semantics = &context.semantics;
+    match semantics.of_module("Field") {
+        [Binding::From("pydantic", "Field")] => {}
+        [] if !semantics.has_hidden_names => {
+            let import = semantics.imports.iter().find_map(|id| match semantics.node(*id) {
+                Node::Stmt(Stmt::ImportFrom(import)) if semantics.around(*id).next().is_none() => {
+                    let is_it = import.level == 0 && import.module.as_deref() == Some("pydantic");
+                    is_it.then_some(import)
+                }
+                Node::Stmt(_) | Node::Expr(_) => None,
+            })?;
+            let end = usize::from(import.names.last()?.range().end());
+            edits.insert(0, (end..end, ", Field".to_owned()));
+        }
+        _ => return None,
+    }
+    Some(Fix { edits })
 }
 
 #[cfg(test)]

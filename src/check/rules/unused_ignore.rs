@@ -10,7 +10,9 @@ pub(super) const RULE: CheckRule = CheckRule {
     title: "a comment `# owui: ignore[…]` that ignores nothing",
     page: "
 `# owui: ignore[rule]` at the end of a line accepts what the rule found there. Commas separate
-several rules. A comment that ignores nothing now would hide the next mistake on its line.",
+several rules. A comment that ignores nothing now would hide the next mistake on its line. So you
+are told of a rule that finds nothing there, of a misspelled rule, of a comment without a rule in
+brackets, and of one on a line of its own.",
     wrong: "
 class Pipe:
     def pipe(self, body):  # owui: ignore[missing-await]
@@ -41,7 +43,8 @@ mod tests {
             ("# owui: ignore[missing-await, blocking-call]", "unused-ignore"),
             ("# owui: ignore[missing-await]", "blocking-call, unused-ignore"),
             ("# owui: ignore[no-such-rule]", "blocking-call, unused-ignore"),
-            ("# owui: ignore", "blocking-call"),
+            ("# owui: ignore", "blocking-call, unused-ignore"),
+            ("#owui:ignore [ blocking-call ]", ""),
             ("\n        # owui: ignore[blocking-call]", "blocking-call, unused-ignore"),
             ("; x = '# owui: ignore[blocking-call]'", "blocking-call"),
         ] {
@@ -51,5 +54,41 @@ mod tests {
             let rules: Vec<_> = found.iter().map(|diagnostic| diagnostic.rule.word()).collect();
             assert_eq!(rules.join(", "), expected, "{comment}");
         }
+    }
+
+    #[test]
+    fn an_ignore_in_vain_is_told_with_its_remedy() {
+        let told = |lines: &str| {
+            let text = format!("import time\nclass Pipe:\n    def pipe(self, body):\n        {lines}\n");
+            let found = check(&plugin("a.py", &text), &text, &Options::default());
+            let told = found.iter().filter(|it| it.rule.word() == "unused-ignore").map(|it| {
+                let span = it.span.as_ref().unwrap();
+                format!("{}:{}+{} {} ({})", span.line, span.column, span.width, it.message(), it.hint().unwrap())
+            });
+            told.collect::<Vec<_>>().join("\n")
+        };
+        let all = [
+            "return 1  # owui: ignore[blocking-call]",
+            "time.sleep(1)  # owui: ignore[blocking-call, missing-await]",
+            "# owui: ignore[blocking-call]\n        time.sleep(1)",
+            "time.sleep(\n            1\n        )  # owui: ignore[blocking-call]",
+            "time.sleep(1)  # owui: ignore",
+            "time.sleep(1)  # owui: ignore[]",
+            "return 1  # owui: ignore missing-await",
+            "time.sleep(1)  # owui: ignore[bloking-call]",
+            "return 1  # owui: ignore[syntax]",
+            "time.sleep(1)  # owui: ignored by all\n        return 1  # the owui: ignore",
+        ];
+        expect_test::expect![[r"
+            4:34+13 `blocking-call` finds nothing on this line (delete the comment)
+            4:54+13 `missing-await` finds nothing on this line (take `missing-await` out of the brackets)
+            4:24+13 `blocking-call` finds nothing here: a comment counts for its own line (move it to the end of line 5)
+            6:27+13 `blocking-call` finds nothing on this line (move it to the end of line 4)
+            4:24+14 `# owui: ignore` without a rule ignores nothing (write `# owui: ignore[blocking-call]`)
+            4:24+16 `# owui: ignore` without a rule ignores nothing (write `# owui: ignore[blocking-call]`)
+            4:19+28 `# owui: ignore` without a rule ignores nothing (name the rule in brackets, as in `# owui: ignore[blocking-call]`)
+            4:39+12 there is no rule `bloking-call` (did you mean `blocking-call`?)
+            4:34+6 `syntax` cannot be ignored (this rule holds for every file: it cannot be chosen or ignored)
+        "]].assert_eq(&all.map(told).join("\n"));
     }
 }

@@ -12,6 +12,7 @@ mod methods;
 mod outside;
 mod syntax;
 mod walk;
+mod wording;
 
 use std::path::Path;
 use std::sync::Arc;

@@ -4,6 +4,7 @@ use ruff_python_ast::ModModule;
 use ruff_python_ast::token::{Token, TokenKind};
 use ruff_python_parser::{Mode, Parsed, lexer, parse_module};
 
+use super::wording;
 use crate::plugin::diagnostic::{Rule, Span};
 
 /// Python's own limits, with room above where they differ between its versions or our count is generous. (In 28,000
@@ -56,8 +57,8 @@ pub(super) fn parsed(text: &str) -> Result<Parsed<ModModule>, (Rule, Option<Span
         // What is nested without end is seldom closed.
         Err(error) => Err(nesting(lexed(text), MAX_DEPTH).map_or_else(
             || {
-                let words = sentence(&error.error.to_string());
-                (Rule::Syntax(words), Some(Span::new(text, error.location.into())))
+                let (words, place) = wording::told(text, &error);
+                (Rule::Syntax(words), Some(Span::new(text, place)))
             },
             nested,
         )),
@@ -158,17 +159,6 @@ pub(super) fn nesting(tokens: impl Iterator<Item = TokenKind>, deepest: usize) -
     None
 }
 
-/// The parser's words as a part of our sentence: they begin like one of their own.
-pub(super) fn sentence(words: &str) -> String {
-    let mut rest = words.chars();
-    match rest.next() {
-        Some(first) if rest.clone().next().is_none_or(|second| !second.is_uppercase()) => {
-            first.to_lowercase().chain(rest).collect()
-        }
-        Some(_) | None => words.to_owned(),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::tests::{DECLARED, UNDECLARED, check, diagnostic, verdict};
@@ -183,17 +173,17 @@ mod tests {
                 ("class Pipe:\n    def f(self)\n        pass\n", "syntax 2:16+1"),
                 ("x = = 1\n", "syntax 1:5+1"),
                 ("é = 'ü' ü\n", "syntax 1:9+1"),
-                ("print 'x'\n", "syntax 1:7+3"),
+                ("print 'x'\n", "syntax 1:1+5"),
                 ("\tx = '\n", "syntax 1:1+1"),
+                ("def f(", "syntax 1:6+1"),
+                ("def f(\n\n\n", "syntax 1:6+1"),
                 // What is missing is missing behind the last character.
-                ("def f(", "syntax 1:7+1"),
-                ("def f(\n\n\n", "syntax 1:7+1"),
                 ("class Pipe:\n", "syntax 1:12+1"),
                 ("x = '''\nabc\n", "syntax 1:5+3"),
                 ("class Pipe: pass\nreturn 1\n", "syntax 2:1+8"),
                 ("class Pipe:\n    return 1\n", "syntax 2:5+8"),
                 ("../elsewhere/pipe.py", "syntax 1:1+1"),
-                ("<<<<<<< HEAD\nclass Pipe: pass\n", "syntax 1:1+2"),
+                ("<<<<<<< HEAD\nclass Pipe: pass\n", "syntax 1:1+7"),
             ],
         );
         let Diagnostic { rule, span, .. } = diagnostic("if a\n    pass");

@@ -362,3 +362,68 @@ fn errors_hold_a_deploy_back_on_demand() {
     check(&project.run(&["--once", "--force"]), 0);
     assert_eq!(text(&server, "wrong"), WRONG);
 }
+
+#[test]
+fn files_with_one_id_are_told_of_each_other() {
+    let project = Project::new();
+    let header = "\"\"\"\nid: same\n\"\"\"\n";
+    project.put("plugins/a.py", format!("{header}{RIGHT}"));
+    project.put("plugins/b.py", format!("{header}{RIGHT}"));
+    project.put("watch.toml", "");
+    // All files of a project count, whichever is named.
+    prints(
+        &project.run(&["check", "plugins/a.py", "--format", "concise"]),
+        1,
+        &expect![[r#"
+            plugins/a.py:2:5: error: the id `same` is also that of `plugins/b.py`: none of them is deployed [id-twice]
+            1 error in 1 of 1 plugin, for Open WebUI 0.12.4
+        "#]],
+    );
+    for format in ["text", "concise", "json", "github", "sarif"] {
+        let ran = project.run(&["check", "--format", format]);
+        check(&ran, 1);
+        for path in ["plugins/a.py", "plugins/b.py"] {
+            assert!(ran.stdout.matches(path).count() >= 2, "{format} {path}\n{}", ran.stdout);
+        }
+    }
+    project.put("watch.toml", "exclude = [\"b.py\"]\n");
+    check(&project.run(&["check", "--strict"]), 0);
+    // Nobody says that these belong together: they may be copies, or projects of their own.
+    fs::remove_file(project.path("watch.toml")).unwrap();
+    let warned = project.run(&["check", "--format", "concise"]);
+    check(&warned, 0);
+    assert_eq!(warned.stdout.matches(": warning: the id `same` is also that of").count(), 2, "{}", warned.stdout);
+    check(&project.run(&["check", "plugins/a.py", "--strict"]), 0);
+    project.put("one/watch.toml", "");
+    fs::rename(project.path("plugins/b.py"), project.path("one/b.py")).unwrap();
+    check(&project.run(&["check", "--strict"]), 0);
+}
+
+/// The verdict of each command on an empty file.
+#[test]
+fn an_empty_file_is_the_same_to_every_command() {
+    let server = FakeServer::start();
+    let project = super::deployed_twice(&server);
+    project.put("plugins/never.py", "");
+    let verdicts = |project: &Project, code: i32| {
+        let (checked, pass) = (project.run(&["check", "--format", "concise"]), project.run(&["--once"]));
+        for (ran, code) in [(&checked, code), (&pass, code), (&project.run(&["status"]), code)] {
+            check(ran, code);
+        }
+        (checked.stdout, pass.stderr)
+    };
+    let (checked, pass) = verdicts(&project, 0);
+    assert!(checked.starts_with("plugins/never.py:1:1: warning: the file is empty [empty]\n"), "{checked}");
+    assert!(pass.starts_with("plugins/never.py:1:1: warning: the file is empty\n"), "{pass}");
+    assert!(!project.run(&["status"]).stdout.contains("never"));
+    // A plugin that was deployed cannot be deployed any more.
+    project.put("plugins/a.py", "\n");
+    let (checked, pass) = verdicts(&project, 1);
+    assert!(checked.starts_with("plugins/a.py:1:1: error: the file is empty [empty]\n"), "{checked}");
+    assert!(pass.starts_with("plugins/a.py:1:1: error: the file is empty\n"), "{pass}");
+    let status = project.run(&["status"]).stdout;
+    assert!(status.starts_with("✗ filter  a  ") && status.contains("the file is empty"), "{status}");
+    let diff = project.run(&["diff"]);
+    check(&diff, 1);
+    assert!(diff.stdout.contains("\n-title: A filter\n"), "{}", diff.stdout);
+}

@@ -67,7 +67,7 @@ fn each_plugin_has_its_line() {
     let ran = project.run(&["status"]);
     check(&ran, 1);
     expect![[r#"
-        ✗ function  broken          broken              plugins/broken.py:7:19: invalid Python: unexpected EOF while parsing
+        ✗ function  broken          broken              plugins/broken.py:7:14: invalid Python: `(` was never closed
         ✗ filter    differs      2  differs             plugins/differs.py: the server has version 1
         ✓ filter    everywhere   1  ok                  plugins/everywhere.py
         · filter    off          1  off                 plugins/off.py

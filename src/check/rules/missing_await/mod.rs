@@ -3,6 +3,7 @@
 //! the call never happens. The most frequent error in published plugins: 33 of 173.
 
 mod fate;
+mod gate;
 
 use std::collections::{HashMap, HashSet};
 
@@ -32,8 +33,9 @@ coroutine in place of the result. The server accepts the file, but the chat fail
 the coroutine. The rule follows a coroutine through names, `self.name`, and the file's functions
 that return or receive it. It reports nothing if the coroutine goes elsewhere, or if a function
 tests whether the result is awaitable. A plugin for several versions of the server awaits only on
-the newer ones: the rule skips a file that compares a version, and a call that the same function
-awaits in another place.",
+the newer ones: the rule skips a file that compares a version and names 0.9 or a 0.8, as in
+`VERSION >= \"0.9\"` or `minor > 8`, and a call that the same function awaits in another place. That a
+file asks for `>= \"0.8.0\"` does not count.",
     wrong: "
 from open_webui.models.users import Users
 
@@ -85,7 +87,7 @@ struct Coroutine<'a> {
 fn check(context: &Context<'_>, report: &mut Report) {
     let semantics = &context.semantics;
     let mut found = direct(context);
-    if found.is_empty() || compares_versions(context) {
+    if found.is_empty() || gate::tells_apart(context, found.iter().map(|it| it.since.as_str())) {
         return;
     }
     let mut awaited = awaited(context, &found);
@@ -228,23 +230,6 @@ fn since(context: &Context<'_>, paths: &[String]) -> Option<String> {
     // Where it is imported in one way or another, the one that the server has counts.
     let found = paths.iter().map(|path| find(path, context.version)).find(|found| !matches!(found, Found::Gone(_)))?;
     if let Found::Coroutine(since) = found { Some(since) } else { None }
-}
-
-/// Whether the file compares a version anywhere: it may run on servers whose functions are no coroutines.
-fn compares_versions(context: &Context<'_>) -> bool {
-    let semantics = &context.semantics;
-    let text = context.text.to_ascii_lowercase();
-    let named: Vec<usize> = text.match_indices("version").map(|(at, _)| at).collect();
-    let is_within = |id: NodeId| {
-        let range = semantics.node(id).range();
-        let next = named.partition_point(|at| *at < usize::from(range.start()));
-        named.get(next).is_some_and(|at| *at < usize::from(range.end()))
-    };
-    let is_prefix_test =
-        |call: &Call<'_>| call.expr.func.as_attribute_expr().is_some_and(|method| method.attr.as_str() == "startswith");
-    !named.is_empty()
-        && (semantics.compares.iter().any(|id| is_within(*id))
-            || semantics.calls.iter().any(|call| is_prefix_test(call) && is_within(call.id)))
 }
 
 /// What is awaited, each by the outermost function around and the source of what is called.

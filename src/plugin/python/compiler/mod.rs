@@ -21,7 +21,8 @@ use ruff_python_parser::semantic_errors::{
 use ruff_text_size::{Ranged, TextRange};
 
 use super::Syntax;
-use super::syntax::{nesting, sentence};
+use super::syntax::nesting;
+use super::wording::sentence;
 use names::{Names, Use};
 
 /// The oldest Python that a server runs on. What newer ones accept is left to the server.

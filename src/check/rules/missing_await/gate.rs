@@ -1,0 +1,100 @@
+//! Whether a text can tell the servers apart between which a function became a coroutine. Such a text may await only on the
+//! newer ones, in ways that no rule can follow, so it is left alone.
+//!
+//! Many texts compare versions of something else, or ask for an older server (`>= "0.8.0"`). A test that tells 0.9 from
+//! what came before names one of the two: `"0.9"`, `"0.8.12"`, `(0, 9)`, or a bare `9`. Without, there is none.
+
+use ruff_python_ast::token::TokenKind;
+use ruff_python_ast::{CmpOp, Expr};
+use ruff_text_size::Ranged as _;
+
+use super::Context;
+use crate::check::semantics::{Call, Node, NodeId};
+
+/// Whether the file may tell servers with these minor versions from the ones before.
+pub(super) fn tells_apart<'a>(context: &Context<'_>, since: impl Iterator<Item = &'a str>) -> bool {
+    let Some(is_at_least) = compares_versions(context) else { return false };
+    let mut minors: Vec<u32> = since.filter_map(minor).collect();
+    minors.sort_unstable();
+    minors.dedup();
+    minors.iter().any(|minor| names(context, *minor, is_at_least))
+}
+
+/// `9` of `0.9`.
+fn minor(version: &str) -> Option<u32> {
+    version.strip_prefix("0.")?.parse().ok()
+}
+
+/// Whether the file compares anything that is called a version: `None` if not; `true` if it only asks for at least one, or
+/// for less.
+fn compares_versions(context: &Context<'_>) -> Option<bool> {
+    let semantics = &context.semantics;
+    let text = context.text.to_ascii_lowercase();
+    let named: Vec<usize> = text.match_indices("version").map(|(at, _)| at).collect();
+    let is_within = |id: NodeId| {
+        let range = semantics.node(id).range();
+        let next = named.partition_point(|at| *at < usize::from(range.start()));
+        named.get(next).is_some_and(|at| *at < usize::from(range.end()))
+    };
+    if named.is_empty() {
+        return None;
+    }
+    let is_prefix_test =
+        |call: &Call<'_>| call.expr.func.as_attribute_expr().is_some_and(|method| method.attr.as_str() == "startswith");
+    if semantics.calls.iter().any(|call| is_prefix_test(call) && is_within(call.id)) {
+        return Some(false);
+    }
+    let mut compares = semantics.compares.iter().filter(|id| is_within(**id)).peekable();
+    compares.peek()?;
+    Some(compares.all(|id| match semantics.node(*id) {
+        Node::Expr(Expr::Compare(compare)) => compare.ops.iter().all(|op| matches!(op, CmpOp::GtE | CmpOp::Lt)),
+        Node::Expr(_) | Node::Stmt(_) => false,
+    }))
+}
+
+/// Whether the code names this minor version, or the one before it. The first of the series before tells nothing in
+/// `>= "0.8.0"`, where all later ones follow it.
+fn names(context: &Context<'_>, minor: u32, is_at_least: bool) -> bool {
+    let code = context.tokens.iter().filter(|token| !token.kind().is_trivia());
+    let code: Vec<_> = code.map(|token| (token.kind(), token.start(), context.source(token.range()))).collect();
+    let kind_at = |at: usize| code.get(at).map(|(kind, ..)| *kind);
+    let is_compared =
+        |at: usize| at.checked_sub(1).and_then(kind_at).is_some_and(compares) || kind_at(at + 1).is_some_and(compares);
+    let follows_zero = |at: usize| matches!(code[..at], [.., (TokenKind::Int, _, "0"), (TokenKind::Comma, ..)]);
+    code.iter().enumerate().any(|(at, (kind, start, source))| match kind {
+        // The header has the plugin's own version.
+        TokenKind::String => start.to_u32() > 0 && names_series(source, minor, is_at_least),
+        TokenKind::FStringMiddle => names_series(source, minor, is_at_least),
+        // `>= 0.9`, `at_least(0.9)`: other numbers are temperatures, pauses and the like.
+        TokenKind::Float => {
+            let is_argument = at.checked_sub(1).and_then(kind_at) == Some(TokenKind::Lpar);
+            (is_argument || is_compared(at)) && names_series(source, minor, is_at_least)
+        }
+        // `(0, 9)`, `>= 9`, `8 <`
+        TokenKind::Int => {
+            let is_it = source.parse::<u32>().is_ok_and(|number| number == minor || number + 1 == minor);
+            is_it && (follows_zero(at) || is_compared(at))
+        }
+        _ => false,
+    })
+}
+
+fn compares(kind: TokenKind) -> bool {
+    let is_equality = matches!(kind, TokenKind::EqEqual | TokenKind::NotEqual);
+    let is_less = matches!(kind, TokenKind::Less | TokenKind::LessEqual);
+    is_equality || is_less || matches!(kind, TokenKind::Greater | TokenKind::GreaterEqual)
+}
+
+/// Whether a text has `0.9` or `0.8` in it, alone or as in `0.8.12`; but not `0.8.0`, if it may tell nothing.
+fn names_series(text: &str, minor: u32, is_at_least: bool) -> bool {
+    text.match_indices("0.").any(|(at, zero)| {
+        let before = text[..at].trim_end_matches(['v', 'V']);
+        let rest = &text[at + zero.len()..];
+        let end = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        let Ok(named) = rest[..end].parse::<u32>() else { return false };
+        let is_first =
+            rest[end..].strip_prefix(".0").is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
+        let tells = named == minor || named + 1 == minor && !(is_first && is_at_least);
+        tells && !before.ends_with(|c: char| c.is_ascii_digit() || c == '.')
+    })
+}
