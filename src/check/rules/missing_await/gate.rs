@@ -1,8 +1,9 @@
 //! Whether a text can tell the servers apart between which a function became a coroutine. Such a text may await only on the
 //! newer ones, in ways that no rule can follow, so it is left alone.
 //!
-//! Many texts compare versions of something else, or ask for an older server (`>= "0.8.0"`). A test that tells 0.9 from
-//! what came before names one of the two: `"0.9"`, `"0.8.12"`, `(0, 9)`, or a bare `9`. Without, there is none.
+//! Many texts compare versions of something else, or ask for an older server (`>= "0.8.0"`). A test that tells servers with
+//! coroutines from those without names the last version without, or one with: `"0.8.12"`, `"0.9"`, `(0, 10)`, or a bare
+//! `9`. Without, there is none.
 
 use ruff_python_ast::token::TokenKind;
 use ruff_python_ast::{CmpOp, Expr};
@@ -14,10 +15,8 @@ use crate::check::semantics::{Call, Node, NodeId};
 /// Whether the file may tell servers with these minor versions from the ones before.
 pub(super) fn tells_apart<'a>(context: &Context<'_>, since: impl Iterator<Item = &'a str>) -> bool {
     let Some(is_at_least) = compares_versions(context) else { return false };
-    let mut minors: Vec<u32> = since.filter_map(minor).collect();
-    minors.sort_unstable();
-    minors.dedup();
-    minors.iter().any(|minor| names(context, *minor, is_at_least))
+    let first = since.filter_map(minor).min();
+    first.is_some_and(|first| names(context, first, is_at_least))
 }
 
 /// `9` of `0.9`.
@@ -52,7 +51,12 @@ fn compares_versions(context: &Context<'_>) -> Option<bool> {
     }))
 }
 
-/// Whether the code names this minor version, or the one before it. The first of the series before tells nothing in
+/// The minor versions that have what this one brought. With an end, so that `0.95` is none.
+fn later(minor: u32) -> std::ops::Range<u32> {
+    minor..minor + 30
+}
+
+/// Whether the code names this minor version, the one before it, or one after it. The first of the series before tells nothing in
 /// `>= "0.8.0"`, where all later ones follow it.
 fn names(context: &Context<'_>, minor: u32, is_at_least: bool) -> bool {
     let code = context.tokens.iter().filter(|token| !token.kind().is_trivia());
@@ -72,8 +76,9 @@ fn names(context: &Context<'_>, minor: u32, is_at_least: bool) -> bool {
         }
         // `(0, 9)`, `>= 9`, `8 <`
         TokenKind::Int => {
-            let is_it = source.parse::<u32>().is_ok_and(|number| number == minor || number + 1 == minor);
-            is_it && (follows_zero(at) || is_compared(at))
+            let Ok(number) = source.parse::<u32>() else { return false };
+            let is_near = number == minor || number + 1 == minor;
+            is_near && is_compared(at) || (is_near || later(minor).contains(&number)) && follows_zero(at)
         }
         _ => false,
     })
@@ -85,7 +90,7 @@ fn compares(kind: TokenKind) -> bool {
     is_equality || is_less || matches!(kind, TokenKind::Greater | TokenKind::GreaterEqual)
 }
 
-/// Whether a text has `0.9` or `0.8` in it, alone or as in `0.8.12`; but not `0.8.0`, if it may tell nothing.
+/// Whether a text has `0.8`, `0.9` or a later one in it, alone or as in `0.8.12`; but not `0.8.0`, if it may tell nothing.
 fn names_series(text: &str, minor: u32, is_at_least: bool) -> bool {
     text.match_indices("0.").any(|(at, zero)| {
         let before = text[..at].trim_end_matches(['v', 'V']);
@@ -94,7 +99,7 @@ fn names_series(text: &str, minor: u32, is_at_least: bool) -> bool {
         let Ok(named) = rest[..end].parse::<u32>() else { return false };
         let is_first =
             rest[end..].strip_prefix(".0").is_some_and(|rest| !rest.starts_with(|c: char| c.is_ascii_digit()));
-        let tells = named == minor || named + 1 == minor && !(is_first && is_at_least);
+        let tells = later(minor).contains(&named) || named + 1 == minor && !(is_first && is_at_least);
         tells && !before.ends_with(|c: char| c.is_ascii_digit() || c == '.')
     })
 }

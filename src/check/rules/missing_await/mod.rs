@@ -33,7 +33,7 @@ coroutine in place of the result. The server accepts the file, but the chat fail
 the coroutine. The rule follows a coroutine through names, `self.name`, and the file's functions
 that return or receive it. It reports nothing if the coroutine goes elsewhere, or if a function
 tests whether the result is awaitable. A plugin for several versions of the server awaits only on
-the newer ones: the rule skips a file that compares a version and names 0.9 or a 0.8, as in
+the newer ones: the rule skips a file that compares a version and names 0.8 or a later one, as in
 `VERSION >= \"0.9\"` or `minor > 8`, and a call that the same function awaits in another place. That a
 file asks for `>= \"0.8.0\"` does not count.",
     wrong: "

@@ -138,9 +138,11 @@ fn plugins_for_several_versions_are_left_alone() {
         ("def at_least(version): return parse(VERSION) >= version\nif at_least('v0.9.0'): pass", ""),
         ("minor = int(VERSION.split('.')[1])\nis_new = minor < 9 and VERSION != ''", ""),
         ("is_new = VERSION > '0.8.0'", ""),
+        ("is_new = VERSION >= '0.10.2'", ""),
+        ("is_new = VERSION >= (0, 12, 4)", ""),
         // What they compare tells no server with coroutines from one without.
         ("is_new = VERSION >= '0.8.0'", "error 6"),
-        ("is_new = VERSION >= '0.10' and VERSION < '0.12.4'", "error 6"),
+        ("is_new = VERSION >= '0.7' and VERSION < '0.95'", "error 6"),
         ("is_new = api_version == '2023-06-01'  # and not '0.9'", "error 6"),
         ("is_new = model_version < 3.0", "error 6"),
         ("is_new = model_version >= 3\nTEMPERATURE = 0.9", "error 7"),
