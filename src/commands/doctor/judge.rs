@@ -410,7 +410,7 @@ mod tests {
         let nobody = Answers { lists: vec![(Kind::Function, refused()), (Kind::Tool, refused())], ..answers() };
         let connection = Connection::default();
         let found = [user, with_tools, nobody].map(|it| shown(&[key(&connection, &it), account(&it), plugins(&it)]));
-        expect![[r#"
+        expect![[r"
             ✓ key: none, and the server asks for none
             ✗ account: not an admin: cannot deploy functions; here: 1 function | use an admin's API key
             · plugins: the server lists none; they may be switched off there
@@ -420,7 +420,7 @@ mod tests {
             ✗ key: the server denied access | use another key
             · account: not checked: see above
             · plugins: not checked: see above
-        "#]]
+        "]]
         .assert_eq(&found.concat());
     }
 
