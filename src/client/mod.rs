@@ -409,7 +409,7 @@ fn base(url: &str) -> anyhow::Result<Url> {
     Ok(base)
 }
 
-fn http(base: &Url, proxy: Option<&Proxy>, options: &Options) -> anyhow::Result<reqwest::Client> {
+fn http(base: &Url, proxy: Option<&Proxy>, options: &Options) -> Result<reqwest::Client, Error> {
     // An error means that a provider is already installed, and any will do.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -429,7 +429,17 @@ fn http(base: &Url, proxy: Option<&Proxy>, options: &Options) -> anyhow::Result<
     if proxy.is_none() {
         builder = builder.no_proxy();
     }
-    builder.build().context("cannot prepare TLS")
+    builder.build().map_err(no_tls)
+}
+
+/// Small containers have no certificates. No type says so.
+fn no_tls(error: reqwest::Error) -> Error {
+    let why = format!("{:#}", anyhow::Error::new(error));
+    if why.contains("No CA certificates were loaded") {
+        return Error::new("cannot use https: this system has no certificates of CAs")
+            .hinted("install them (the package `ca-certificates`), or set `ca_file` in watch.toml");
+    }
+    Error::new("cannot prepare TLS").because(why)
 }
 
 fn bearer(key: &str) -> Result<HeaderValue, header::InvalidHeaderValue> {

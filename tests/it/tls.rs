@@ -57,6 +57,27 @@ fn invalid_certificates_are_refused() {
     }
 }
 
+/// As in a small container.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_system_without_certificates_is_named_with_the_remedy() {
+    let project = Project::new().with("SSL_CERT_FILE", "none.pem").with("SSL_CERT_DIR", "none");
+    project.put("none.pem", "");
+    project.put("plugins/a.py", filter("1"));
+    let certified = Certified::new(Kind::Signed);
+    let ran = project.run(&["--once", "--url", "https://localhost:1"]);
+    assert_eq!(ran.code, Some(2));
+    assert_eq!(
+        ran.stderr,
+        "error: cannot use https: this system has no certificates of CAs\n\
+         hint: install them (the package `ca-certificates`), or set `ca_file` in watch.toml\n"
+    );
+    project.put("ca.pem", certified.authority_pem());
+    project.put("watch.toml", "ca_file = \"ca.pem\"\nonce_patience = \"0s\"\n");
+    let ran = project.run(&["--once", "--url", "https://localhost:1"]);
+    assert!(ran.code == Some(3) && ran.stdout.contains("connection refused"), "{} {}", ran.stdout, ran.stderr);
+}
+
 /// From the first error to the first deploy, by following the hints.
 #[test]
 fn a_self_signed_certificate_can_be_trusted() {
