@@ -40,8 +40,8 @@ fn quoted_without_escapes(word: &str) -> String {
     if !word.is_empty() && word.chars().all(is_plain) {
         word.to_owned()
     } else {
-        // A double quote is between single ones.
-        format!("\"{}\"", word.replace('"', "\"'\"'\""))
+        // A single quote is between double ones.
+        format!("'{}'", word.replace('\'', "'\"'\"'"))
     }
 }
 
@@ -71,6 +71,6 @@ mod tests {
         assert_eq!(split(&join(&words)).as_ref(), Some(&words));
         let windows: Vec<_> = words.iter().map(|word| quoted_without_escapes(word)).collect();
         assert_eq!(split_by_quotes(&windows.join(" ")), Some(words));
-        assert_eq!(windows[..3], [r"C:\bin\a.exe", "\"\"", "\"a b\""]);
+        assert_eq!(windows[..3], [r"C:\bin\a.exe", "''", "'a b'"]);
     }
 }

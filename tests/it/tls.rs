@@ -1,7 +1,7 @@
 //! Certificates: which ones the client trusts, and its errors for others.
 
 use owui_watch::client::{Authorities, Client, Options, Timeouts};
-use owui_watch::engine::deploy::{Call, Cause, Reply};
+use owui_watch::engine::deploy::{Call, Reply};
 
 use crate::support::command::{Project, filter};
 use crate::support::fake_server::{FakeServer, KEY};
@@ -21,10 +21,12 @@ async fn trusted_and_untrusted_certificates() {
     let other = Certified::new(Kind::Signed).authority_pem();
     let away = |cause: &str| Reply::Unreachable { cause: cause.into(), retry_after: None };
 
-    let cause = Cause { words: "certificate not trusted".to_owned(), untrusted: true };
-    let untrusted = Reply::Unreachable { cause, retry_after: None };
-    assert_eq!(connect(&front, "").await, untrusted);
-    assert_eq!(connect(&front, &other).await, untrusted);
+    for pem in ["", &other] {
+        let Reply::Unreachable { cause, .. } = connect(&front, pem).await else { panic!("{pem}") };
+        // Windows and macOS may add their own words.
+        assert!(cause.untrusted && cause.words.starts_with("certificate not trusted"), "{cause:?}");
+        assert!(cause.words == "certificate not trusted" || !cfg!(target_os = "linux"), "{cause:?}");
+    }
     assert_eq!(server.lines(), [""; 0], "nothing is said to whom nobody vouches for");
     for pem in [good.authority_pem(), format!("{other}\n# ours\n{}", good.authority_pem())] {
         assert!(matches!(connect(&front, &pem).await, Reply::Connected { .. }));
@@ -40,7 +42,10 @@ async fn trusted_and_untrusted_certificates() {
     ] {
         let certified = Certified::new(kind);
         let front = TlsFront::of(&server, &certified);
-        assert_eq!(connect(&front, &certified.authority_pem()).await, away(cause));
+        // Each system judges certificates itself. Windows and macOS accept the last of these, and have other words.
+        if cfg!(target_os = "linux") {
+            assert_eq!(connect(&front, &certified.authority_pem()).await, away(cause));
+        }
     }
 }
 
