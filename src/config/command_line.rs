@@ -20,7 +20,8 @@ pub(super) fn join(words: &[String]) -> String {
 
 fn split_by_quotes(line: &str) -> Option<Vec<String>> {
     let (mut words, mut word, mut quote) = (Vec::new(), None::<String>, None);
-    for c in line.chars() {
+    let mut chars = line.chars();
+    while let Some(c) = chars.next() {
         match quote {
             Some(open) if open == c => quote = None,
             None if matches!(c, '"' | '\'') => {
@@ -28,6 +29,8 @@ fn split_by_quotes(line: &str) -> Option<Vec<String>> {
                 word.get_or_insert_default();
             }
             None if c.is_whitespace() => words.extend(word.take()),
+            // A comment.
+            None if c == '#' && word.is_none() => drop(chars.find(|c| *c == '\n')),
             Some(_) | None => word.get_or_insert_default().push(c),
         }
     }
@@ -57,6 +60,7 @@ mod tests {
             (r#"echo "" "it's" '"'"#, Some(&["echo", "", "it's", "\""])),
             (r#""C:\folder\" x"#, Some(&[r"C:\folder\", "x"])),
             (" \t", Some(&[])),
+            ("a#b # c\nd '#'", Some(&["a#b", "d", "#"])),
             ("docker 'logs", None),
         ] {
             let expected = expected.map(|words| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
