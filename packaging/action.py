@@ -101,6 +101,10 @@ def run(words, environment, log):
     return done.returncode, done.stdout.decode("utf-8", "replace")
 
 
+def count(number, noun):
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def objects(text):
     return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
 
@@ -123,7 +127,8 @@ def check(words, environment, log):
     totals = next((it for it in found if it.get("event") == "checked"), None)
     if totals is None:
         return code, ["It could not be done; the log says why."]
-    lines = [f"{totals['plugins']} plugins: {totals['errors']} errors, {totals['warnings']} warnings."]
+    counts = [count(totals[f"{noun}s"], noun) for noun in ("plugin", "error", "warning")]
+    lines = [f"{counts[0]}: {counts[1]}, {counts[2]}."]
     return code, lines + table(rows)
 
 

@@ -629,15 +629,15 @@ pub fn commands() -> Vec<String> {
 
 /// Answers a shell that completes a command line (`COMPLETE=bash owui-watch` prints how it asks), and exits; else does
 /// nothing. `plugins` lists the ids and the paths of the project's plugins.
-pub fn complete(plugins: fn() -> Vec<(String, PathBuf)>) {
+pub fn complete(plugins: fn() -> Vec<(String, String)>) {
     CompleteEnv::with_factory(move || completed(Args::command(), plugins)).complete();
 }
 
 /// The command, with the plugins as candidates wherever one can be named.
-fn completed(command: clap::Command, plugins: fn() -> Vec<(String, PathBuf)>) -> clap::Command {
+fn completed(command: clap::Command, plugins: fn() -> Vec<(String, String)>) -> clap::Command {
     let candidates = move || {
-        let named = |(id, path): (String, PathBuf)| {
-            let path = path.to_str().filter(|path| is_literal(path)).map(str::to_owned);
+        let named = |(id, path): (String, String)| {
+            let path = Some(path).filter(|path| is_literal(path));
             let id = CompletionCandidate::new(id).help(path.clone().map(Into::into));
             [id].into_iter().chain(path.map(CompletionCandidate::new))
         };

@@ -111,6 +111,22 @@ pub fn slashed(path: &(impl AsRef<Path> + ?Sized)) -> String {
     if cfg!(windows) { shown.replace('\\', "/") } else { shown }
 }
 
+/// A name for a file or folder. Windows keeps some names for devices, such as `nul` and `aux.txt`: there a dash is put
+/// before them.
+#[must_use]
+pub fn unreserved(name: &str) -> String {
+    if cfg!(windows) && is_device(name) { format!("-{name}") } else { name.to_owned() }
+}
+
+/// Whether Windows takes a name for a device, whatever follows the first dot.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end().to_ascii_lowercase();
+    match stem.strip_prefix("com").or_else(|| stem.strip_prefix("lpt")) {
+        Some(port) => matches!(port.chars().collect::<Vec<_>>()[..], ['0'..='9' | '¹' | '²' | '³']),
+        None => matches!(stem.as_str(), "con" | "prn" | "aux" | "nul"),
+    }
+}
+
 /// Where a path really is, from the top and without links, also while its last parts are not there.
 #[must_use]
 pub fn real(path: &Path) -> Option<PathBuf> {
@@ -151,6 +167,18 @@ mod tests {
             assert_eq!(slashed(&tidy(Path::new(path))), expected, "{path}");
         }
         assert_eq!(without_dots(Path::new("/a/./../b/c/..")), Path::new("/b"));
+    }
+
+    #[test]
+    fn names_of_devices_are_known() {
+        for name in ["nul", "CON", "aux.example.org", "com1", "lpt9.txt", "COM²", "prn "] {
+            assert!(is_device(name), "{name}");
+        }
+        for name in ["nul_", "null", "com", "com10", "lpt", "console", "a.nul", "", "commander"] {
+            assert!(!is_device(name), "{name}");
+        }
+        assert_eq!(unreserved("nul"), if cfg!(windows) { "-nul" } else { "nul" });
+        assert_eq!(unreserved("clock"), "clock");
     }
 
     #[test]

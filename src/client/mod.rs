@@ -19,6 +19,7 @@ mod list;
 mod probe;
 mod proxy;
 mod secret;
+mod tls;
 mod trial;
 
 use std::collections::HashSet;
@@ -29,8 +30,6 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use reqwest::header::{self, HeaderMap, HeaderValue};
 use reqwest::{Method, Url};
-use rustls::RootCertStore;
-use rustls::pki_types::{CertificateDer, pem::PemObject as _};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -49,6 +48,7 @@ use proxy::Proxy;
 use secret::{Secret, mask, words, words_on_the_way};
 
 pub use probe::{Probe, Switches};
+pub use tls::Authorities;
 pub use trial::{ChatAnswer, HIDDEN, Trial, TrialEnd, Watched};
 
 /// The longest answer that is read. Four thousand large plugins fit.
@@ -78,24 +78,6 @@ pub struct Options {
     pub authorities: Authorities,
     /// How long to wait.
     pub timeouts: Timeouts,
-}
-
-/// Certificate authorities.
-#[derive(Clone, Debug, Default)]
-pub struct Authorities(Vec<reqwest::Certificate>);
-
-impl Authorities {
-    /// Parses PEM. Checks each certificate, since the builder's error would not tell which one is invalid.
-    pub fn read(pem: &str) -> anyhow::Result<Self> {
-        let mut certificates = Vec::new();
-        for (n, der) in (1..).zip(CertificateDer::pem_slice_iter(pem.as_bytes())) {
-            // The reason is dropped: nobody could fix the certificate by hand.
-            let tried = der.ok().filter(|der| RootCertStore::empty().add(der.clone()).is_ok());
-            let certificate = tried.and_then(|der| reqwest::Certificate::from_der(&der).ok());
-            certificates.push(certificate.with_context(|| format!("certificate {n} in it is damaged"))?);
-        }
-        Ok(Self(certificates))
-    }
 }
 
 /// How long to wait for the server.
@@ -409,7 +391,7 @@ fn base(url: &str) -> anyhow::Result<Url> {
     Ok(base)
 }
 
-fn http(base: &Url, proxy: Option<&Proxy>, options: &Options) -> anyhow::Result<reqwest::Client> {
+fn http(base: &Url, proxy: Option<&Proxy>, options: &Options) -> Result<reqwest::Client, Error> {
     // An error means that a provider is already installed, and any will do.
     let _installed = rustls::crypto::ring::default_provider().install_default();
     let mut builder = reqwest::Client::builder()
@@ -424,12 +406,12 @@ fn http(base: &Url, proxy: Option<&Proxy>, options: &Options) -> anyhow::Result<
         // Plain HTTP needs no certificates, and must work where the system has none, as in small containers.
         builder.tls_certs_only([])
     } else {
-        builder.tls_certs_merge(options.authorities.0.iter().cloned())
+        builder.tls_certs_merge(options.authorities.certificates())
     };
     if proxy.is_none() {
         builder = builder.no_proxy();
     }
-    builder.build().context("cannot prepare TLS")
+    builder.build().map_err(tls::unavailable)
 }
 
 fn bearer(key: &str) -> Result<HeaderValue, header::InvalidHeaderValue> {

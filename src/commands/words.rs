@@ -29,11 +29,11 @@ pub(super) fn spelled(typed: &str, config: &Config, cwd: &Path) -> String {
 /// The ids of the plugins here, with their paths, for a shell that completes a command line. Empty if they cannot be
 /// read.
 #[must_use]
-pub fn plugins_here() -> Vec<(String, PathBuf)> {
+pub fn plugins_here() -> Vec<(String, String)> {
     let Ok(config) = config::load(&cli::Args::default(), &World::real()) else { return Vec::new() };
     let Ok(mut plugins) = target::plugins(&config) else { return Vec::new() };
     let listing = Listing::read(&mut plugins, &config);
-    listing.ids.into_iter().map(|owner| (owner.id.to_string(), owner.path.to_path_buf())).collect()
+    listing.ids.into_iter().map(|owner| (owner.id.to_string(), slashed(&owner.path))).collect()
 }
 
 /// The plugins that a watch or a pass is limited to.

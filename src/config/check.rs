@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use ignore::gitignore::GitignoreBuilder;
 
+use super::command_line;
 use super::error::why;
 use super::key::FoundKey;
 use super::layers::Merged;
@@ -72,7 +73,7 @@ impl Merged {
         };
         let ours = settings.log_command.as_ref().filter(|_| runs_it && self.from_project.contains("log_command"));
         let Some(words) = ours else { return Ok(false) };
-        let command = shown_command(words);
+        let command = command_line::join(words);
         let grant = format!("{LOG_COMMAND} {command}");
         if project.is_declined(&grant) {
             return Ok(true);
@@ -262,12 +263,6 @@ impl Merged {
                 .hinted("`openssl x509 -inform der -in FILE -out FILE.pem` converts a .cer or .der file")),
         }
     }
-}
-
-/// A command as a shell would read it, exactly: the user agrees to it.
-fn shown_command(words: &[String]) -> String {
-    let quoted = |word: &String| shlex::try_quote(word).map_or_else(|_| word.clone(), std::borrow::Cow::into_owned);
-    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
 }
 
 /// Why a glob can never match.

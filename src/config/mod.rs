@@ -6,6 +6,7 @@
 )]
 
 mod check;
+mod command_line;
 mod dotenv;
 mod error;
 mod key;

@@ -13,7 +13,7 @@ use std::time::Duration;
 use ::config::{Map, Value, ValueKind};
 use jiff::SignedDuration;
 
-use super::Pattern;
+use super::{Pattern, command_line};
 use crate::check::{self, Choice};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{Adopt, OnRemoteEdit};
@@ -487,10 +487,10 @@ fn texts(value: Value) -> Read<Vec<String>> {
     value.into_array()?.into_iter().map(text).collect()
 }
 
-/// The words of a command, split as a shell does it. `None` for an empty one.
+/// The words of a command. `None` for an empty one.
 fn command(value: Value) -> Read<Option<Vec<String>>> {
     let words = match value.kind {
-        ValueKind::String(line) => shlex::split(&line).ok_or(Misfit)?,
+        ValueKind::String(line) => command_line::split(&line).ok_or(Misfit)?,
         _ => texts(value)?,
     };
     match words.first() {

@@ -14,6 +14,7 @@ use super::schema::KeyRow;
 use super::secret::masked;
 use super::{ConfigError, Sources, World};
 use crate::paths::slashed;
+use crate::replace::replace;
 
 /// The remedy if answers cannot be saved.
 const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to your own folder, which stores your answer";
@@ -120,8 +121,7 @@ fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
     file.write_all(text.as_bytes())?;
     file.as_file().sync_all()?;
-    file.persist(path)?;
-    Ok(())
+    replace(file.into_temp_path(), path)
 }
 
 /// A project's folder, and the consent for it.

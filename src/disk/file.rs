@@ -8,6 +8,7 @@ use anyhow::{Context as _, bail};
 
 use super::read::{Trust, Whole, read_whole};
 use crate::paths::{canonical, slashed};
+use crate::replace;
 
 /// The bytes of a file. Fails while it is being written.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -27,8 +28,7 @@ pub fn replace(path: &Path, old: &[u8], new: &[u8]) -> anyhow::Result<()> {
     if read(&target)? != old {
         bail!("`{}` has changed meanwhile", slashed(&path));
     }
-    file.persist(&target).with_context(|| cannot_write(path))?;
-    Ok(())
+    replace::replace(file, &target).with_context(|| cannot_write(path))
 }
 
 /// Writes a new file.

@@ -187,7 +187,7 @@ mod tests {
         ] {
             fs::write(&file, text).unwrap();
             for inside in [folder.path().to_owned(), folder.path().join("deep")] {
-                let expected = expected.map(|words| format!("`{}` {words}", file.display()));
+                let expected = expected.map(|words| format!("`{}` {words}", slashed(&file)));
                 assert_eq!(IgnoreRules::new().problem(&inside), expected);
             }
         }

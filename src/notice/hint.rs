@@ -380,7 +380,7 @@ mod tests {
             failed: the server's log may say more
             failed: free disk space or make the state folder writable; a watch then retries
             flawed: restore its target, or delete the link
-            flawed: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
+            flawed: make it readable, or leave it out with `exclude` in watch.toml
             warning: import it by another name, such as `Pipe as _Pipe`
             conflict: set another `id` in its header or under `[plugins."path"]` in watch.toml
             conflict: leave all but one out with `exclude` in watch.toml

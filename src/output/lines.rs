@@ -401,7 +401,7 @@ mod tests {
                 12:34:56 ✗ plugins/new.py  not sent
                 plugins/new.py:1:1: error: invalid Python: expected `)`
                 12:34:56 ✗ plugins/closed  a folder that cannot be read: permission denied
-                hint: make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
+                hint: make it readable, or leave it out with `exclude` in watch.toml
                 12:34:56 ! filter  shout                     1.1        warning
                 plugins/shout.py:5:6: warning: the server rewrites the import of `configparser` to
                   `open_webui.configparser`, which will fail

@@ -286,9 +286,7 @@ impl Rule {
             Self::DanglingLink(_) => "restore its target, or delete the link",
             Self::TooLarge(_) => "ignore the file if it is not a plugin",
             Self::IdTwice { .. } => "set another `id` in one header, or leave a file out with `exclude` in watch.toml",
-            Self::UnreadableFolder(_) => {
-                "make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml"
-            }
+            Self::UnreadableFolder(_) => "make it readable, or leave it out with `exclude` in watch.toml",
             Self::IgnoreFile(_) => "shorten that file",
             Self::OverlookedHeader => "move it to the top, with nothing above it and nothing beside the quotes",
         };
@@ -462,7 +460,7 @@ mod tests {
                 set another `id` in one header, or leave a file out with `exclude` in watch.toml
             Error unreadable: cannot be read: permission denied
             Error unreadable-folder: a folder that cannot be read: permission denied
-                make it readable (`chmod u+rx`), or leave it out with `exclude` in watch.toml
+                make it readable, or leave it out with `exclude` in watch.toml
             Error unreadable-folder: a folder that is not watched: `.gitignore` has more than 2000 patterns
                 shorten that file
             Error dangling-link: a link to `../x.py`, which does not exist

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::plugin::Digest;
 use crate::regular_file;
+use crate::replace::replace;
 
 /// The folder in the cache folder.
 const FOLDER: &str = "running";
@@ -42,7 +43,7 @@ impl Running {
         let file = folder.join(format!("{}.json", Digest::of_text(&names)));
         let mut unfinished = tempfile::NamedTempFile::new_in(&folder)?;
         unfinished.write_all(&serde_json::to_vec(&self)?)?;
-        unfinished.persist(&file)?;
+        replace(unfinished.into_temp_path(), &file)?;
         Ok(Announcement { file, running: self })
     }
 

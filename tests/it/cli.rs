@@ -198,9 +198,10 @@ fn a_shell_is_told_commands_flags_and_plugins() {
     assert_eq!(complete(&["history", "sh"]).lines().collect::<Vec<_>>(), ["shout", "shy"]);
     assert_eq!(complete(&["on", "plugins/sho"]).lines().collect::<Vec<_>>(), ["plugins/shout.py"]);
     // Bash would run what is in these names.
-    let names =
-        ["$(touch pwned)", "`touch pwned`", "s p", "*", "a\nb", "a;b", "a&b", "~", "a'b", "a\"b", "a\\b", "-f\t"];
-    for (n, name) in names.iter().enumerate() {
+    let names = ["$(touch pwned)", "`touch pwned`", "s p", "a;b", "a&b", "~", "a'b"];
+    // Windows has no files with these names.
+    let unix_names = if cfg!(unix) { &["*", "a\nb", "a\"b", "a\\b", "-f\t"][..] } else { &[] };
+    for (n, name) in names.iter().chain(unix_names).enumerate() {
         let text = filter("1").replacen("\"\"\"", &format!("\"\"\"\nid: zz{n}"), 1);
         project.put(&format!("plugins/{name}.py"), text);
     }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use owui_watch::paths::slashed;
 use owui_watch::plugin::{self, Entry, FileSettings, Kind, Parsed, normal};
 
 use crate::support::command::Project;
@@ -51,7 +52,7 @@ fn the_plugins_folder_holds_only_the_examples() {
     let folders = fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let mut found: Vec<_> = folders
         .flat_map(|folder| fs::read_dir(folder).unwrap())
-        .map(|entry| entry.unwrap().path().strip_prefix(folder()).unwrap().to_str().unwrap().to_owned())
+        .map(|entry| slashed(entry.unwrap().path().strip_prefix(folder()).unwrap()))
         .filter(|path| !path.ends_with("__pycache__"))
         .collect();
     found.sort();

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that each room may use.
-const MAY_USE: [(&str, &[&str]); 24] = [
+const MAY_USE: [(&str, &[&str]); 25] = [
     ("plugin", &[]),
     ("check", &["paths", "plugin"]),
     ("printable", &[]),
@@ -17,12 +17,13 @@ const MAY_USE: [(&str, &[&str]); 24] = [
     ("debounce", &[]),
     ("driver", &["debounce", "engine", "notice", "plugin"]),
     ("regular_file", &[]),
+    ("replace", &[]),
     ("process_group", &[]),
     ("server_log", &["notice", "plugin", "printable"]),
     ("cli", &[]),
-    ("config", &["check", "cli", "engine", "error", "paths", "plugin", "printable", "regular_file"]),
+    ("config", &["check", "cli", "engine", "error", "paths", "plugin", "printable", "regular_file", "replace"]),
     ("watcher", &["paths", "plugin"]),
-    ("disk", &["engine", "error", "paths", "plugin", "printable", "regular_file"]),
+    ("disk", &["engine", "error", "paths", "plugin", "printable", "regular_file", "replace"]),
     ("git", &["paths", "plugin", "regular_file"]),
     ("client", &["engine", "error", "plugin", "printable"]),
     ("output", &["check", "cli", "notice", "paths", "plugin", "printable"]),
@@ -48,7 +49,7 @@ const MAY_USE: [(&str, &[&str]); 24] = [
         ],
     ),
     ("trial", &["client", "config", "engine", "notice", "output", "plugin"]),
-    ("sandbox", &["error", "notice", "paths", "plugin", "printable", "process_group", "regular_file"]),
+    ("sandbox", &["error", "notice", "paths", "plugin", "printable", "process_group", "regular_file", "replace"]),
     ("systemd", &["error", "notice", "printable"]),
     ("lib", &[]),
 ];
@@ -63,7 +64,7 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
     ("hyper_util", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "output", "run", "sandbox"]),
-    ("std::fs", &["config", "disk", "regular_file", "sandbox", "systemd", "watcher"]),
+    ("std::fs", &["config", "disk", "regular_file", "replace", "sandbox", "systemd", "watcher"]),
     ("std::process::Command", &["daemon", "process_group", "sandbox", "systemd"]),
     ("tokio::process", &["daemon", "git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),

@@ -200,7 +200,7 @@ fn the_published_crate_is_complete() {
         .output()
         .unwrap();
     assert!(list.status.success(), "{}", String::from_utf8_lossy(&list.stderr));
-    let list = String::from_utf8(list.stdout).unwrap();
+    let list = String::from_utf8(list.stdout).unwrap().replace('\\', "/");
     let files: Vec<_> = list.lines().collect();
     for needed in ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "CHANGELOG.md", "watch.toml", "src/main.rs"]
         .into_iter()

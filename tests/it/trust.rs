@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use owui_watch::paths::{canonical, slashed};
 use owui_watch::plugin::Kind;
 use serde_json::{Value, json};
 
@@ -73,7 +74,7 @@ fn trust_is_given_once_and_can_be_taken_back() {
     let trusted = of(&told, "trusted");
     let sentence = format!("allowed from now on: send your API key from `OPENWEBUI_API_KEY` to {}", server.url());
     assert_eq!(trusted["message"], sentence);
-    assert_eq!(trusted["folder"], json!(project.path("").canonicalize().unwrap()));
+    assert_eq!(trusted["folder"], json!(slashed(&canonical(&project.path("")).unwrap())));
     of(&notices(&project, &["trust", "--yes"], 0), "nothing_to_trust");
     assert_eq!(server.lines(), [""; 0], "trust is about settings alone");
     assert_eq!(project.run(&["--once"]).code, Some(0));

@@ -233,7 +233,7 @@ fn plugins(answers: &Answers) -> Finding {
         )
         .hinted(remedy);
     }
-    if answers.failure().is_some() {
+    if answers.failure().is_some() || answers.denial().is_some() {
         return note(Area::Plugins, "not checked: see above");
     }
     let tools = answers.listed(Kind::Tool);
@@ -243,7 +243,9 @@ fn plugins(answers: &Answers) -> Finding {
     }
     let functions = answers.listed(Kind::Function);
     match (enable_plugins, functions, tools) {
-        (None, Some(0) | None, Some(0) | None) => note(Area::Plugins, "none are there; nothing says that they are off"),
+        (None, Some(0) | None, Some(0) | None) => {
+            note(Area::Plugins, "the server lists none; they may be switched off there")
+        }
         (_, functions, tools) => {
             let counts = [(functions, "function"), (tools, "tool")];
             let counts: Vec<_> = counts.iter().filter_map(|(n, noun)| Some(count((*n)?, noun))).collect();
@@ -329,7 +331,7 @@ pub(super) fn state(folder: &Path, unused: Option<String>) -> Finding {
 pub(super) fn watch(holder: Option<Other>) -> Finding {
     match holder {
         Some(other) => note(Area::Watch, format!("{other} deploys from here to this server"))
-            .hinted("`--wait` waits until it exits"),
+            .hinted("`owui-watch --once --wait` waits until it exits"),
         None => fine(Area::Watch, "no other owui-watch deploys from here to this server"),
     }
 }
@@ -407,14 +409,17 @@ mod tests {
             Answers { plugins: BTreeSet::from([key_of(Kind::Tool, "a")]), lists: user.lists.clone(), ..answers() };
         let nobody = Answers { lists: vec![(Kind::Function, refused()), (Kind::Tool, refused())], ..answers() };
         let connection = Connection::default();
-        let found = [user, with_tools, nobody].map(|it| shown(&[key(&connection, &it), account(&it)]));
+        let found = [user, with_tools, nobody].map(|it| shown(&[key(&connection, &it), account(&it), plugins(&it)]));
         expect![[r"
             ✓ key: none, and the server asks for none
             ✗ account: not an admin: cannot deploy functions; here: 1 function | use an admin's API key
+            · plugins: the server lists none; they may be switched off there
             ✓ key: none, and the server asks for none
             · account: not an admin: cannot deploy functions; there are none here
+            · plugins: the server lists none; they may be switched off there
             ✗ key: the server denied access | use another key
             · account: not checked: see above
+            · plugins: not checked: see above
         "]]
         .assert_eq(&found.concat());
     }
@@ -459,7 +464,7 @@ mod tests {
             ✗ plugins: switched off on the server: ENABLE_FUNCTIONS, ENABLE_TOOLS | set ENABLE_FUNCTIONS=true in the server's environment, and start it again
             ✗ plugins: seem to be off: the server has function a, and lists none | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
             ! plugins: tools seem to be off: the server has 1 tool, and lists none | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
-            · plugins: none are there; nothing says that they are off
+            · plugins: the server lists none; they may be switched off there
             ✓ plugins: on; the server has 2 functions and 1 tool
         "]].assert_eq(&found.map(|it| shown(&[plugins(&it)])).concat());
     }

@@ -2,11 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use crate::paths::unreserved;
 use crate::plugin::Digest;
 
 /// The server's part in names of files.
 pub(super) fn file_name(server: &str) -> String {
-    slug(&normal_address(server))
+    unreserved(&slug(&normal_address(server)))
 }
 
 /// One form for all names of a server: the host in lower case without a final dot, `localhost` for this machine, and no

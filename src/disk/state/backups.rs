@@ -10,7 +10,7 @@ use super::Folder;
 use super::trust::Lasting;
 use crate::disk::read::LARGEST_MIB;
 use crate::engine::deploy::Backup;
-use crate::paths::slashed;
+use crate::paths::{slashed, unreserved};
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, kind, normal};
 
@@ -169,7 +169,7 @@ impl Folder {
     }
 
     fn copies_of(&self, name: &str, key: &Key) -> PathBuf {
-        self.path.join(name).join(&self.server).join(key.kind.word()).join(key.id.as_str())
+        self.path.join(name).join(&self.server).join(key.kind.word()).join(unreserved(key.id.as_str()))
     }
 
     /// The copies in a folder, oldest first. Files with other names are not ours.

@@ -254,7 +254,14 @@ mod tests {
         let beside = Folder::new(temporary.path().to_owned(), "http://h");
         let [function, tool, _] = keys();
         let settle = |minutes| {
-            let folder = fs::File::open(temporary.path().join("rollbacks/h")).unwrap();
+            let mut options = fs::File::options();
+            options.read(true);
+            // Windows opens a folder for those who know that it is one, and mean to set its times.
+            #[cfg(windows)]
+            std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, 0x0200_0000);
+            #[cfg(windows)]
+            std::os::windows::fs::OpenOptionsExt::access_mode(&mut options, 0x0100);
+            let folder = options.open(temporary.path().join("rollbacks/h")).unwrap();
             let then = std::time::SystemTime::now() - std::time::Duration::from_mins(minutes);
             folder.set_modified(then).unwrap();
         };

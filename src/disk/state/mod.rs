@@ -37,6 +37,7 @@ pub(super) use trust::Lasting;
 
 use crate::disk::read::age;
 use crate::paths::{self, canonical, real, slashed};
+use crate::replace::replace;
 
 /// The prefix of a file that is being written.
 const UNFINISHED: &str = ".owui-watch-";
@@ -266,7 +267,7 @@ fn write_whole(path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()
     if lasting == Lasting::Synced {
         file.as_file().sync_all()?;
     }
-    file.persist(path)?;
+    replace(file.into_temp_path(), path)?;
     if lasting == Lasting::Synced {
         trust::sync_folder(folder)?;
     }

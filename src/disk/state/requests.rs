@@ -306,6 +306,12 @@ mod tests {
         Folder::new(temporary.path().join("state"), "http://other").clear_request(&id).unwrap();
     }
 
+    /// Makes a file so old that it no longer counts, and closes it.
+    fn age(path: &Path) {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        file.set_modified(SystemTime::now() - 2 * OUTDATED).unwrap();
+    }
+
     #[test]
     fn an_old_or_a_planted_request_is_dropped() {
         let temporary = tempfile::tempdir().unwrap();
@@ -313,8 +319,7 @@ mod tests {
         let old = state.save_request(&request("old")).unwrap();
         let path = state.request(&old);
         let whole = fs::read_to_string(&path).unwrap();
-        let file = fs::File::options().write(true).open(&path).unwrap();
-        file.set_modified(SystemTime::now() - 2 * OUTDATED).unwrap();
+        age(&path);
         let planted = |n: u8, text: &str| fs::write(path.with_file_name(format!("{n:032x}.json")), text).unwrap();
         planted(1, &whole.replacen(r#""state":""#, r#""state":"0"#, 1));
         planted(2, "{}");
@@ -330,8 +335,7 @@ mod tests {
         // An answer that nobody took goes with a later one.
         let answered = |n: u8| RequestId(format!("{n:032x}"));
         state.save_answer(&answered(1), &Answer::default()).unwrap();
-        let file = fs::File::options().write(true).open(state.answer(&answered(1))).unwrap();
-        file.set_modified(SystemTime::now() - 2 * OUTDATED).unwrap();
+        age(&state.answer(&answered(1)));
         state.save_answer(&answered(2), &Answer::default()).unwrap();
         assert_eq!((state.take_answer(&answered(1)), state.take_answer(&answered(2))), (None, Some(Answer::default())));
     }

@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, DirEntry, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
+use crate::paths::slashed;
 use crate::regular_file;
 
 /// Why a path of the state folder is not used. Carried by an [`io::Error`].
@@ -36,7 +37,7 @@ impl Distrust {
             Reason::Link => {
                 "remove the link, or set `OWUI_WATCH_STATE` in the environment to the folder that it leads to"
             }
-            Reason::NotAFolder | Reason::NotAFile => return format!("remove `{}`", self.path.display()),
+            Reason::NotAFolder | Reason::NotAFile => return format!("remove `{}`", slashed(&self.path)),
             Reason::Foreign | Reason::Git => "set `state` to a new or empty folder",
             Reason::OtherOwner => "set `OWUI_WATCH_STATE` in the environment to a folder of your own",
             #[cfg(unix)]
@@ -58,7 +59,7 @@ impl fmt::Display for Distrust {
             #[cfg(unix)]
             Reason::OthersWrite => "can be written to by other users",
         };
-        write!(f, "`{}` {reason}", self.path.display())
+        write!(f, "`{}` {reason}", slashed(&self.path))
     }
 }
 

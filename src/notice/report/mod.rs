@@ -259,11 +259,10 @@ impl Report {
 
     pub(super) fn said(&self, about: &Subject) -> Said {
         let (name, id) = (name(about), about.id());
-        let path = about.path.as_deref().unwrap_or(Path::new("")).display();
+        let path = shown(about.path.as_deref().unwrap_or(Path::new("")));
         match self {
-            Report::FoundProject { folder } => {
-                Said::info("project", format!("the project is `{}`", slashed(&folder))).with("folder", json!(folder))
-            }
+            Report::FoundProject { folder } => Said::info("project", format!("the project is `{}`", slashed(&folder)))
+                .with("folder", json!(shown(folder))),
             Report::OnSandbox { server } => {
                 Said::info("on_sandbox", format!("on the sandbox at {server}")).with("server", json!(server))
             }

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use expect_test::{Expect, expect};
+use owui_watch::paths::slashed;
 use regex::Regex;
 use serde_json::Value;
 
@@ -174,7 +175,7 @@ fn a_folder_without_plugins_is_a_warning_or_when_named_an_error() {
 #[test]
 fn folders_elsewhere_can_be_named() {
     let (here, there) = (Project::new(), folder());
-    let path = there.path("deep").display().to_string();
+    let path = slashed(&there.path("deep"));
     let ran = here.run(&["check", &path, "--format", "concise"]);
     check(&ran, 1);
     assert!(ran.stdout.starts_with(&format!("{path}/er/wrong.py:5:")), "{}", ran.stdout);

@@ -1,5 +1,9 @@
 //! Words on the command line that name no plugin, file or folder.
 
+use std::ffi::OsStr;
+
+use owui_watch::paths::canonical;
+
 use super::*;
 
 #[track_caller]
@@ -78,7 +82,7 @@ fn a_file_without_a_plugin_can_be_watched() {
     project.put("plugins/helper.py", "X = 1\n");
     project.put("plugins/deep/readme.txt", "");
     project.put("watch.toml", "[plugins.\"plugins/mine.py\"]\nid = \"renamed\"\n");
-    let absolute = project.path("plugins/empty.py").canonicalize().unwrap();
+    let absolute = canonical(&project.path("plugins/empty.py")).unwrap();
     for word in [
         "plugins/empty.py",
         "./plugins/empty.py",
@@ -145,9 +149,8 @@ fn paths_are_relative_to_the_current_folder() {
         ("plugins", "deep/", 0),
         ("plugins", "plugins/deep", 2),
     ] {
-        let arguments =
-            ["--root", &project.path("plugins").canonicalize().unwrap().display().to_string(), "--once", word]
-                .map(str::to_owned);
+        let root = canonical(&project.path("plugins")).unwrap();
+        let arguments = [OsStr::new("--root"), root.as_os_str(), OsStr::new("--once"), OsStr::new(word)];
         let output = project.command(&arguments).current_dir(project.path(folder)).output().unwrap();
         assert_eq!(output.status.code(), Some(code), "{folder}: {word}: {}", String::from_utf8_lossy(&output.stderr));
     }

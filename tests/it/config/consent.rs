@@ -327,7 +327,8 @@ fn the_users_own_command_runs_in_their_home() {
     assert_eq!(folder(&own, "--config other/watch.toml"), Path::new("other"));
     let mut homeless = Project::new().with_env("OWUI_WATCH_LOG_COMMAND", "./owui-logs");
     homeless.world.home = None;
-    assert_eq!(folder(&homeless, ""), Path::new("/"));
+    let top = folder(&homeless, "");
+    assert!(top.has_root() && top.parent().is_none(), "{}", top.display());
 
     // The same words elsewhere are another command.
     let (users, none) = (Project::new().with_user("watch.toml", command), Project::new());

@@ -123,13 +123,13 @@ fn globs_that_never_match_are_refused() {
 #[test]
 fn a_single_file_has_its_own_adopt() {
     let config = Project::new()
-        .with_user("watch.toml", "[plugins.'/abs/a.py']\nid = 'a'\nadopt = 'never'")
+        .with_user("watch.toml", &format!("[plugins.'{}']\nid = 'a'\nadopt = 'never'", from_top("/abs/a.py")))
         .with(
             "watch.toml",
             "adopt = 'never'\n[plugins.'./plugins/b.py']\nadopt = 'ask'\n[plugins.'plugins/c.py']\nid = 'c'",
         )
         .good("");
-    let expected = [(PathBuf::from("/abs/a.py"), Adopt::Never), (PathBuf::from("plugins/b.py"), Adopt::Ask)];
+    let expected = [(PathBuf::from(from_top("/abs/a.py")), Adopt::Never), (PathBuf::from("plugins/b.py"), Adopt::Ask)];
     assert_eq!(config.adopt_files, BTreeMap::from(expected));
     let refused = Project::new().with("watch.toml", "[plugins.'plugins/b.py']\nadopt = 'yes'").refusal("");
     refused.says(&expect![[r#"

@@ -50,12 +50,12 @@ fn names_of_deploy_scripts_count_only_in_dotenv() {
 
 #[test]
 fn keys_missing_in_a_higher_layer_stay() {
-    let config = Project::new()
-        .with_user("watch.toml", "concurrency = 2\npoll = '2s'\n[plugins.'/abs/a.py']\nid = 'a'\nenabled = false")
-        .with("watch.toml", "poll = 'off'\n[plugins.'/abs/a.py']\nenabled = true")
-        .good("");
+    let file = from_top("/abs/a.py");
+    let users = format!("concurrency = 2\npoll = '2s'\n[plugins.'{file}']\nid = 'a'\nenabled = false");
+    let own = format!("poll = 'off'\n[plugins.'{file}']\nenabled = true");
+    let config = Project::new().with_user("watch.toml", &users).with("watch.toml", &own).good("");
     assert_eq!((config.concurrency.get(), config.poll), (2, None));
-    let settings = &config.files[Path::new("/abs/a.py")];
+    let settings = &config.files[Path::new(&file)];
     assert_eq!((settings.id.as_deref(), settings.enabled), (Some("a"), Some(true)));
 }
 

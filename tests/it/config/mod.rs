@@ -112,8 +112,16 @@ impl Project {
         self.sealed(&format!("error: {error}\n{hint}"))
     }
 
+    /// The text with this project below `/tmp`, and with slashes.
     fn sealed(&self, text: &str) -> String {
-        text.replace(&slashed(&canonical(self.folder.path()).expect("it is there")), "/tmp")
+        let top = slashed(&canonical(self.folder.path()).expect("it is there"));
+        if cfg!(windows) {
+            // Some paths are quoted, with two backslashes for one. Others begin with the drive.
+            let text = text.replace("\\\\", "/").replace(&top, "/tmp");
+            text.replace(&format!("`{}", &top[..2]), "`")
+        } else {
+            text.replace(&top, "/tmp")
+        }
     }
 
     #[track_caller]
@@ -132,6 +140,11 @@ impl Refusal {
     fn says(&self, expected: &Expect) {
         expected.assert_eq(&self.0);
     }
+}
+
+/// A path from the top.
+fn from_top(path: &str) -> String {
+    if cfg!(windows) { format!("C:{path}") } else { path.to_owned() }
 }
 
 fn key(config: &Config) -> Option<(&str, String)> {
@@ -156,7 +169,7 @@ fn valid(name: &str) -> String {
     let project = Project::new().with_folder("more").with("watch.toml", &text).with("secrets/key", "sk-file\n");
     let project = project.with("ca.pem", PEM);
     project.trust("");
-    format!("{:#?}\n", project.good(""))
+    project.sealed(&format!("{:#?}\n", project.good("")))
 }
 
 #[track_caller]

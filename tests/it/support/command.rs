@@ -115,8 +115,9 @@ impl Project {
     /// The environment of all commands.
     fn surround(&self, command: &mut Command) {
         command.current_dir(self.folder.path()).env_clear();
-        // Windows needs these two to open a socket.
-        for name in ["SystemRoot", "TEMP"] {
+        // Windows needs the first two to open a socket, and finds git by the third alone.
+        let needed = if cfg!(windows) { &["SystemRoot", "TEMP", "PATH"][..] } else { &[] };
+        for name in needed {
             command.envs(std::env::var_os(name).map(|value| (name, value)));
         }
         // The second is the home of Windows.
