@@ -44,10 +44,10 @@ fn output_for_people() {
     "#]]
     .assert_eq(&outline(&ran.stdout));
     expect![[r#"
-        plugins/broken.py:3:9: error
+        plugins/broken.py:2:14: error
           |
-        3 |         return body
-          |         ^^^^^^
+        2 |     def inlet(self, body:
+          |              ^
         plugins/surprise.py:1:6: warning
           |
         1 | from configparser import ConfigParser
