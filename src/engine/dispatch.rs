@@ -551,7 +551,7 @@ impl Engine {
 }
 
 /// Whether a server of this version gives a reason when it refuses an update. Since 0.10, none gives one for a create.
-fn explains_updates(version: &str) -> bool {
+pub(super) fn explains_updates(version: &str) -> bool {
     let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
     (numbers.next(), numbers.next()) >= (Some(0), Some(12))
 }

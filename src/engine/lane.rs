@@ -193,6 +193,13 @@ impl Conversation {
         }
     }
 
+    /// The server has another version by now, which explains refused updates or not.
+    pub(super) fn now_explains_updates(&mut self, explains: bool) {
+        if let Conversation::Deploy(deploy) = self {
+            deploy.now_explains_updates(explains);
+        }
+    }
+
     /// The plugin that is being deployed.
     pub(super) fn deploys(&self) -> Option<&Arc<Plugin>> {
         self.deploy().map(Deploy::plugin)

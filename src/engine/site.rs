@@ -6,6 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::Duration;
 
 use super::deploy::{Call, Cause, Reply};
+use super::dispatch::explains_updates;
 use super::duplicate::Identity;
 use super::files::Owner;
 use super::lane::{Job, Lanes, Task};
@@ -296,6 +297,8 @@ impl Engine {
             if !TESTED.contains(&version.as_str()) {
                 self.tell(Notice::general(NoticeKind::Untested { version: version.clone() }));
             }
+            let explains = explains_updates(&version);
+            self.site.lanes.all_in_flight_mut().for_each(|flight| flight.conversation.now_explains_updates(explains));
             if self.site.version.replace(version).is_some() {
                 // Another version may accept what the last one refused.
                 self.site.ledger.retry_refusals().into_iter().for_each(|key| self.effects.push(Effect::Save(key)));

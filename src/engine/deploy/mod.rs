@@ -484,6 +484,11 @@ impl Deploy {
         matches!(self.stage, Stage::LookingForDuplicates)
     }
 
+    /// The server has another version by now, which explains refused updates or not.
+    pub fn now_explains_updates(&mut self, explains: bool) {
+        self.context.explains_updates = explains;
+    }
+
     /// Takes the ids that belong to other files here.
     pub fn claimed_elsewhere(&mut self, ids: BTreeSet<PluginId>) {
         self.context.duplicates = Duplicates::Unknown(ids);

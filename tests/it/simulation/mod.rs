@@ -1154,3 +1154,53 @@ fn a_stub_in_place_of_a_rolled_back_text_goes() {
          100 write b b12",
     );
 }
+
+#[test]
+fn what_is_created_before_the_news_of_its_deletion_stays_ours() {
+    replay(
+        "seed 176629818 hold
+         0 write c c2
+         0 start
+         10000 write c c2
+         0 write c broken
+         0 discard c 158
+         465 swap b broken
+         0 write c c7",
+    );
+}
+
+#[test]
+fn a_server_upgraded_during_a_create_is_asked_why_it_refuses() {
+    replay(
+        "seed 176855247 0.9.6
+         0 start
+         1 upgrade 0.12.4 627
+         100 slow c empty c5 129
+         100 write t t5
+         1000 off 6489
+         0 slow a empty a5 526
+         1000 rescan
+         1948 drop a",
+    );
+}
+
+#[test]
+fn a_text_that_a_list_has_shown_is_no_suspect() {
+    replay(
+        "seed 176958026 0.9.6 jobs 3
+         0 write a a1
+         0 hand a a2
+         0 write b b3!
+         0 hand b b3
+         0 write c c4
+         0 write t t5!
+         100 start
+         0 fault forbid update 1
+         195 move c c
+         100 hand c c7
+         100 fault after any 4
+         0 mount
+         2281 write a a8
+         1532 drop c",
+    );
+}

@@ -458,9 +458,9 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     let busy = world.is_busy(key);
     // A list may be asked for in the middle of a conversation.
     let lists = world.live().any(|flight| matches!(flight.call, Call::Overview(_)) && flight.look.is_none());
-    let in_flight = world.flying().any(|flying| flying == *key)
-        || world.waits_for_disk(key)
-        || (lists && world.promises.talking.contains(key));
+    // A recovery takes back nothing of what a list has shown.
+    let deploys = world.promises.talking.contains(key)
+        && (lists || world.flying().any(|flying| flying == *key) || world.waits_for_disk(key));
     let flips = world.promises.flips.get(key).copied().unwrap_or_default();
     let switched = world.promises.switches.get(key).copied();
     match &notice.what {
@@ -497,14 +497,14 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             | NoticeKind::Waiting { .. }
             | NoticeKind::RemoteEdit { .. }
             | NoticeKind::Duplicate { .. }
-    ) || matches!(notice.what, NoticeKind::Unchanged { .. } if !in_flight)
+    ) || matches!(notice.what, NoticeKind::Unchanged { .. } if !deploys)
     {
         promises.left.remove(key);
         promises.talking.remove(key);
     }
     match &notice.what {
         NoticeKind::Created { .. } | NoticeKind::Updated { .. } => promises.is_there(key),
-        NoticeKind::Unchanged { .. } if !in_flight => promises.is_there(key),
+        NoticeKind::Unchanged { .. } if !deploys => promises.is_there(key),
         NoticeKind::Deleted { .. } => drop(promises.deployed.remove(key)),
         _ => {}
     }
