@@ -41,7 +41,7 @@ pub use delete::delete;
 pub use deploy::{DeployRequest, RequestProgress};
 pub use doctor::{doctor, doctor_without_settings};
 pub use history::history;
-pub use rename::may_create;
+pub use rename::{MayCreate, may_create};
 pub use rollback::{Agreed, Rollback, agree};
 pub use service::service;
 pub use status::status;

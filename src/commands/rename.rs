@@ -1,69 +1,109 @@
 //! Before `deploy` creates a plugin: whether the server seems to have it already under another id, as after a rename of its
 //! file.
 
+use std::collections::BTreeMap;
+
 use super::ask::agreed;
 use super::server::Server;
 use super::target::{Files, Local};
 use super::{CommandContext, trouble};
-use crate::config::Config;
 use crate::engine::deploy::{Adopt, Row};
 use crate::engine::duplicate::{self, Duplicate, Identity, MatchedBy};
 use crate::error::Error;
 use crate::notice::{Notice, NoticeKind, Report, Task, of_duplicate};
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::PluginId;
-use crate::plugin::{Digest, Key, normal};
+use crate::plugin::{Digest, Key, Kind, normal};
+
+/// Whether a deploy may create new plugins.
+pub enum MayCreate {
+    /// The server has none of them under another id, or the user wants another one.
+    Yes,
+    /// The user does not want a second one.
+    No,
+    /// They could not be compared with those on the server.
+    Unknown(Error),
+}
 
 /// Tells which of the plugins that these words name the server seems to have under another id, and asks whether to create
-/// them all the same. A server that does not answer is asked by the deploy itself.
+/// them all the same.
 ///
 /// # Errors
 ///
 /// Nobody can be asked.
-pub async fn may_create(context: &CommandContext, words: &[String]) -> Result<bool, Error> {
-    let (Ok(files), Ok(server)) = (Files::read(&context.config), Server::connect(context).await) else {
-        return Ok(true);
+pub async fn may_create(context: &CommandContext, words: &[String]) -> Result<MayCreate, Error> {
+    let found = match found(context, words).await {
+        Ok(found) => found,
+        Err(error) => return Ok(MayCreate::Unknown(error)),
     };
-    for word in words {
-        // The deploy says what is wrong with a word.
-        let targets = files.find(&context.spelled(word), context, None).await.unwrap_or_default();
-        for local in targets.iter().filter_map(|target| target.local.as_ref()).filter(|local| local.is_plugin) {
-            let Some(duplicate) = found(&context.config, &files, server, local).await else { continue };
-            let (about, id) = (local.subject(), &duplicate.id);
-            let what = NoticeKind::Duplicate { duplicate: duplicate.clone() };
-            let message = Notice { about: about.clone(), what }.sentence();
-            context.screen.aside(&trouble(about.clone(), message, Some(of_duplicate(&about, &duplicate))));
-            if !agreed(&format!("create `{}` beside `{id}`?", local.key.id), Task::Deploy)? {
-                context.screen.aside(&Notice::report(about, Report::Declined { task: Task::Deploy, folder: None }));
-                return Ok(false);
-            }
+    for (local, duplicate) in found {
+        let (about, id) = (local.subject(), duplicate.id.clone());
+        let hint = of_duplicate(&about, &duplicate);
+        let message = Notice { about: about.clone(), what: NoticeKind::Duplicate { duplicate } }.sentence();
+        context.screen.aside(&trouble(about.clone(), message, Some(hint)));
+        if !agreed(&format!("create `{}` beside `{id}`?", local.key.id), Task::Deploy)? {
+            context.screen.aside(&Notice::report(about, Report::Declined { task: Task::Deploy, folder: None }));
+            return Ok(MayCreate::No);
         }
     }
-    Ok(true)
+    Ok(MayCreate::Yes)
 }
 
-/// The plugin on the server that this one seems to be, if the server does not have this one.
-async fn found(config: &Config, files: &Files, server: Server<'_>, local: &Local) -> Option<Duplicate> {
-    let adopt = config.adopt_files.get(&*local.path).copied().unwrap_or(config.adopt);
-    if adopt == Adopt::Never || !matches!(server.row(&local.key).await, Ok(None)) {
-        return None;
+/// The plugins among those that these words name which the server seems to have under another id. One that was deployed
+/// from here is no new one.
+async fn found(context: &CommandContext, words: &[String]) -> Result<Vec<(Local, Duplicate)>, Error> {
+    let (config, files) = (&context.config, Files::read(&context.config)?);
+    let ledger = context.folder.peek();
+    let is_known = |key: &Key| ledger.get(key).is_some_and(|record| record.deployed.is_some());
+    let mut locals: BTreeMap<Key, Local> = BTreeMap::new();
+    for word in words {
+        let targets = files.find(&context.spelled(word), context, None).await?;
+        let ours = targets.into_iter().filter_map(|target| target.local).filter(|local| {
+            let adopt = config.adopt_files.get(&*local.path).copied().unwrap_or(config.adopt);
+            local.is_plugin && adopt != Adopt::Never && !is_known(&local.key)
+        });
+        locals.extend(ours.map(|local| (local.key.clone(), local)));
     }
-    let kind = local.key.kind;
-    let rows = server.rows(kind).await.ok().flatten()?;
-    let rows: Vec<_> = rows.iter().filter_map(|row| Some((PluginId::new(&row.id)?, row))).collect();
-    let is_here = |id: &PluginId| files.has(&Key { kind, id: id.clone() });
-    let others: Vec<_> = rows.iter().map(|(id, row)| (id, Identity::of_row(row))).collect();
-    let identity = Identity::of_frontmatter(&Frontmatter::parse(&normal::normal(&local.text)));
-    let alike = duplicate::find(&identity, &local.key.id, others.iter().map(|(id, other)| (*id, other)), is_here);
-    alike.or_else(|| same_text(rows.iter().map(|(id, row)| (id, *row)), local.digest, is_here))
+    let mut found = Vec::new();
+    if locals.is_empty() {
+        return Ok(found);
+    }
+    let server = Server::connect(context).await?;
+    for kind in Kind::ALL {
+        if locals.keys().all(|key| key.kind != kind) {
+            continue;
+        }
+        let Some(rows) = server.rows(kind).await? else {
+            return Err(Error::failed(format!("the server's list of {}s is too large to read", kind.word())));
+        };
+        let rows: BTreeMap<_, _> = rows.iter().filter_map(|row| Some((PluginId::new(&row.id)?, row))).collect();
+        for local in locals.values().filter(|local| local.key.kind == kind && !rows.contains_key(&local.key.id)) {
+            let identity = Identity::of_frontmatter(&Frontmatter::parse(&normal::normal(&local.text)));
+            let is_here = |id: &PluginId| files.has(&Key { kind, id: id.clone() });
+            // A missing folder hides its plugins.
+            let text = files.missing.is_empty().then_some(local.digest);
+            let rows = rows.iter().map(|(id, row)| (id, *row));
+            let duplicate = duplicate_of(&identity, &local.key.id, text, rows, is_here);
+            found.extend(duplicate.map(|duplicate| (local.clone(), duplicate)));
+        }
+    }
+    Ok(found)
 }
 
-/// A plugin of the server with this text and no file here.
-pub(super) fn same_text<'a>(
-    mut rows: impl Iterator<Item = (&'a PluginId, &'a Row)>,
-    text: Digest,
+/// The plugin of the server that a new one here seems to be: by its header, else by its text, if that counts.
+pub(super) fn duplicate_of<'a>(
+    identity: &Identity,
+    id: &PluginId,
+    text: Option<Digest>,
+    rows: impl Iterator<Item = (&'a PluginId, &'a Row)> + Clone,
     is_here: impl Fn(&PluginId) -> bool,
 ) -> Option<Duplicate> {
-    let same = rows.find(|(id, row)| row.digest.or_else(|| row.digest()) == Some(text) && !is_here(id));
-    same.map(|(id, _)| Duplicate { id: id.clone(), matched_by: MatchedBy::Text })
+    let others: Vec<_> = rows.clone().map(|(id, row)| (id, Identity::of_row(row))).collect();
+    let alike = duplicate::find(identity, id, others.iter().map(|(id, other)| (*id, other)), &is_here);
+    alike.or_else(|| {
+        let text = text?;
+        let mut rows = rows;
+        let same = rows.find(|(id, row)| row.digest.or_else(|| row.digest()) == Some(text) && !is_here(id));
+        same.map(|(id, _)| Duplicate { id: id.clone(), matched_by: MatchedBy::Text })
+    })
 }

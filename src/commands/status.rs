@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::rename::same_text;
+use super::rename;
 use super::server::Server;
 use super::table::{Cells, aligned};
 use super::target::{broken, emptied, no_folder, plugins, unknown, with_kind};
@@ -15,7 +15,7 @@ use crate::config::Config;
 use crate::disk::{ScanCache, Trust};
 use crate::engine::Code;
 use crate::engine::deploy::{Adopt, Attached, OnRemoteEdit, Row};
-use crate::engine::duplicate::{self, Duplicate, Identity, MatchedBy};
+use crate::engine::duplicate::{Duplicate, Identity, MatchedBy};
 use crate::engine::files::Loaded;
 use crate::engine::ledger::{Record, Rollback};
 use crate::engine::plan::{self, Checked, Decision, Remote, Situation};
@@ -390,19 +390,15 @@ fn broken_state(invalid: &Invalid) -> PluginState {
 /// The plugin on the server that a new one seems to be, unless the settings say that it is another.
 fn duplicate_of(config: &Config, here: &Here, listing: &Listing, plugin: &Plugin) -> Option<Duplicate> {
     let adopt = config.adopt_files.get(&*plugin.path).copied().unwrap_or(config.adopt);
-    let identity = Identity::of(plugin);
     if adopt == Adopt::Never {
         return None;
     }
     let kind = plugin.key.kind;
-    let rows = listing.rows.iter().filter(|(key, _)| key.kind == kind);
-    let others: Vec<_> = rows.clone().map(|(key, row)| (&key.id, Identity::of_row(row))).collect();
+    let rows = listing.rows.iter().filter(|(key, _)| key.kind == kind).map(|(key, row)| (&key.id, row));
     let is_here = |id: &PluginId| here.has(&Key { kind, id: id.clone() });
-    let alike = duplicate::find(&identity, &plugin.key.id, others.iter().map(|(id, other)| (*id, other)), is_here);
-    // A missing folder hides its plugins: they may have files.
-    let is_complete = here.missing.is_empty();
-    let same = || same_text(rows.map(|(key, row)| (&key.id, row)), plugin.digest, is_here).filter(|_| is_complete);
-    alike.or_else(same)
+    // A missing folder hides its plugins.
+    let text = here.missing.is_empty().then_some(plugin.digest);
+    rename::duplicate_of(&Identity::of(plugin), &plugin.key.id, text, rows, is_here)
 }
 
 /// What decides about a plugin that can be deployed.

@@ -17,7 +17,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::cli::{Args, CheckFormat, Command, OnOff};
 use crate::client::{self, Authorities, Client, Timeouts};
-use crate::commands::{self, Agreed, CheckRequest, CommandContext, DeployRequest, RequestProgress, Scope};
+use crate::commands::{self, Agreed, CheckRequest, CommandContext, DeployRequest, MayCreate, RequestProgress, Scope};
 use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, Warning, World};
 use crate::daemon::{self, End, KeyPrograms, Plan, Setup, Signal};
 use crate::engine::deploy::{Adopt, DeployPolicy};
@@ -226,8 +226,12 @@ async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, E
     let addressed = addressed(args, world)?;
     let sandbox = addressed.sandbox.clone();
     let context = context_of(args, world, addressed).await?;
-    if !args.yes && !commands::may_create(&context, plugins).await? {
-        return Ok(End::Done(Code::NotDeployed));
+    let creates = if args.yes { MayCreate::Yes } else { commands::may_create(&context, plugins).await? };
+    match &creates {
+        MayCreate::No => return Ok(End::Done(Code::NotDeployed)),
+        // A watch would create what it is asked for.
+        MayCreate::Unknown(error) if context.folder.holder().is_some() => return Err(error.clone()),
+        MayCreate::Yes | MayCreate::Unknown(_) => {}
     }
     if let Some(mut request) = DeployRequest::send(&context, plugins).await? {
         loop {
@@ -241,12 +245,13 @@ async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, E
     if let Some(sandbox) = sandbox {
         return Err(Error::failed(format!("nothing was deployed: the sandbox at {} has ended", sandbox.url)));
     }
-    let args = Args { plugins: plugins.to_vec(), once: true, force: true, yes: true, command: None, ..args.clone() };
+    let yes = matches!(creates, MayCreate::Yes);
+    let args = Args { plugins: plugins.to_vec(), once: true, force: true, yes, command: None, ..args.clone() };
     let read = || config::read(&args, world);
     // Nobody but the daemon has notices.
     let (_, notices) = mpsc::channel(1);
     let (config, sources) = agreed(&args, &mut world.clone())?;
-    // They were told already.
+    // Warnings are already printed.
     let config = Config { warnings: Vec::new(), ..config };
     watch(&args, (config, sources), world, &read, signals()?, notices, None).await
 }

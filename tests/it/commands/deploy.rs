@@ -187,3 +187,25 @@ fn a_running_watch_creates_no_renamed_file_unasked() {
     check(&project.run(&["deploy", "--yes", "new"]), 0);
     watch.wait("created", Some("new"));
 }
+
+#[test]
+fn where_nothing_was_compared_no_renamed_plugin_is_created() {
+    let server = FakeServer::start();
+    let project = Project::on(&server);
+    let text = format!("\"\"\"\ntitle: Shout\nauthor: Ann\n\"\"\"\n{}", filter("1"));
+    project.put(A, &text);
+    check(&project.run(&["--once"]), 0);
+    std::fs::rename(project.path(A), project.path("plugins/new.py")).unwrap();
+    let fail = || server.fail_next_of("api/version", 1, Fault::Status(503));
+    // Without a watch, the pass finds what could not be seen before.
+    fail();
+    let ran = project.run(&["deploy", "new"]);
+    check(&ran, 1);
+    assert!(ran.stderr.contains("owui-watch deploy --yes new"), "{}", ran.stderr);
+    let mut watch = project.watch();
+    assert!(watch.has_said("twin", 1));
+    fail();
+    let ran = project.run(&["deploy", "new"]);
+    assert!(ran.code == Some(3) && ran.stderr.contains("503"), "{}", ran.stderr);
+    assert!(server.row(Kind::Function, "new").is_none());
+}
