@@ -234,7 +234,7 @@ fn read(
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let options = config.checks.options(Path::new(""), version);
     let mut together = check::check_together(&found, &options);
-    let mut checked: Vec<_> = files.into_iter().filter_map(|(path, loaded)| checked(path, loaded, config)).collect();
+    let mut checked: Vec<_> = files.into_iter().filter_map(|(path, loaded)| checked(path, loaded)).collect();
     let has_plugin = |name: &String| {
         checked.iter().any(|file| is_named(name, &file.path, file.plugin.as_ref().map(|plugin| &plugin.key.id)))
     };
@@ -270,19 +270,13 @@ fn spelled(word: &str, config: &Config, cwd: &Path) -> String {
 }
 
 /// The parser's own diagnostics of a file; `None` if it is not meant as a plugin.
-fn checked(path: Arc<Path>, loaded: Loaded, config: &Config) -> Option<Checked> {
+fn checked(path: Arc<Path>, loaded: Loaded) -> Option<Checked> {
     match loaded {
         Loaded::Parsed(Parsed::Plugin(plugin)) => {
             Some(Checked { path, diagnostics: plugin.warnings.clone(), plugin: Some(plugin) })
         }
         Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant => {
             Some(Checked { path, diagnostics: invalid.diagnostics, plugin: None })
-        }
-        Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.is_empty() => {
-            let is_error = target::emptied(&path, &invalid, config).is_some();
-            let lowered = || invalid.diagnostics.iter().map(Diagnostic::as_warning).collect();
-            let diagnostics = if is_error { invalid.diagnostics } else { lowered() };
-            Some(Checked { path, diagnostics, plugin: None })
         }
         Loaded::Parsed(Parsed::Invalid(_) | Parsed::NotAPlugin | Parsed::Disabled)
         | Loaded::SameFile(_)

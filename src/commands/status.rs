@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::rename;
 use super::server::Server;
 use super::table::{Cells, aligned};
-use super::target::{broken, emptied, no_folder, plugins, unknown, with_kind};
+use super::target::{broken, no_folder, plugins, unknown, with_kind};
 use super::{CommandContext, failed};
 use crate::check::ServerVersion;
 use crate::config::Config;
@@ -175,24 +175,15 @@ impl Here {
             let guess = || broken(&path, config.files.get(&*path)).map(|local| local.key);
             let (key, what) = match loaded {
                 Loaded::Parsed(Parsed::Plugin(plugin)) => (Some(plugin.key.clone()), What::Plugin(plugin)),
-                Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant => {
-                    (emptied(&path, &invalid, config).or_else(guess), What::Broken(invalid))
-                }
+                Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant => (guess(), What::Broken(invalid)),
                 Loaded::Unsettled => (guess(), What::Unsettled),
                 Loaded::SameFile(original) => {
                     here.links.insert(path, original);
                     continue;
                 }
-                Loaded::Parsed(Parsed::Disabled) => {
+                Loaded::Parsed(Parsed::Disabled | Parsed::Invalid(_)) => {
                     here.others.extend(guess());
                     continue;
-                }
-                Loaded::Parsed(Parsed::Invalid(invalid)) => {
-                    let Some(key) = emptied(&path, &invalid, config) else {
-                        here.others.extend(guess());
-                        continue;
-                    };
-                    (Some(key), What::Broken(invalid))
                 }
                 Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing => continue,
             };

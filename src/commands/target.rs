@@ -5,11 +5,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::config::Config;
-use crate::disk::{Folder, Plugins, ScanCache, Trust, file};
+use crate::disk::{Plugins, ScanCache, Trust, file};
 use crate::engine::files::Loaded;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::{self, PluginId};
-use crate::plugin::{Digest, FileSettings, Invalid, Key, Kind, Parsed, normal};
+use crate::plugin::{Digest, FileSettings, Key, Kind, Parsed, normal};
 
 use super::CommandContext;
 use super::server::Server;
@@ -88,7 +88,7 @@ impl Files {
                     digest: plugin.digest,
                     is_plugin: true,
                 }),
-                // A file without a digest could not be read, and cannot be now.
+                // A file without a digest could not be read, and cannot be now. An empty one may be of either kind.
                 Loaded::Parsed(Parsed::Invalid(invalid)) if invalid.meant && !invalid.is_empty() => {
                     match invalid.digest.and_then(|_| broken(&path, config.files.get(&*path))) {
                         Some(local) => files.found.push(local),
@@ -100,13 +100,9 @@ impl Files {
                 Loaded::Parsed(Parsed::Disabled) => {
                     files.disabled.extend(broken(&path, config.files.get(&*path)).map(|local| local.key));
                 }
-                Loaded::Parsed(Parsed::Invalid(invalid)) => match emptied(&path, &invalid, config) {
-                    Some(key) => {
-                        let (text, digest) = (Arc::from(""), Digest::of_text(""));
-                        files.found.push(Local { path, key, text, digest, is_plugin: false });
-                    }
-                    None => files.unread.extend(id_of_broken(&path, config.files.get(&*path))),
-                },
+                Loaded::Parsed(Parsed::Invalid(_)) => {
+                    files.unread.extend(id_of_broken(&path, config.files.get(&*path)));
+                }
                 Loaded::Parsed(Parsed::NotAPlugin) | Loaded::Missing => {}
             }
         }
@@ -306,13 +302,6 @@ pub(super) fn broken(path: &Arc<Path>, settings: Option<&FileSettings>) -> Optio
     let kind = kind.unwrap_or(if has_tools { Kind::Tool } else { Kind::Function });
     let digest = Digest::of_text(&text);
     Some(Local { path: Arc::clone(path), key: Key { kind, id }, text: Arc::from(&*text), digest, is_plugin: false })
-}
-
-/// The plugin that was deployed from a file that is empty now.
-pub(super) fn emptied(path: &Path, invalid: &Invalid, config: &Config) -> Option<Key> {
-    let ledger = invalid.is_empty().then(|| Folder::new(config.state.clone(), &config.url).peek())?;
-    let explicit = config.files.get(path).and_then(|settings| settings.id.as_deref());
-    ledger.of_empty(path, explicit).cloned()
 }
 
 /// The id of a file that cannot be parsed.

@@ -2,13 +2,11 @@
 //! server and never a wrong deploy: every write to the server is preceded by a read.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::plugin::id::{self, PluginId};
-use crate::plugin::{Digest, Key, Kind};
+use crate::plugin::{Digest, Key, Kind, id::PluginId};
 
 /// The format that this program writes. A file with a higher one is left alone.
 pub const FORMAT: u32 = 1;
@@ -245,14 +243,6 @@ impl Ledger {
         }
     }
 
-    /// The plugin that was deployed from an empty file, as far as its name tells, or the id that `watch.toml` gives it.
-    #[must_use]
-    pub fn of_empty(&self, path: &Path, explicit: Option<&str>) -> Option<&Key> {
-        let id = id::choose(path, explicit, None).ok()?;
-        let is_it = |(key, record): &(&Key, &Record)| key.id == id && record.deployed.is_some();
-        self.records.iter().find(is_it).map(|(key, _)| key)
-    }
-
     /// All plugins with a record.
     pub fn keys(&self) -> impl Iterator<Item = &Key> {
         self.records.keys()
@@ -368,17 +358,6 @@ mod tests {
     fn deployed(text: &str, version: Option<&str>) -> Deployed {
         let at = "2026-01-02T03:04:05Z".parse().unwrap();
         Deployed { digest: Digest::of(text.as_bytes()), version: version.map(str::to_owned), at, by_us: true }
-    }
-
-    #[test]
-    fn an_empty_file_is_the_plugin_of_its_name() {
-        let mut ledger = Ledger::default();
-        ledger.deployed(&key(Kind::Tool, "clock"), deployed("v1", None));
-        ledger.ended(&key(Kind::Tool, "new"), LastAttempt::Failed { digest: Digest::of(b"") });
-        for (path, expected) in [("a/Clock.py", true), ("clock/tool.py", true), ("a/new.py", false), ("_.py", false)] {
-            assert_eq!(ledger.of_empty(Path::new(path), None).is_some(), expected, "{path}");
-        }
-        assert_eq!(ledger.of_empty(Path::new("a.py"), Some("clock")), Some(&key(Kind::Tool, "clock")));
     }
 
     #[test]

@@ -36,12 +36,15 @@ impl Engine {
     /// one are planned again.
     pub(super) fn on_deleted(&mut self, key: &Key, text: Digest, now: Now) {
         let deployed = self.site.ledger.get(key).and_then(|record| record.deployed.as_ref());
+        let is_back = deployed.is_some_and(|deployed| deployed.digest != text);
         let was_created = self.site.lanes.get(key).and_then(|lane| lane.created).is_some_and(|(_, it)| it == text);
-        // What we created with this very text may have been created after the deletion: its text stays known as ours.
-        let is_back = was_created || deployed.is_some_and(|deployed| deployed.digest != text);
         // One that has a file may be there again: it is compared.
         if self.tree.files.owner(key) == Owner::None && !is_back {
             self.site.ledger.forget(key);
+            if was_created {
+                // It may have been created after the deletion, which is told later. Then the text there is ours.
+                self.site.ledger.sending(key, text);
+            }
         } else {
             self.record_seen(key, None);
         }

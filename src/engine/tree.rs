@@ -250,10 +250,6 @@ impl Engine {
                 let rule = Rule::Unreadable("it is being written all the time".to_owned());
                 Loaded::Parsed(Parsed::Invalid(Invalid::unread(&path, rule)))
             }
-            Loaded::Parsed(Parsed::Invalid(mut flaw)) if flaw.is_empty() => {
-                flaw.meant |= self.site.ledger.of_empty(&path, None).is_some();
-                Loaded::Parsed(Parsed::Invalid(flaw))
-            }
             loaded => loaded,
         };
         let hold = match &loaded {

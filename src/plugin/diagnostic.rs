@@ -72,14 +72,6 @@ impl Diagnostic {
         self.rule.severity()
     }
 
-    /// The same as a warning.
-    #[must_use]
-    pub fn as_warning(&self) -> Self {
-        let (rule, severity) = (self.rule.word(), Severity::Warning);
-        let finding = RuleFinding { rule, severity, message: self.message(), hint: self.hint(), fix: None };
-        Self { rule: Rule::Checked(Arc::new(finding)), ..self.clone() }
-    }
-
     /// What is wrong, without the place.
     #[must_use]
     pub fn message(&self) -> String {
