@@ -407,7 +407,9 @@ fn an_empty_file_is_broken_where_the_settings_name_it() {
     let project = super::deployed_twice(&server);
     let verdicts = |project: &Project, code: i32| {
         let ran = [&["check", "--format", "concise"][..], &["--once"], &["status"]].map(|line| project.run(line));
-        ran.iter().for_each(|ran| check(ran, code));
+        for ran in &ran {
+            check(ran, code);
+        }
         let [checked, pass, status] = ran;
         (checked.stdout, pass.stderr, status.stdout)
     };
