@@ -53,7 +53,7 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
                 None => target.key.to_string(),
             };
             let message = match kind {
-                ObstacleKind::Disturbed => format!("the trial of {name} is inconclusive: {why}"),
+                ObstacleKind::Disturbed(_) => format!("the trial of {name} is inconclusive: {why}"),
                 _ => format!("cannot try {name}: {why}"),
             };
             if kind == ObstacleKind::Wish && !wish.is_of_table {

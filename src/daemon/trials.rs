@@ -72,7 +72,7 @@ async fn outcome(client: &Client, about: &Subject, wish: &Wish) -> TrialOutcome 
             ObstacleKind::Off => Untried::Off,
             ObstacleKind::OtherText => Untried::OtherText,
             ObstacleKind::Impossible | ObstacleKind::Wish => Untried::Impossible { why, hint },
-            ObstacleKind::Disturbed => Untried::Disturbed { by: why },
+            ObstacleKind::Disturbed(culprit) => Untried::Disturbed { by: why, culprit },
             ObstacleKind::NoServer(reply) => Untried::NoServer { why: cause(*reply) },
         }),
     }

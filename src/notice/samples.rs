@@ -339,7 +339,10 @@ pub(crate) fn samples() -> Vec<Notice> {
         untried(impossible.clone(), true),
         untried(impossible, false),
         untried(Untried::NoServer { why: cause() }, true),
-        untried(Untried::Disturbed { by: "function other raised KeyError: 'x' in line 3".to_owned() }, true),
+        untried(
+            Untried::Disturbed { by: "function other raised KeyError: 'x' in line 3".to_owned(), culprit: None },
+            true,
+        ),
         untried(Untried::NoTable, false),
         called("\"HI\"", 1),
         called("", 14),

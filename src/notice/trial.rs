@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::format::{excerpt, quoted};
 use super::{Subject, TrialFailure, TrialResult};
+use crate::plugin::Key;
 
 /// How many characters of an answer `--json` has.
 const MOST_CHARACTERS: usize = 4000;
@@ -60,6 +61,8 @@ pub enum Untried {
     Disturbed {
         /// By which plugin, and how.
         by: String,
+        /// That plugin.
+        culprit: Option<Key>,
     },
     /// Its table was removed, and without one it is not tried.
     NoTable,
@@ -178,7 +181,7 @@ impl Untried {
             Untried::NoFunction => "not tried: no function is named".to_owned(),
             Untried::Event => "not tried: the server's events call it, not a user".to_owned(),
             Untried::Impossible { why, .. } | Untried::NoServer { why } => format!("not tried: {why}"),
-            Untried::Disturbed { by } => format!("trial inconclusive: {by}"),
+            Untried::Disturbed { by, .. } => format!("trial inconclusive: {by}"),
             Untried::NoTable => "no longer tried".to_owned(),
         }
     }

@@ -5,7 +5,8 @@ use super::{Attempt, Obstacle, ObstacleKind, Trying, models};
 use crate::client::TrialEnd;
 use crate::engine::deploy::{Call, Reply};
 use crate::notice::{TrialFailure, TrialResult};
-use crate::plugin::{Entry, Kind};
+use crate::plugin::id::PluginId;
+use crate::plugin::{Entry, Key, Kind};
 
 /// The server's words for a failure that it gives no reason for.
 const NO_REASON: &str = "Internal Server Error";
@@ -82,7 +83,8 @@ impl Trying<'_> {
             (FailedIn::Pipe, _) if is_pipe => {}
             (FailedIn::Pipe, Some(pipe)) => {
                 let why = format!("pipe `{pipe}`, which answers there, failed: {}", failure.words);
-                return Err(Obstacle::new(ObstacleKind::Disturbed, why));
+                let culprit = PluginId::new(pipe).map(|id| Key { kind: Kind::Function, id });
+                return Err(Obstacle::new(ObstacleKind::Disturbed(culprit), why));
             }
             (failed_in, pipe) => {
                 failure.others = self.other_filters(&attempt.model).await;

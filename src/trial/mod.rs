@@ -21,7 +21,6 @@ use crate::plugin::python::public_methods;
 use crate::plugin::{Digest, Entry, Key, normal};
 pub use blame::FailedIn;
 use blame::{ActiveFilter, WHETHER_IT_RAISES, explained};
-use filter::in_chat;
 use models::{Model, choose, of_pipe};
 use seen::Seen;
 pub use wish::Wish;
@@ -90,8 +89,8 @@ pub enum ObstacleKind {
     Impossible,
     /// The wish does not fit the plugin or the server.
     Wish,
-    /// Another plugin took part, and raised an exception.
-    Disturbed,
+    /// Another plugin took part, this one if its id is valid, and raised an exception.
+    Disturbed(Option<Key>),
     /// The server is away, or denied access.
     NoServer(Box<Reply>),
 }
@@ -227,22 +226,16 @@ impl Trying<'_> {
         let content = self.row.get("content").and_then(Value::as_str).unwrap_or_default();
         let methods = public_methods(content, entry.class());
         let has_hook = |methods: &[String]| methods.iter().any(|method| entry.hooks().contains(&&**method));
-        // A pipe that answered has run.
-        let lacks_hooks =
-            !matches!(entry, Entry::Tools | Entry::Pipe) && methods.as_ref().is_some_and(|methods| !has_hook(methods));
+        let lacks_hooks = entry != Entry::Tools && methods.as_ref().is_some_and(|methods| !has_hook(methods));
         if entry == Entry::Filter && methods.is_some_and(|methods| methods.is_empty()) {
             return Err(impossible("it has no hook: all it does is add a switch to the chat"));
         }
-        if let Some(seen) = self.seen().await {
-            return seen.judge(attempt, self.plugin.key, entry);
-        }
-        let attempt = self.blamed(attempt, entry).await?;
-        Ok(if lacks_hooks && !matches!(attempt.result, TrialResult::Fails(_)) {
-            let called = if entry == Entry::Filter { in_chat("", &attempt.model) } else { attempt.called };
-            Attempt { called, result: seen::nothing_ran(entry), ..attempt }
-        } else {
-            attempt
-        })
+        let seen = self.seen().await;
+        let attempt = match &seen {
+            Some(seen) => seen.judge(attempt, self.plugin.key, entry)?,
+            None => self.blamed(attempt, entry).await?,
+        };
+        Ok(if lacks_hooks { seen::without_hooks(attempt, entry, seen.is_some()) } else { attempt })
     }
 
     /// What the sandbox has seen since this was last asked.

@@ -5,9 +5,10 @@ use serde_json::Value;
 
 use super::blame::leads_to_sandbox;
 use super::filter::in_chat;
-use super::{Attempt, Obstacle, ObstacleKind};
+use super::{Attempt, FailedIn, Obstacle, ObstacleKind};
 use crate::notice::{TrialFailure, TrialResult, of_missing_package};
-use crate::plugin::{Entry, Key, Span};
+use crate::plugin::id::PluginId;
+use crate::plugin::{Entry, Key, Kind, Span};
 
 /// The calls of plugins in a trial, each kind once.
 #[derive(Debug, Deserialize)]
@@ -29,6 +30,11 @@ struct SeenCall {
 impl SeenCall {
     fn is_of(&self, key: &Key) -> bool {
         self.kind == key.kind.word() && self.id == key.id.as_str()
+    }
+
+    fn key(&self) -> Option<Key> {
+        let kind = Kind::ALL.into_iter().find(|kind| kind.word() == self.kind)?;
+        Some(Key { kind, id: PluginId::new(&self.id)? })
     }
 }
 
@@ -58,13 +64,12 @@ impl Seen {
             attempt.result = TrialResult::Fails(failure);
             return Ok(attempt);
         }
+        if let (TrialResult::Fails(_), Some(obstacle)) = (&attempt.result, self.culprit(key)) {
+            return Err(obstacle);
+        }
         let is_filter = entry == Entry::Filter;
         let empty = own.iter().find(|call| is_filter && call.nothing).map(|call| call.hook.as_str());
         attempt.result = match (attempt.result, empty) {
-            (TrialResult::Fails(_), _) if self.culprit(key).is_some() => {
-                let why = self.culprit(key).unwrap_or_default();
-                return Err(Obstacle::new(ObstacleKind::Disturbed, why));
-            }
             (_, Some(hook)) => TrialResult::Fails(returned_nothing(hook)),
             (TrialResult::Fails(failure), None) => {
                 let hint = failure.hint.filter(|hint| !leads_to_sandbox(hint));
@@ -91,18 +96,16 @@ impl Seen {
             let place = call.frame.clone().map(Box::new);
             return Ok(Some(TrialFailure { place, hint: of_missing_package(error), ..TrialFailure::new(error) }));
         }
-        match failed.next().and_then(|_| self.culprit(key)) {
-            Some(why) => Err(Obstacle::new(ObstacleKind::Disturbed, why)),
-            None => Ok(None),
-        }
+        failed.next().and_then(|_| self.culprit(key)).map_or(Ok(None), Err)
     }
 
     /// The other plugin that raised an exception, and how.
-    fn culprit(&self, key: &Key) -> Option<String> {
+    fn culprit(&self, key: &Key) -> Option<Obstacle> {
         let call = self.0.iter().find(|call| !call.is_of(key) && call.error.is_some())?;
         let place = call.frame.as_ref().map_or_else(String::new, |frame| format!(" in line {}", frame.line));
         let failed = if call.hook == "pipes" { "failed in `pipes`:" } else { "raised" };
-        Some(format!("{} {} {failed} {}{place}", call.kind, call.id, call.error.as_deref()?))
+        let why = format!("{} {} {failed} {}{place}", call.kind, call.id, call.error.as_deref()?);
+        Some(Obstacle::new(ObstacleKind::Disturbed(call.key()), why))
     }
 }
 
@@ -121,15 +124,35 @@ fn listed(calls: &[&SeenCall]) -> String {
     }
 }
 
+/// The attempt with a plugin whose text has no hook. `is_seen`: the sandbox has told what ran.
+pub(super) fn without_hooks(mut attempt: Attempt, entry: Entry, is_seen: bool) -> Attempt {
+    match &mut attempt.result {
+        // Each chat with it fails. Its list of models may fail as well.
+        TrialResult::Fails(failure) if entry == Entry::Pipe => {
+            failure.lacks_hook = attempt.failed_in != FailedIn::Plugin;
+        }
+        TrialResult::Fails(_) => {}
+        // A pipe that answered has run.
+        _ if is_seen || entry == Entry::Pipe => {}
+        _ => {
+            attempt.result = nothing_ran(entry);
+            if entry == Entry::Filter {
+                attempt.called = in_chat("", &attempt.model);
+            }
+        }
+    }
+    attempt
+}
+
 /// The failure of a plugin without a hook.
-pub(super) fn nothing_ran(entry: Entry) -> TrialResult {
+fn nothing_ran(entry: Entry) -> TrialResult {
     let hooks: Vec<_> = entry.hooks().iter().map(|hook| format!("`{hook}`")).collect();
     let hint = match hooks.as_slice() {
         [] => None,
         [hook] => Some(format!("the server calls `{}` by its method {hook}: check the name", entry.class())),
         hooks => Some(format!("the server calls {}: check the names of its methods", hooks.join(", "))),
     };
-    TrialResult::Fails(TrialFailure { hint, ..TrialFailure::new("none of its hooks ran") })
+    TrialResult::Fails(TrialFailure { hint, lacks_hook: true, ..TrialFailure::new("none of its hooks ran") })
 }
 
 fn returned_nothing(hook: &str) -> TrialFailure {
@@ -148,10 +171,11 @@ mod tests {
 
     use serde_json::json;
 
-    use super::super::FailedIn;
     use super::*;
-    use crate::plugin::Kind;
-    use crate::plugin::id::PluginId;
+
+    fn other() -> Key {
+        Key { kind: Kind::Function, id: PluginId::new("other").unwrap() }
+    }
 
     fn works() -> TrialResult {
         TrialResult::Works { answer: Some("HI".to_owned()), diff: None }
@@ -164,16 +188,20 @@ mod tests {
         json!({ "kind": "function", "id": id, "hook": hook, "nothing": nothing, "error": error, "frame": frame })
     }
 
-    fn judged(calls: &[Value], entry: Entry, result: TrialResult) -> Result<Attempt, Obstacle> {
-        let key = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
-        let attempt = Attempt {
+    fn attempt(result: TrialResult) -> Attempt {
+        Attempt {
             called: "inlet and outlet, in a chat with `m`".to_owned(),
             model: "m".to_owned(),
             took: Duration::ZERO,
             result,
             text: None,
             failed_in: FailedIn::Chat,
-        };
+        }
+    }
+
+    fn judged(calls: &[Value], entry: Entry, result: TrialResult) -> Result<Attempt, Obstacle> {
+        let key = Key { kind: Kind::Function, id: PluginId::new("shout").unwrap() };
+        let attempt = attempt(result);
         Seen::of(&json!(calls)).unwrap().judge(attempt, &key, entry)
     }
 
@@ -205,8 +233,34 @@ mod tests {
         ] {
             let failure = failure(&[call("other", "inlet", false, None)], entry, works());
             assert_eq!((failure.words.as_str(), failure.hint.as_deref()), ("none of its hooks ran", Some(hint)));
+            assert!(failure.lacks_hook);
         }
         assert_eq!(judged(&[], Entry::Filter, works()).unwrap().called, "a chat with `m`", "it names no hook");
+    }
+
+    #[test]
+    fn a_failure_of_a_text_without_hooks_is_told_by_its_reason() {
+        let fails = || TrialResult::Fails(TrialFailure::new("odd"));
+        let answered = || TrialResult::Answered { answer: "HI".to_owned(), why: "old".to_owned() };
+        let nothing_ran = |entry| Some(failure(&[], entry, works()));
+        let failed = |lacks_hook| Some(TrialFailure { lacks_hook, ..TrialFailure::new("odd") });
+        for (entry, attempt, is_seen, expected) in [
+            (Entry::Pipe, attempt(fails()), true, failed(true)),
+            (Entry::Pipe, attempt(fails()), false, failed(true)),
+            (Entry::Pipe, Attempt { failed_in: FailedIn::Plugin, ..attempt(fails()) }, true, failed(false)),
+            (Entry::Pipe, attempt(answered()), false, None),
+            (Entry::Filter, attempt(works()), false, nothing_ran(Entry::Filter)),
+            (Entry::Action, attempt(works()), false, nothing_ran(Entry::Action)),
+            (Entry::Filter, attempt(works()), true, None),
+            // Another plugin may have failed.
+            (Entry::Filter, attempt(fails()), false, failed(false)),
+        ] {
+            let TrialResult::Fails(failure) = without_hooks(attempt, entry, is_seen).result else {
+                assert_eq!(expected, None);
+                continue;
+            };
+            assert_eq!(Some(failure), expected);
+        }
     }
 
     #[test]
@@ -223,7 +277,7 @@ mod tests {
     fn the_failure_of_another_plugin_is_not_its_own() {
         let calls = [call("shout", "inlet", false, None), call("other", "pipe", false, Some("KeyError: 'x'"))];
         let obstacle = judged(&calls, Entry::Filter, TrialResult::Fails(TrialFailure::new("'x'"))).err().unwrap();
-        assert_eq!(obstacle.kind, ObstacleKind::Disturbed);
+        assert_eq!(obstacle.kind, ObstacleKind::Disturbed(Some(other())));
         assert_eq!(obstacle.why, "function other raised KeyError: 'x' in line 8");
         assert_eq!(judged(&calls, Entry::Filter, works()).unwrap().result, works(), "it disturbed nothing");
     }
@@ -238,7 +292,7 @@ mod tests {
         assert_eq!((wrong.words.as_str(), wrong.place.unwrap().line), (words, 8));
         assert_eq!(failure(&[fine, call("shout", "pipe", false, Some("KeyError: 'x'"))]), Ok(None));
         let obstacle = failure(&[call("other", "pipes", false, Some(words))]).unwrap_err();
-        assert_eq!(obstacle.kind, ObstacleKind::Disturbed);
+        assert_eq!(obstacle.kind, ObstacleKind::Disturbed(Some(other())));
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn span() -> Span {
 fn trial_failure(span: Span) -> TrialFailure {
     let text = || "x".to_owned();
     let (answer, place, hint, others) = (Some(text()), Some(Box::new(span)), Some(text()), vec![text()]);
-    TrialFailure { words: text(), answer, place, hint, others }
+    TrialFailure { words: text(), answer, place, hint, others, lacks_hook: false }
 }
 
 /// One of each kind, with all fields set.

@@ -1,17 +1,22 @@
-//! The last exception of a plugin. In the sandbox it is a problem until the same method works, the plugin is deployed
-//! anew, or a trial works. It also gives a failed trial its place, since the server's answer has only its words; and it takes
-//! the blame for a trial of another plugin that it broke.
+//! The last exceptions of plugins. In the sandbox one is a problem until the same method works, the plugin is deployed
+//! anew, or a trial works. It also gives a failed trial its place, since the server's answer has only its words; and while
+//! it lasts, it takes the blame for a trial of another plugin that it broke.
 
-use super::{Board, Name, State};
-use crate::notice::{Notice, NoticeKind, Raised, Subject, Untried};
-use crate::plugin::{Key, Span};
+use super::{Board, Name, Standing, State};
+use crate::notice::{Notice, NoticeKind, Raised, Subject, TrialResult, Untried};
+use crate::plugin::Span;
 
 /// The notice of an exception.
 #[derive(Clone, Debug)]
 pub(super) struct Exception {
+    /// About the plugin that raised it.
     pub(super) notice: Notice,
-    /// Whether the trial of another plugin failed by it.
-    broke_trial: bool,
+    /// That plugin.
+    raised_by: Name,
+    /// The plugin that was called: the same, or one that called it.
+    pub(super) called: Name,
+    /// Later news have a higher number.
+    order: usize,
 }
 
 impl Exception {
@@ -19,31 +24,56 @@ impl Exception {
         if let NoticeKind::Raised(raised) = &self.notice.what { Some(raised) } else { None }
     }
 
-    /// Whether it is a problem. That of a server's log may have happened once in a week.
-    pub(super) fn is_problem(&self) -> bool {
-        self.broke_trial || self.raised().is_some_and(|raised| raised.is_followed)
-    }
-
     /// Whether the trial of another plugin failed by it.
-    fn explains(&self, trial: &Notice) -> bool {
-        let Some((raised, key)) = self.raised().zip(self.notice.about.key.as_ref()) else { return false };
-        match &trial.what {
-            _ if trial.about.key.as_ref() == Some(key) => false,
+    fn broke(&self, name: &Name, standing: &Standing) -> bool {
+        if standing.state != State::Failing || self.raised_by == *name {
+            return false;
+        }
+        let plugins = [&self.raised_by, &self.called];
+        match &standing.news.what {
             NoticeKind::Tried(tried) => tried.trial_failure().is_some_and(|failure| {
-                let is_suspect = failure.others.iter().any(|other| other.contains(&format!("`{}`", key.id)));
-                is_suspect && !failure.words.is_empty() && raised.error.contains(&failure.words)
+                let is_named =
+                    |plugin: &&Name| failure.others.iter().any(|other| other.contains(&format!("`{plugin}`")));
+                // Its place is in the file of the tried plugin.
+                failure.place.is_none() && plugins.iter().any(is_named) && self.says(&failure.words)
             }),
-            NoticeKind::NotTried { why: Untried::Disturbed { by }, .. } => by.contains(&raised.error),
+            NoticeKind::NotTried { why: Untried::Disturbed { culprit: Some(culprit), .. }, .. } => {
+                plugins.contains(&&Name::Plugin(culprit.clone()))
+            }
             _ => false,
         }
     }
 
-    /// Where it is in the plugin's own file, if the server says so in these words.
-    pub(super) fn place_of(&self, words: &str) -> Option<&Span> {
+    /// Whether a plugin raised it, or was ended by it.
+    pub(super) fn is_of(&self, name: &Name) -> bool {
+        self.raised_by == *name || self.called == *name
+    }
+
+    /// Whether these are the server's words for it.
+    fn says(&self, words: &str) -> bool {
         let words = words.strip_prefix("Error: ").unwrap_or(words);
-        let raised = self.raised().filter(|raised| !words.is_empty() && raised.error.contains(words))?;
+        !words.is_empty() && self.raised().is_some_and(|raised| raised.error.contains(words))
+    }
+
+    /// Where it is in the plugin's own file, if the server says so in these words.
+    fn place_of(&self, words: &str) -> Option<&Span> {
+        let raised = self.raised().filter(|_| self.says(words))?;
         let frame = raised.frames.iter().find(|frame| Some(&frame.key) == self.notice.about.key.as_ref())?;
         Some(&frame.span)
+    }
+}
+
+impl Standing {
+    /// Takes the place of an exception, if it is why the trial failed.
+    fn locate(&mut self, exception: &Exception) {
+        if let NoticeKind::Tried(tried) = &mut self.news.what
+            && let TrialResult::Fails(failure) = &mut tried.result
+            && failure.place.is_none()
+            && let Some(place) = exception.place_of(&failure.words)
+        {
+            failure.place = Some(Box::new(place.clone()));
+            self.culprit = None;
+        }
     }
 }
 
@@ -65,36 +95,50 @@ impl Board {
     pub(super) fn raise(&mut self, notice: &Notice) {
         let NoticeKind::Raised(raised) = &notice.what else { return };
         let Some(called) = notice.about.key.clone() else { return };
-        let mut notice = notice.clone();
+        let (mut notice, mut key) = (notice.clone(), called.clone());
         if let Some(frame) = raised.frames.first().filter(|frame| frame.key != called && frame.path.is_some()) {
             let hook = frame.function.clone();
+            key.clone_from(&frame.key);
             notice.about = Subject { path: frame.path.clone(), ..Subject::from(&frame.key) };
             notice.what = NoticeKind::Raised(Box::new(Raised { hook, ..(**raised).clone() }));
         }
-        let key: Key = notice.about.key.clone().unwrap_or(called);
-        let (name, mut exception) = (Name::Plugin(key), Exception { notice, broke_trial: false });
         self.news += 1;
-        if let Some(standing) = self.plugins.get_mut(&name) {
+        let (raised_by, called) = (Name::Plugin(key), Name::Plugin(called));
+        let exception = Exception { notice, raised_by, called, order: self.news };
+        if let Some(standing) = self.plugins.get_mut(&exception.raised_by) {
             standing.order = self.news;
             standing.locate(&exception);
         }
-        let is_here = self.is_here(&name);
-        let disturbed = self.plugins.values_mut().filter(|standing| is_here && standing.state == State::Failing);
-        let mut broke_trial = false;
-        for standing in disturbed.filter(|standing| exception.explains(&standing.news)) {
-            standing.state = State::Deployed;
-            broke_trial = true;
+        if self.is_here(&exception.raised_by) {
+            let broken = self.plugins.iter_mut().filter(|(name, standing)| exception.broke(name, standing));
+            broken.for_each(|(_, standing)| standing.culprit = Some(exception.raised_by.clone()));
         }
-        exception.broke_trial = broke_trial;
-        self.raised.insert(name, exception);
+        self.raised.retain(|earlier| earlier.raised_by != exception.raised_by || earlier.called != exception.called);
+        self.raised.push(exception);
     }
 
-    /// Whether another plugin's exception is why this trial failed. It is that plugin's problem then.
-    pub(super) fn blames_another(&mut self, trial: &Notice) -> bool {
-        let culprit = self.raised.iter().find(|(name, exception)| self.is_here(name) && exception.explains(trial));
-        let culprit = culprit.map(|(name, _)| name.clone());
-        let culprit = culprit.and_then(|name| self.raised.get_mut(&name));
-        culprit.map(|exception| exception.broke_trial = true).is_some()
+    /// These exceptions are over. A trial that one of them broke is a problem of its own until it works.
+    pub(super) fn end_exceptions(&mut self, is_over: impl Fn(&Exception) -> bool) {
+        self.raised.retain(|exception| !is_over(exception));
+        let lasts = |name: &Name| self.raised.iter().any(|exception| exception.raised_by == *name);
+        for standing in self.plugins.values_mut() {
+            standing.culprit.take_if(|culprit| !lasts(culprit));
+        }
+    }
+
+    /// Takes in why a trial failed, if exceptions tell. `began`: the number of the news before its beginning.
+    pub(super) fn explain(&self, name: &Name, standing: &mut Standing, began: usize) {
+        self.raised.iter().rev().filter(|own| own.raised_by == *name).for_each(|own| standing.locate(own));
+        let mut newer = self.raised.iter().rev().take_while(|exception| exception.order > began);
+        let culprit = newer.find(|other| self.is_here(&other.raised_by) && other.broke(name, standing));
+        standing.culprit = culprit.map(|exception| exception.raised_by.clone());
+    }
+
+    /// The exception of a plugin that is a problem. One of a server's log may have happened once in a week.
+    pub(super) fn exception(&self, name: &Name) -> Option<&Exception> {
+        let broke_trial = || self.plugins.values().any(|it| it.culprit.as_ref() == Some(name));
+        let exception = self.raised.iter().rfind(|exception| exception.raised_by == *name)?;
+        (exception.raised().is_some_and(|raised| raised.is_followed) || broke_trial()).then_some(exception)
     }
 
     fn is_here(&self, name: &Name) -> bool {
@@ -111,7 +155,9 @@ mod tests {
     use super::*;
     use crate::engine::plan::Why;
     use crate::notice::samples::{raised, shout};
-    use crate::notice::{Frame, TrialFailure, TrialResult, Tried};
+    use crate::notice::{Frame, TrialFailure, Tried};
+    use crate::plugin::id::PluginId;
+    use crate::plugin::{Key, Kind};
 
     fn problems(board: &Board) -> usize {
         board.glance().problems.len()
@@ -152,73 +198,152 @@ mod tests {
         }
     }
 
+    fn key(id: &str) -> Key {
+        Key { kind: Kind::Function, id: PluginId::new(id).unwrap() }
+    }
+
+    fn of(id: &str, what: NoticeKind) -> Notice {
+        Notice { about: Subject { path: Some(Arc::from(Path::new(id))), ..Subject::from(&key(id)) }, what }
+    }
+
+    /// Exceptions in these plugins' files, the innermost first, in a call of the last one.
+    fn exception(ids: &[&str], error: &str, is_followed: bool) -> Notice {
+        let frame = |id: &&str| {
+            let path = of(id, NoticeKind::Held).about.path;
+            Frame { key: key(id), path, ..raised("inlet").frames[0].clone() }
+        };
+        let frames = ids.iter().map(frame).collect();
+        let raised = Raised { error: error.to_owned(), frames, is_followed, ..raised("inlet") };
+        of(ids.last().unwrap(), NoticeKind::Raised(Box::new(raised)))
+    }
+
+    /// A failed trial of `shout`, in which a filter took part.
+    fn doubtful() -> Notice {
+        let mut notice = tried(Some("'x'"));
+        let NoticeKind::Tried(tried) = &mut notice.what else { panic!() };
+        let TrialResult::Fails(failure) = &mut tried.result else { panic!() };
+        failure.others = vec!["filter `guard`".to_owned()];
+        notice
+    }
+
+    fn disturbed(by: &str) -> Notice {
+        let why = Untried::Disturbed { by: format!("{by} raised KeyError: 'x'"), culprit: Some(key(by)) };
+        shout(NoticeKind::NotTried { why, asked_for: true })
+    }
+
+    fn called(id: &str, again: bool) -> Notice {
+        let (hook, result, took) = ("pipe".to_owned(), String::new(), Duration::ZERO);
+        of(id, NoticeKind::Called { hook, server_event: None, result, again, times: 1, total: None, took })
+    }
+
+    /// A board with three plugins, after these notices.
+    fn board(notices: &[Notice]) -> Board {
+        let mut board = Board::default();
+        let all = ["guard", "another", "shout"].map(|id| of(id, updated().what));
+        all.iter().chain(notices).for_each(|notice| board.tell(notice, "1:00"));
+        board
+    }
+
+    /// The plugins that have a row.
+    fn rows(board: &Board) -> Vec<String> {
+        board.problems().map(|(name, _)| name.to_string()).collect()
+    }
+
     #[test]
     fn a_trial_that_another_plugin_broke_is_that_plugins_problem() {
-        let key = |id| Key { kind: crate::plugin::Kind::Function, id: crate::plugin::id::PluginId::new(id).unwrap() };
-        let about = |id| Subject { path: Some(Arc::from(Path::new(id))), ..Subject::from(&key(id)) };
-        let frame = |id| Frame { key: key(id), path: about(id).path, ..raised("inlet").frames[0].clone() };
-        let exception = |id, is_followed| {
-            let raised =
-                Raised { error: "KeyError: 'x'".to_owned(), frames: vec![frame(id)], is_followed, ..raised("inlet") };
-            Notice { about: about(id), what: NoticeKind::Raised(Box::new(raised)) }
-        };
-        let doubtful = || {
-            let mut notice = tried(Some("'x'"));
-            let NoticeKind::Tried(tried) = &mut notice.what else { panic!() };
-            let TrialResult::Fails(failure) = &mut tried.result else { panic!() };
-            failure.others = vec!["filter `guard`".to_owned()];
-            notice
-        };
-        let disturbed = || {
-            let by = "function guard raised KeyError: 'x' in line 3".to_owned();
-            shout(NoticeKind::NotTried { why: Untried::Disturbed { by }, asked_for: true })
-        };
-        for (trial, other, rows) in [
-            (doubtful(), exception("guard", false), &["guard"][..]),
-            (disturbed(), exception("guard", true), &["guard"]),
-            (tried(Some("'x'")), exception("guard", false), &["shout"]),
-            (doubtful(), exception("another", false), &["shout"]),
+        let error = "KeyError: 'x'";
+        let log = |id| exception(&[id], error, false);
+        let own = || exception(&["shout"], error, false);
+        for (notices, expected) in [
+            (&[doubtful(), log("guard")][..], "guard"),
+            (&[log("guard"), doubtful()], "guard"),
+            (&[disturbed("guard"), log("guard")], "guard"),
+            (&[log("guard"), disturbed("guard")], "guard"),
+            (&[tried(Some("'x'")), log("guard")], "shout"),
+            (&[log("guard"), tried(Some("'x'"))], "shout"),
+            (&[doubtful(), log("another")], "shout"),
+            (&[log("another"), doubtful()], "shout"),
+            (&[disturbed("guard"), log("another")], "shout"),
+            (&[log("another"), disturbed("guard")], "shout"),
+            // What it called raised it.
+            (&[exception(&["another", "guard"], error, false), doubtful()], "another"),
+            (&[exception(&["another", "guard"], error, false), disturbed("guard")], "another"),
+            // It raised the same.
+            (&[own(), log("guard"), doubtful()], "shout"),
+            (&[doubtful(), log("guard"), own()], "shout"),
+            // It happened before.
+            (&[log("guard"), shout(NoticeKind::Trying), doubtful()], "shout"),
+            (&[log("guard"), shout(NoticeKind::Trying), disturbed("guard")], "shout"),
+            (&[shout(NoticeKind::Trying), log("guard"), doubtful()], "guard"),
         ] {
-            for notices in [[trial.clone(), other.clone()], [other, trial]] {
-                let mut board = Board::default();
-                board.tell(&Notice { about: about("guard"), what: updated().what }, "1:00");
-                board.tell(&Notice { about: about("another"), what: updated().what }, "1:00");
-                for notice in &notices {
-                    board.tell(notice, "2:00");
-                }
-                let names: Vec<_> = board.problems().map(|(name, _)| name.to_string()).collect();
-                assert_eq!(names, rows, "{notices:?}");
-                let failing = board.glance().totals.iter().filter(|part| part.contains("failing")).count();
-                assert!(failing <= 1, "{:?}", board.glance().totals);
-            }
+            let board = board(notices);
+            assert_eq!(rows(&board), [expected], "{notices:?}");
+            let failing = board.plugins.values().filter(|standing| standing.is_problem()).count();
+            assert_eq!(failing, usize::from(expected == "shout"), "{notices:?}");
         }
-        // A pipe that calls a tool, which raises.
-        let mut board = Board::default();
-        board.tell(&updated(), "1:00");
-        board.tell(&Notice { about: about("guard"), what: updated().what }, "1:00");
-        let called = Raised { frames: vec![frame("guard"), raised("pipe").frames[0].clone()], ..raised("pipe") };
-        board.tell(&shout(NoticeKind::Raised(Box::new(Raised { is_followed: true, ..called }))), "2:00");
-        let names: Vec<_> = board.problems().map(|(name, _)| name.to_string()).collect();
-        assert_eq!(names, ["guard"]);
+    }
+
+    #[test]
+    fn a_broken_trial_is_anothers_problem_while_both_last() {
+        let broken = || vec![doubtful(), exception(&["guard"], "KeyError: 'x'", false)];
+        for (then, expected) in [
+            (exception(&["guard"], "ValueError", false), &["guard"][..]),
+            (shout(NoticeKind::Trying), &["guard"]),
+            (shout(NoticeKind::Unchanged { in_pass: false, active: None, good_again: false }), &["guard"]),
+            (tried(None), &[]),
+            (updated(), &[]),
+            (shout(NoticeKind::Disabled), &[]),
+            (shout(NoticeKind::NotTried { why: Untried::NoTable, asked_for: false }), &[]),
+            // It is not known to work.
+            (of("guard", updated().what), &["shout"]),
+            (of("guard", NoticeKind::Disabled), &["shout"]),
+        ] {
+            let mut notices = broken();
+            notices.push(then);
+            assert_eq!(rows(&board(&notices)), expected, "{:?}", notices.last());
+        }
+        let totals = |notices: &[Notice]| {
+            let mut board = board(notices);
+            board.compared = true;
+            board.glance().totals
+        };
+        assert_eq!(totals(&broken()), ["3 plugins deployed", "1 failing"]);
+        assert_eq!(totals(&[broken(), vec![tried(None)]].concat()), ["3 plugins deployed"]);
+    }
+
+    #[test]
+    fn an_exception_in_a_called_plugin_ends_when_its_caller_works() {
+        let inner = || exception(&["guard", "shout"], "KeyError: 'x'", true);
+        for (end, expected) in [
+            (called("shout", true), &[][..]),
+            (updated(), &[]),
+            (tried(None), &[]),
+            (shout(NoticeKind::LeftOff), &[]),
+            (shout(NoticeKind::Disabled), &[]),
+            (of("guard", updated().what), &[]),
+            (called("another", true), &["guard"]),
+            (called("guard", true), &["guard"]),
+        ] {
+            assert_eq!(rows(&board(&[inner()])), ["guard"]);
+            assert_eq!(rows(&board(&[inner(), end.clone()])), expected, "{end:?}");
+        }
+        // Its own exception lasts.
+        let own = || exception(&["guard"], "KeyError: 'own'", true);
+        for notices in [[own(), inner()], [inner(), own()]] {
+            let [first, second] = notices;
+            let mut board = board(&[first, second, called("shout", true)]);
+            assert_eq!(board.glance().problems[0].words, "inlet raised KeyError: 'own'");
+            board.tell(&called("guard", true), "2:00");
+            assert_eq!(problems(&board), 0);
+        }
     }
 
     #[test]
     fn an_exception_is_a_problem_until_the_method_works() {
-        let called = |again| {
-            shout(NoticeKind::Called {
-                hook: "pipe".to_owned(),
-                server_event: None,
-                result: String::new(),
-                again,
-                times: 1,
-                total: None,
-                took: Duration::ZERO,
-            })
-        };
         let unchanged = || shout(NoticeKind::Unchanged { in_pass: true, active: None, good_again: false });
         for (end, left) in [
-            (called(true), 0),
-            (called(false), 1),
+            (called("shout", true), 0),
+            (called("shout", false), 1),
             (unchanged(), 1),
             (shout(NoticeKind::Sending { why: Why::Edited }), 1),
             (updated(), 0),

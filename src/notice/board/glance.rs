@@ -2,7 +2,7 @@
 
 use super::super::format::count;
 use super::super::{Level, Notice, NoticeKind, format_place};
-use super::{Board, Exception, Name, Standing, State};
+use super::{Board, Name, Standing, State};
 use crate::paths::slashed;
 
 /// How things stand now. A plugin that is not fine is either a problem, or waits, or is on its way.
@@ -83,12 +83,12 @@ impl Board {
             self.plugins.values().filter(is_plugin).filter(|standing| states.contains(&standing.state)).count()
         };
         let deployed = self.plugins.values().filter(is_plugin).filter(|standing| standing.state.is_deployed()).count();
-        let is_deployed = |(_, standing): &(&Name, &Standing)| standing.state.is_deployed() && !standing.is_problem();
-        let deployed_names = || self.plugins.iter().filter(is_deployed).map(|(name, _)| name);
+        let (own, fine): (Vec<_>, Vec<_>) = self.plugins.iter().partition(|(_, standing)| standing.is_problem());
+        let failing = own.iter().filter(|(_, standing)| standing.state == State::Failing).count();
+        let deployed_names = || fine.iter().filter(|(_, standing)| standing.state.is_deployed()).map(|(name, _)| *name);
         let mistaken = deployed_names().filter(|name| self.errors.contains_key(name)).count();
-        let is_problem = |name: &Name| self.raised.get(name).is_some_and(Exception::is_problem);
-        let raised = |name: &&Name| is_problem(name) && !self.errors.contains_key(*name);
-        let failing = n(&[State::Failing]) + deployed_names().filter(raised).count();
+        let raised = |name: &&Name| self.exception(name).is_some() && !self.errors.contains_key(*name);
+        let failing = failing + deployed_names().filter(raised).count();
         let share = match total {
             0 => return vec!["no plugins".to_owned()],
             _ if deployed == total => count(total, "plugin"),
@@ -112,9 +112,10 @@ impl Board {
 
 impl Standing {
     /// Whether the user has to do something about it. What is on its way again stays a problem until it is known to be
-    /// good.
+    /// good. A trial that another plugin broke is that one's problem.
     pub(super) fn is_problem(&self) -> bool {
         match self.state {
+            _ if self.culprit.is_some() => false,
             State::Broken | State::Refused | State::Failed | State::Failing => true,
             State::Held | State::Off | State::Sending | State::Trying => {
                 let is_failed_trial = matches!(&self.news.what, NoticeKind::Tried(tried) if tried.has_failed());

@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{count, list};
-use super::{Notice, NoticeKind, Report, TrialResult, Untried, may_change_checks};
+use super::{Notice, NoticeKind, Report, Untried, may_change_checks};
 use crate::engine::switch::Switch;
 use crate::plugin::{Key, Severity};
 
@@ -28,11 +28,11 @@ pub use state::State;
 pub struct Board {
     /// Every plugin and broken file that was told of.
     pub plugins: BTreeMap<Name, Standing>,
-    /// The last exception of each plugin.
-    raised: BTreeMap<Name, Exception>,
+    /// The last exception of each plugin, once for each plugin that was called; the latest at the end.
+    raised: Vec<Exception>,
     /// The first error that `check` found in the text that the server holds, until that is another one.
     errors: BTreeMap<Name, Notice>,
-    /// The first warning about the hooks of that text: it tells why none of them ran.
+    /// The first mistake in the hooks of that text: it tells why none of them ran.
     hooks: BTreeMap<Name, Notice>,
     /// The functions that are known to be off.
     off: BTreeSet<Name>,
@@ -105,6 +105,10 @@ pub struct Standing {
     pub since: String,
     /// Later news have a higher number.
     order: usize,
+    /// The number of the news before its trial began, if that is told.
+    began: Option<usize>,
+    /// The plugin whose exception broke its trial, while that lasts.
+    culprit: Option<Name>,
 }
 
 /// What happened last.
@@ -122,15 +126,10 @@ impl Standing {
         matches!(self.state, State::Failing | State::Trying) && self.news.about.digest == notice.about.digest
     }
 
-    /// Takes the place of an exception, if it is why the trial failed.
-    fn locate(&mut self, exception: &Exception) {
-        if let NoticeKind::Tried(tried) = &mut self.news.what
-            && let TrialResult::Fails(failure) = &mut tried.result
-            && failure.place.is_none()
-            && let Some(place) = exception.place_of(&failure.words)
-        {
-            failure.place = Some(Box::new(place.clone()));
-        }
+    /// Whether the trial failed because the server found no hook to call. `check` has the place then.
+    fn lacks_hook(&self) -> bool {
+        let NoticeKind::Tried(tried) = &self.news.what else { return false };
+        self.news.span().is_none() && tried.trial_failure().is_some_and(|failure| failure.lacks_hook)
     }
 }
 
@@ -184,7 +183,7 @@ impl Board {
                 // It is of another server.
                 if changed.contains(&"url") {
                     self.trouble = None;
-                    self.raised.clear();
+                    self.end_exceptions(|_| true);
                 }
                 // Other rules may hold now: the next deploy tells.
                 if may_change_checks(changed) {
@@ -207,17 +206,17 @@ impl Board {
             NoticeKind::Raised(_) => self.raise(notice),
             NoticeKind::Called { again: true, .. } => {
                 if let Some(key) = notice.about.key.clone() {
-                    self.raised.remove(&Name::Plugin(key));
+                    let name = Name::Plugin(key);
+                    self.end_exceptions(|exception| exception.called == name);
                 }
             }
             NoticeKind::Surprising(found) => {
-                let found = match found.severity() {
-                    Severity::Error => Some(&mut self.errors),
-                    Severity::Warning if found.rule.is_about_hooks() => Some(&mut self.hooks),
-                    Severity::Warning | Severity::Info => None,
-                };
-                if let (Some(found), Some(key)) = (found, notice.about.key.clone()) {
-                    found.entry(Name::Plugin(key)).or_insert_with(|| notice.clone());
+                let errors = Some(&mut self.errors).filter(|_| found.severity() == Severity::Error);
+                let hooks = Some(&mut self.hooks).filter(|_| found.rule.is_about_hooks());
+                if let Some(key) = notice.about.key.clone() {
+                    for first in errors.into_iter().chain(hooks) {
+                        first.entry(Name::Plugin(key.clone())).or_insert_with(|| notice.clone());
+                    }
                 }
             }
             // The new id has its own notices.
@@ -266,13 +265,11 @@ impl Board {
             self.off.remove(&name);
         }
         if exception::is_past(notice, state) {
-            self.raised.remove(&name);
+            self.end_exceptions(|exception| exception.is_of(&name));
         }
         if let Some(is_on) = state::switch_after(notice) {
             self.switch(&name, is_on);
         }
-        let is_anothers = state == State::Failing && self.blames_another(notice);
-        let state = if is_anothers { State::Deployed } else { state };
         let state = if state == State::Deployed && self.off.contains(&name) { State::Off } else { state };
         // A text that is being sent may not be taken.
         let holds_other = |error: &Notice| error.about.digest != notice.about.digest;
@@ -301,16 +298,27 @@ impl Board {
             }),
             _ => true,
         };
+        let earlier = self.news;
         self.news += 1;
-        let order = self.news;
-        let standing = || Standing { state, news: notice.clone(), since: clock.to_owned(), order };
+        let mut standing = Standing {
+            state,
+            news: notice.clone(),
+            since: clock.to_owned(),
+            order: self.news,
+            began: None,
+            culprit: None,
+        };
         if is_news {
-            let mut standing = standing();
-            self.raised.get(&name).into_iter().for_each(|exception| standing.locate(exception));
+            let began = self.plugins.get(&name).map(|before| before.began.unwrap_or(before.order));
+            self.explain(&name, &mut standing, began.unwrap_or_default());
             self.plugins.insert(name.clone(), standing);
             self.last = Some(Last::Plugin(name));
         } else {
-            self.plugins.entry(name).or_insert_with(standing).state = state;
+            let standing = self.plugins.entry(name).or_insert(standing);
+            standing.state = state;
+            if state == State::Trying {
+                standing.began = Some(earlier);
+            }
         }
     }
 
@@ -337,7 +345,7 @@ impl Board {
             self.off.remove(name);
         } else {
             self.off.insert(name.clone());
-            self.raised.remove(name);
+            self.end_exceptions(|exception| exception.is_of(name));
         }
         if let Some(standing) = self.plugins.get_mut(name) {
             match standing.state {
@@ -349,7 +357,7 @@ impl Board {
 
     fn forget(&mut self, name: &Name) {
         self.plugins.remove(name);
-        self.raised.remove(name);
+        self.end_exceptions(|exception| exception.is_of(name));
         self.errors.remove(name);
         self.hooks.remove(name);
         self.off.remove(name);
@@ -357,15 +365,10 @@ impl Board {
 
     /// What the user has to do something about, if there is something.
     fn problem<'b>(&'b self, name: &Name, standing: &'b Standing) -> Option<&'b Notice> {
-        // `check` has the place in this text that a failed trial lacks.
-        let is_vague = standing.state == State::Failing && standing.news.span().is_none();
-        let placed = self.errors.get(name).or(self.hooks.get(name)).filter(|_| is_vague);
-        let raised = || self.raised.get(name).filter(|exception| exception.is_problem());
-        match placed {
-            None if standing.is_problem() => Some(&standing.news),
-            None => self.errors.get(name).or_else(|| raised().map(|exception| &exception.notice)),
-            placed => placed,
+        if standing.is_problem() {
+            return self.hooks.get(name).filter(|_| standing.lacks_hook()).or(Some(&standing.news));
         }
+        self.errors.get(name).or_else(|| self.exception(name).map(|exception| &exception.notice))
     }
 
     /// A file has one name: what was broken has an id by now, or another one than before.

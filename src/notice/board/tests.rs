@@ -287,35 +287,40 @@ fn an_error_of_check_is_shown_until_the_text_is_good() {
 }
 
 #[test]
-fn a_vague_failed_trial_leaves_the_place_that_check_knows() {
+fn check_shows_where_the_hook_is_that_a_trial_lacked() {
     let path: Arc<Path> = Arc::from(Path::new("plugins/shout.py"));
-    let span = Span { line: 2, column: 9, width: 3, source: "    def pip(self, body):".to_owned() };
-    let found = |severity| {
+    let found = |rule, severity, line| {
         let message = "`Pipe` has no method `pipe`".to_owned();
-        let rule =
-            Rule::Checked(Arc::new(RuleFinding { rule: "hook-shape", severity, message, hint: None, fix: None }));
-        NoticeKind::Surprising(Diagnostic { rule, file: Arc::clone(&path), span: Some(span.clone()) })
+        let rule = Rule::Checked(Arc::new(RuleFinding { rule, severity, message, hint: None, fix: None }));
+        let span = Some(Span { line, column: 9, width: 3, source: "    def pip(self, body):".to_owned() });
+        NoticeKind::Surprising(Diagnostic { rule, file: Arc::clone(&path), span })
     };
-    let tried = |place: Option<Span>| {
-        let failure = TrialFailure { place: place.map(Box::new), ..TrialFailure::new("none of its hooks ran") };
+    let tried = |lacks_hook| {
+        let failure = TrialFailure { lacks_hook, ..TrialFailure::new("none of its hooks ran") };
         let (asked, model, result) = ("hello".to_owned(), "m".to_owned(), TrialResult::Fails(failure));
         NoticeKind::Tried(Box::new(Tried { asked, model, models: 1, took: Duration::ZERO, result, is_shown: false }))
     };
     let about =
         |what| Notice { about: Subject { path: Some(Arc::clone(&path)), ..shout(NoticeKind::Held).about }, what };
-    for (place, expected) in
-        [(None, "plugins/shout.py:2:9"), (Some(Span { line: 7, ..span.clone() }), "plugins/shout.py:7:9")]
-    {
-        let tried = || tried(place.clone());
-        let (error, warning) = (|| found(Severity::Error), || found(Severity::Warning));
-        for notices in [[tried(), error()], [error(), tried()], [warning(), tried()]] {
-            let mut board = Board::default();
-            for what in notices {
-                board.tell(&about(what), "1:00");
-            }
-            assert_eq!(board.glance().problems[0].place, expected);
-            assert!(board.focus().and_then(Notice::span).is_some(), "a key opens it");
+    let hook = |severity| found("hook-shape", severity, 2);
+    let other = || found("missing-await", Severity::Error, 5);
+    for (notices, expected) in [
+        (&[tried(true), hook(Severity::Error)][..], "plugins/shout.py:2:9"),
+        (&[hook(Severity::Error), tried(true)], "plugins/shout.py:2:9"),
+        (&[hook(Severity::Warning), tried(true)], "plugins/shout.py:2:9"),
+        (&[other(), hook(Severity::Error), tried(true)], "plugins/shout.py:2:9"),
+        (&[hook(Severity::Error), tried(true), NoticeKind::Trying], "plugins/shout.py:2:9"),
+        // It failed for another reason.
+        (&[other(), tried(true)], "plugins/shout.py"),
+        (&[hook(Severity::Warning), tried(false)], "plugins/shout.py"),
+        (&[other(), tried(false)], "plugins/shout.py"),
+    ] {
+        let mut board = Board::default();
+        for what in notices {
+            board.tell(&about(what.clone()), "1:00");
         }
+        assert_eq!(board.glance().problems[0].place, expected, "{notices:?}");
+        assert_eq!(board.focus().and_then(Notice::span).is_some(), expected.ends_with('9'), "a key opens it");
     }
 }
 

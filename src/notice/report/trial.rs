@@ -44,6 +44,9 @@ pub struct TrialFailure {
     /// Other functions that may have failed instead.
     #[serde(default)]
     pub others: Vec<String>,
+    /// Whether it failed because the server found no hook of it.
+    #[serde(default)]
+    pub lacks_hook: bool,
 }
 
 impl TrialFailure {
@@ -76,7 +79,7 @@ impl TrialResult {
                 Said::info("answered", format!("{name} answered: {called}, {after}; {why}"))
                     .with("answer", json!(answer))
             }
-            TrialResult::Fails(TrialFailure { words, answer, place, hint, others }) => {
+            TrialResult::Fails(TrialFailure { words, answer, place, hint, others, lacks_hook: _ }) => {
                 let got = if answer.is_some() { ", got:" } else { "" };
                 let fails =
                     if others.is_empty() { format!("{name} fails") } else { format!("the trial of {name} failed") };
