@@ -562,7 +562,8 @@ impl Engine {
             }
         }
         for (plugin, so_far) in slow {
-            let installs = plugin.frontmatter.requirements().map(str::to_owned);
+            let installs = plugin.frontmatter.requirements().filter(|_| !self.policy.habits.installs_nothing);
+            let installs = installs.map(str::to_owned);
             self.tell(Notice::of(&plugin, NoticeKind::Slow { so_far, installs }));
         }
         if let Some(Ending::Replace { slow_at }) = &mut self.ending

@@ -330,8 +330,7 @@ pub(super) fn state(folder: &Path, unused: Option<String>) -> Finding {
 
 pub(super) fn watch(holder: Option<Other>) -> Finding {
     match holder {
-        Some(other) => note(Area::Watch, format!("{other} deploys from here to this server"))
-            .hinted("`owui-watch --once --wait` waits until it exits"),
+        Some(other) => note(Area::Watch, format!("{other} deploys each save from here to this server")),
         None => fine(Area::Watch, "no other owui-watch deploys from here to this server"),
     }
 }
