@@ -30,6 +30,14 @@ impl SeenCall {
     fn is_of(&self, key: &Key) -> bool {
         self.kind == key.kind.word() && self.id == key.id.as_str()
     }
+
+    /// Whose failure it is, and how it failed.
+    fn failure(&self) -> Option<String> {
+        let error = self.error.as_deref()?;
+        let place = self.frame.as_ref().map_or_else(String::new, |frame| format!(" in line {}", frame.line));
+        let failed = if self.hook == "pipes" { "failed in `pipes`:" } else { "raised" };
+        Some(format!("{} {} {failed} {error}{place}", self.kind, self.id))
+    }
 }
 
 impl Seen {
@@ -83,26 +91,26 @@ impl Seen {
     ///
     /// # Errors
     ///
-    /// That of another pipe failed.
+    /// Those of other pipes failed.
     pub(super) fn listing_failure(&self, key: &Key) -> Result<Option<TrialFailure>, Obstacle> {
-        let mut failed = self.0.iter().filter(|call| call.hook == "pipes" && call.error.is_some());
-        let own = failed.clone().find(|call| call.is_of(key)).and_then(|call| Some((call, call.error.as_ref()?)));
-        if let Some((call, error)) = own {
+        let failed: Vec<_> = self
+            .0
+            .iter()
+            .filter(|call| call.hook == "pipes")
+            .filter_map(|call| Some((call, call.error.as_ref()?)))
+            .collect();
+        if let Some((call, error)) = failed.iter().find(|(call, _)| call.is_of(key)) {
             let place = call.frame.clone().map(Box::new);
-            return Ok(Some(TrialFailure { place, hint: of_missing_package(error), ..TrialFailure::new(error) }));
+            return Ok(Some(TrialFailure { place, hint: of_missing_package(error), ..TrialFailure::new(*error) }));
         }
-        match failed.next().and_then(|_| self.culprit(key)) {
-            Some(why) => Err(Obstacle::new(ObstacleKind::Disturbed, why)),
-            None => Ok(None),
-        }
+        // Which of them the server fails at is not known.
+        let others: Vec<_> = failed.iter().filter_map(|(call, _)| call.failure()).collect();
+        if others.is_empty() { Ok(None) } else { Err(Obstacle::new(ObstacleKind::Disturbed, others.join("; "))) }
     }
 
     /// The other plugin that raised an exception, and how.
     fn culprit(&self, key: &Key) -> Option<String> {
-        let call = self.0.iter().find(|call| !call.is_of(key) && call.error.is_some())?;
-        let place = call.frame.as_ref().map_or_else(String::new, |frame| format!(" in line {}", frame.line));
-        let failed = if call.hook == "pipes" { "failed in `pipes`:" } else { "raised" };
-        Some(format!("{} {} {failed} {}{place}", call.kind, call.id, call.error.as_deref()?))
+        self.0.iter().filter(|call| !call.is_of(key)).find_map(SeenCall::failure)
     }
 }
 
@@ -237,8 +245,11 @@ mod tests {
         let wrong = wrong.unwrap().unwrap();
         assert_eq!((wrong.words.as_str(), wrong.place.unwrap().line), (words, 8));
         assert_eq!(failure(&[fine, call("shout", "pipe", false, Some("KeyError: 'x'"))]), Ok(None));
-        let obstacle = failure(&[call("other", "pipes", false, Some(words))]).unwrap_err();
+        let others = ["other", "third"].map(|id| call(id, "pipes", false, Some(words)));
+        let obstacle = failure(&others).unwrap_err();
         assert_eq!(obstacle.kind, ObstacleKind::Disturbed);
+        let each = |id| format!("function {id} failed in `pipes`: {words} in line 8");
+        assert_eq!(obstacle.why, format!("{}; {}", each("other"), each("third")));
     }
 
     #[test]
