@@ -141,7 +141,8 @@ async fn run(output: Output, owui_watch: Vec<OsString>, word: &'static str, name
     let mut command = Command::new(program);
     command.args(flags).args([word, "--"]).arg(&name).kill_on_drop(true);
     // It answers no question: nobody could type the answer.
-    command.stdin(Stdio::null()).env("CLICOLOR_FORCE", "1");
+    // A difference without colours is for `patch`, and may steer a terminal.
+    command.stdin(Stdio::null()).env("CLICOLOR_FORCE", "1").env_remove("NO_COLOR");
     withhold_manager(command.as_std_mut());
     let line = command_line(word, &name);
     match printed(command).await {

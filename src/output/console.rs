@@ -77,7 +77,7 @@ impl Console {
         let mut others = Vec::new();
         for request in requests {
             match request {
-                Request::Print(lines) => log.print(&mut self.repeats, wrapped_output(&lines, columns)),
+                Request::Print(lines) => log.print(&mut self.repeats, wrapped_output(&lines, Some(columns))),
                 request => others.push(request),
             }
         }

@@ -24,7 +24,7 @@ pub(super) fn message(text: &str) -> String {
 /// A question for stderr, wrapped.
 #[must_use]
 pub fn question(text: &str) -> String {
-    wrapped(text, "", columns(&console::Term::stderr()))
+    wrapped_prose("", text, "", columns(&console::Term::stderr()))
 }
 
 /// A message behind its label, wrapped; a line keeps its indentation.
@@ -33,7 +33,7 @@ pub(super) fn wrapped_message(label: &str, text: &str, columns: Option<u16>) -> 
     let lines = text.split('\n').enumerate().map(|(n, line)| {
         let indent = " ".repeat(line.len() - line.trim_start_matches(' ').len());
         let (label, behind) = if n == 0 { (label, "  ") } else { ("", indent.as_str()) };
-        wrapped_after(label, line, behind, columns)
+        wrapped_prose(label, line, behind, columns)
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -54,18 +54,16 @@ pub(super) fn hint_line(remedy: &str, columns: Option<u16>) -> String {
 /// A text behind its label of four letters, wrapped.
 pub(super) fn labelled(label: &str, style: Style, text: &str, columns: Option<u16>) -> String {
     let label = format!("{style}{label}{style:#}: ");
-    wrapped_after(&label, &printable::line(text), "      ", columns)
+    wrapped_prose(&label, &printable::line(text), "      ", columns)
 }
 
-/// What a command printed, in colour, wrapped between words; a line keeps its indentation.
-pub(super) fn wrapped_output(text: &str, columns: u16) -> String {
+/// What a command printed, in colour: its messages are wrapped between words. The lines of a difference, an answer or a
+/// source frame stay whole: they begin with a sign, a space or a number.
+pub(super) fn wrapped_output(text: &str, columns: Option<u16>) -> String {
+    let is_message =
+        |line: &str| console::strip_ansi_codes(line).starts_with(|c: char| c.is_alphabetic() || matches!(c, '`' | '$'));
     let lines = text.lines().map(|line| {
-        if !too_long(line, columns) {
-            return line.to_owned();
-        }
-        let plain = console::strip_ansi_codes(line);
-        let indent = plain.len() - plain.trim_start_matches(' ').len();
-        wrapped(line, &" ".repeat(indent.min(usize::from(columns) / 2)), Some(columns))
+        if is_message(line) { Cow::Owned(wrapped_prose("", line, "  ", columns)) } else { Cow::Borrowed(line) }
     });
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -73,25 +71,26 @@ pub(super) fn wrapped_output(text: &str, columns: u16) -> String {
 /// A line, wrapped between words; each of its lines after the first is indented. A word that does not fit stays whole, so
 /// that it can be copied; so does what stands in backticks, such as a command.
 pub(super) fn wrapped(line: &str, indent: &str, columns: Option<u16>) -> String {
-    wrapped_after("", line, indent, columns)
+    wrapped_after("", line, indent, columns).join("\n")
 }
 
-fn wrapped_after(label: &str, line: &str, indent: &str, columns: Option<u16>) -> String {
-    let Some(columns) = columns else { return format!("{label}{line}") };
+/// A line of ours, wrapped like any other. A word that does not fit loses its backticks.
+fn wrapped_prose(label: &str, line: &str, indent: &str, columns: Option<u16>) -> String {
+    let lines = wrapped_after(label, line, indent, columns);
+    let is_too_long = |line: &str| columns.is_some_and(|columns| console::measure_text_width(line) > columns.into());
+    let lines = lines.iter().map(|line| if is_too_long(line) { without_ticks(line) } else { Cow::Borrowed(&**line) });
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+fn wrapped_after(label: &str, line: &str, indent: &str, columns: Option<u16>) -> Vec<String> {
+    let Some(columns) = columns else { return vec![format!("{label}{line}")] };
     let options = textwrap::Options::new(columns.into())
         .initial_indent(label)
         .subsequent_indent(indent)
         .break_words(false)
         .word_splitter(textwrap::WordSplitter::NoHyphenation)
         .word_separator(textwrap::WordSeparator::Custom(words));
-    let lines = textwrap::wrap(line, options);
-    let lines =
-        lines.iter().map(|line| if too_long(line, columns) { without_ticks(line) } else { Cow::Borrowed(&**line) });
-    lines.collect::<Vec<_>>().join("\n")
-}
-
-fn too_long(line: &str, columns: u16) -> bool {
-    console::measure_text_width(line) > columns.into()
+    textwrap::wrap(line, options).into_iter().map(Cow::into_owned).collect()
 }
 
 /// A line without the backticks around its last word: the terminal would break that word, and leave a backtick alone.
@@ -159,7 +158,7 @@ impl Steps {
     /// Prints a finished step, which stays on the screen.
     pub fn done(&self, what: &str) {
         let columns = columns(&console::Term::stderr());
-        let message = wrapped(&message(what), "  ", columns);
+        let message = wrapped_prose("", &message(what), "  ", columns);
         self.0.suspend(|| writeln!(anstream::stderr().lock(), "{message}").ok());
     }
 
@@ -171,7 +170,10 @@ impl Steps {
 
 #[cfg(test)]
 mod tests {
+    use super::super::difference::{coloured, unified};
+    use super::super::frames::frame;
     use super::*;
+    use crate::plugin::Span;
 
     fn width(text: &str) -> usize {
         console::measure_text_width(text)
@@ -216,10 +218,37 @@ mod tests {
     }
 
     #[test]
-    fn the_output_of_a_command_wraps_at_words_in_colour() {
-        let text = "\u{1b}[1m$ owui-watch try a\u{1b}[0m\nerror: one two three\n  four five six seven\n";
-        let expected = "\u{1b}[1m$ owui-watch\ntry a\u{1b}[0m\nerror: one two\nthree\n  four five six\n  seven";
-        assert_eq!(wrapped_output(text, 15), expected);
+    fn messages_of_a_command_wrap_at_words_in_colour() {
+        let text = "\u{1b}[1m$ owui-watch try a\u{1b}[0m\nerror: one two three\n`plugins/a.py` works: five\n";
+        let expected =
+            "\u{1b}[1m$ owui-watch\n  try a\u{1b}[0m\nerror: one two\n  three\n`plugins/a.py`\n  works: five";
+        assert_eq!(wrapped_output(text, Some(15)), expected);
+        assert_eq!(
+            wrapped_output("hint: see `plugins/a_long_name.py`", Some(15)),
+            "hint: see\n  plugins/a_long_name.py"
+        );
+    }
+
+    /// A difference, an answer and a source frame are what they were, whatever the width.
+    #[test]
+    fn texts_in_the_output_of_a_command_stay_whole() {
+        let old = "error: one  two - three + `four`\n\nx = `five_six_seven`  # - eight\nsame  as `it was_before`\n";
+        let diff = coloured(&unified(("a/x.py", old), ("b/x.py", &old.replace("e  ", "e - `five` "))));
+        let span = Span { line: 12, column: 11, width: 6, source: "x = `one`  `two` - three".to_owned() };
+        let frame = frame(&span, annotate_snippets::Level::ERROR, None);
+        let answer = "  it is `a_very_long_word`  - and + more\n    - two  `three`";
+        let text = format!("{diff}{frame}\n{answer}");
+        for columns in 1..=40 {
+            assert_eq!(wrapped_output(&text, Some(columns)), text, "{columns}");
+        }
+    }
+
+    #[test]
+    fn a_text_of_others_keeps_its_backticks() {
+        assert_eq!(
+            wrapped("it printed `plugins/a_long_name.py`", "  ", Some(15)),
+            "it printed\n  `plugins/a_long_name.py`"
+        );
     }
 
     #[test]

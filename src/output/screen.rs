@@ -7,7 +7,7 @@ use anstyle::Style;
 use jiff::Timestamp;
 
 use super::difference::coloured;
-use super::messages::hint_line;
+use super::messages::{hint_line, message, wrapped_output};
 use super::styles::{BOLD, GREEN, RED, YELLOW};
 use super::{Format, columns, json_line, print_hint, wrapped_message};
 use crate::notice::{Level, Notice};
@@ -31,9 +31,10 @@ impl Screen {
     /// Prints a result. `below` are lines for people alone: programs find their content in the fields.
     pub fn say_with(self, notice: &Notice, below: &[String]) {
         if self.wants_lines(notice) && notice.level() >= self.least {
-            let (lines, columns) = ([notice.sentence()], columns(&console::Term::stdout()));
-            let shown = lines.iter().chain(below).map(|line| wrapped_message("", line, columns) + "\n");
-            out(&shown.collect::<String>());
+            let columns = columns(&console::Term::stdout());
+            let mut text = wrapped_message("", &notice.sentence(), columns) + "\n";
+            text.extend(below.iter().map(|line| wrapped_output(&message(line), columns) + "\n"));
+            out(&text);
             print_hint(&notice.hint().unwrap_or_default());
         }
     }
@@ -53,7 +54,7 @@ impl Screen {
             };
             let columns = columns(&console::Term::stderr());
             let mut text = wrapped_message(&label, &notice.sentence(), columns) + "\n";
-            text.extend(below.iter().map(|line| wrapped_message("", line, columns) + "\n"));
+            text.extend(below.iter().map(|line| wrapped_output(&message(line), columns) + "\n"));
             write!(anstream::stderr().lock(), "{text}").ok();
             print_hint(&notice.hint().unwrap_or_default());
         }

@@ -47,7 +47,7 @@ pub(super) fn of_pass(args: &Args, config: Config, world: &World) -> Result<Conf
     let addressed = located(config.clone(), world);
     match &addressed.sandbox {
         Some(sandbox) if Some(&sandbox.project) == here.as_ref() => {}
-        // What is in another folder is deployed by nobody else.
+        // A sandbox of another project does not deploy our files.
         Some(_) | None => return Ok(config),
     }
     name_sandbox(args, &addressed);

@@ -151,21 +151,31 @@ def brief(value, depth=2):
     return f"<{kind.__qualname__}>"
 
 
-def wrong_models(models):
-    """What is wrong with the result of `pipes`, which the server takes for a list of models; None if nothing is."""
-    if models is None or isinstance(models, (str, bytes, dict, bool, int, float)):
-        return f"`pipes` returned {brief(models)}, which is no list"
+def wrong_model(count, model, is_prefixed):
+    """What is wrong with an item of `pipes`; None if nothing is. The server lists no item after a wrong one, and no model
+    at all where JSON cannot hold a `name`. It makes text of an `id`, and of a `name` behind the pipe's own."""
+    if model is None or isinstance(model, (str, bytes, list, tuple, bool, int, float)):
+        return f"item {count} of `pipes` is {brief(model)}: it must be a dict with `id` and `name`"
+    if not isinstance(model, dict):
+        return None
+    missing = [key for key in ("id", "name") if key not in model]
+    if missing:
+        return f"item {count} of `pipes` has no `{missing[0]}`: {brief(model)}"
+    if not is_prefixed and not isinstance(model["name"], str):
+        return f"item {count} of `pipes` has a `name` that is no text: {brief(model)}"
+    return None
+
+
+def wrong_models(models, verb, is_prefixed):
+    """What is wrong with `pipes`, which the server takes for a list of models; None if nothing is."""
+    is_iterable = hasattr(type(models), "__iter__") or hasattr(type(models), "__getitem__")
+    if not is_iterable or isinstance(models, (str, bytes, dict)):
+        return f"`pipes` {verb} {brief(models)}, which is no list"
     if not isinstance(models, (list, tuple)):
         return None
     if not models:
-        return "`pipes` returned an empty list"
-    for count, model in enumerate(models, 1):
-        if model is None or isinstance(model, (str, bytes, list, tuple, bool, int, float)):
-            return f"item {count} of `pipes` is {brief(model)}: it must be a dict with `id` and `name`"
-        missing = [key for key in ("id", "name") if key not in model] if isinstance(model, dict) else []
-        if missing:
-            return f"item {count} of `pipes` has no `{missing[0]}`: {brief(model)}"
-    return None
+        return f"`pipes` {verb} an empty list"
+    return next(filter(None, (wrong_model(count, model, is_prefixed) for count, model in enumerate(models, 1))), None)
 
 
 def event_name(args, kwargs):
@@ -490,6 +500,7 @@ class Call:
 
     def __init__(self, pane, about, hook, function, args, kwargs):
         self.pane, self.about, self.hook, self.function = pane, about, hook, function
+        self.instance = args[0] if args else None
         self.event = event_name(args, kwargs) if hook == "event" else None
         self.began, self.trial = time.perf_counter(), trial.get()
 
@@ -537,16 +548,21 @@ class Call:
         where = place(code, code.co_firstlineno, (None,) * 4)
         return [{"kind": self.about[0], "id": self.about[1], "name": code.co_name, **where}]
 
-    def listed(self, models):
+    def check_models(self, find, *args):
         """A trial tells what is wrong with a list of models: the server leaves the models out, or fails."""
-        wrong = wrong_models(models) if self.trial and self.hook == "pipes" else None
-        if wrong:
-            self.trial.saw(self.about, self.hook, error=wrong, frames=self.definition())
+        try:
+            if self.trial and self.hook == "pipes":
+                wrong = find(*args, hasattr(self.instance, "name"))
+                if wrong:
+                    self.trial.saw(self.about, self.hook, error=wrong, frames=self.definition())
+        except Exception:
+            pass
 
     def returned(self, result):
         if isinstance(result, types.GeneratorType):
             return self.relay(result)
         if isinstance(result, types.AsyncGeneratorType):
+            self.check_models(wrong_models, result, "returned")
             return self.relay_async(result)
         try:
             body = getattr(result, "body_iterator", None)
@@ -554,7 +570,7 @@ class Call:
                 # A streaming response.
                 result.body_iterator = self.relay_async(body)
                 return result
-            self.listed(result)
+            self.check_models(wrong_models, result, "returned")
             told = brief(result)
         except Exception:
             told = f"<{type(result).__qualname__}>"
@@ -573,6 +589,7 @@ class Call:
             while True:
                 item = step()
                 count += 1
+                self.check_models(wrong_model, count, item)
                 if len(first) < 40:
                     first.append(item)
                 try:
@@ -585,6 +602,7 @@ class Call:
                 else:
                     step = functools.partial(inner.send, sent)
         except StopIteration as end:
+            self.check_models(lambda is_prefixed: None if count else "`pipes` yielded no model")
             self.told(self.pieces(first, count))
             return end.value
         except GeneratorExit:
@@ -640,6 +658,8 @@ class StandIn:
         is_hook = name in HOOKS or name == "pipes" if about[0] == "function" else not name.startswith("_")
         if is_hook and inspect.isroutine(value):
             return object.__getattribute__(self, "_pane").wrap_method(value, about, name)
+        if name == "pipes" and about[0] == "function" and not callable(value):
+            Call(object.__getattribute__(self, "_pane"), about, name, None, (instance,), {}).check_models(wrong_models, value, "is")
         return value
 
     def __setattr__(self, name, value):

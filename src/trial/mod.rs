@@ -33,6 +33,9 @@ const CHAT: &str = "local:owui-watch";
 const ANSWER: &str = "owui-watch-2";
 const SESSION: &str = "owui-watch";
 
+/// A pipe whose `pipes` fails, on a server that does not tell how.
+const NO_MODELS: &str = "the server lists no model of it: its `pipes` raised, or returned no list of `id` and `name`";
+
 /// Before 0.9 the server answers `{}` if an action or an outlet raises, and marks the end of few streams.
 const SAYS_THAT_IT_RAISED: (u32, u32) = (0, 9);
 /// From 0.11 on the server says so if a stream fails half way, and some streams of pipes have no end.
@@ -274,7 +277,7 @@ impl Trying<'_> {
         Ok(models::listed(&self.json_of(Trial::Models { refresh }).await?))
     }
 
-    /// The trial on a server that cannot list its models: servers before 0.12 fail at a pipe that lists them wrongly.
+    /// The trial on a server that cannot list its models: one that JSON cannot hold, such as one whose name is an object.
     async fn without_models(&self, obstacle: Obstacle) -> Result<Vec<Attempt>, Obstacle> {
         if obstacle.kind != ObstacleKind::Impossible {
             return Err(obstacle);
@@ -283,7 +286,7 @@ impl Trying<'_> {
         match self.listing_failure().await? {
             Some(attempt) => Ok(vec![attempt]),
             None => Err(impossible(format!("the server cannot list its models: {}", obstacle.why))
-                .hinted("check what `pipes` returns in each pipe: one wrong item hides all models")),
+                .hinted("check `pipes` in each pipe: a `name` that is no text can hide all models")),
         }
     }
 
@@ -320,21 +323,21 @@ impl Trying<'_> {
 
     async fn pipe(&mut self) -> Result<Vec<Attempt>, Obstacle> {
         let mut ids = of_pipe(&self.models, self.id());
-        // A wrong item hides the models after it: the sandbox sees that.
+        // A wrong item hides those after it in its pipe: the sandbox sees that.
         if ids.is_empty() || self.watched.is_some() {
             self.models = match self.read_models(true).await {
                 Ok(models) => models,
                 Err(obstacle) => return self.without_models(obstacle).await,
             };
             ids = of_pipe(&self.models, self.id());
-            // That of another pipe is none of its business.
+            // Ignore failures of other pipes.
             if let Ok(Some(attempt)) = self.listing_failure().await {
                 return Ok(vec![attempt]);
             }
         }
         if ids.is_empty() {
-            let words = "the server lists no model of it: its `pipes` raised, or returned no list of `id` and `name`";
-            return Ok(vec![self.judged(without_model(fails_unclearly(words)), Entry::Pipe).await?]);
+            let result = if self.watched.is_some() { fails_unseen() } else { fails_unclearly(NO_MODELS) };
+            return Ok(vec![without_model(result)]);
         }
         if let Some(wanted) = &self.wish.model {
             let full = format!("{}.{wanted}", self.id());
@@ -433,6 +436,12 @@ fn works(answer: String) -> TrialResult {
 
 fn fails(words: &str) -> TrialResult {
     TrialResult::Fails(TrialFailure::new(words))
+}
+
+/// A pipe has no model, and the sandbox saw nothing wrong with its `pipes`.
+fn fails_unseen() -> TrialResult {
+    let hint = Some("check that its saved valves still fit, and that `pipes` returns a list".to_owned());
+    TrialResult::Fails(TrialFailure { hint, ..TrialFailure::new("the server lists no model of it") })
 }
 
 /// It fails, and an exception may be the reason.

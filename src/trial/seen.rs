@@ -36,6 +36,14 @@ impl SeenCall {
         let kind = Kind::ALL.into_iter().find(|kind| kind.word() == self.kind)?;
         Some(Key { kind, id: PluginId::new(&self.id)? })
     }
+
+    /// Whose failure it is, and how it failed.
+    fn failure(&self) -> Option<String> {
+        let error = self.error.as_deref()?;
+        let place = self.frame.as_ref().map_or_else(String::new, |frame| format!(" in line {}", frame.line));
+        let failed = if self.hook == "pipes" { "failed in `pipes`:" } else { "raised" };
+        Some(format!("{} {} {failed} {error}{place}", self.kind, self.id))
+    }
 }
 
 impl Seen {
@@ -88,23 +96,29 @@ impl Seen {
     ///
     /// # Errors
     ///
-    /// That of another pipe failed.
+    /// Those of other pipes failed.
     pub(super) fn listing_failure(&self, key: &Key) -> Result<Option<TrialFailure>, Obstacle> {
-        let mut failed = self.0.iter().filter(|call| call.hook == "pipes" && call.error.is_some());
-        let own = failed.clone().find(|call| call.is_of(key)).and_then(|call| Some((call, call.error.as_ref()?)));
-        if let Some((call, error)) = own {
+        let failed: Vec<_> = self
+            .0
+            .iter()
+            .filter(|call| call.hook == "pipes")
+            .filter_map(|call| Some((call, call.error.as_ref()?)))
+            .collect();
+        if let Some((call, error)) = failed.iter().find(|(call, _)| call.is_of(key)) {
             let place = call.frame.clone().map(Box::new);
-            return Ok(Some(TrialFailure { place, hint: of_missing_package(error), ..TrialFailure::new(error) }));
+            return Ok(Some(TrialFailure { place, hint: of_missing_package(error), ..TrialFailure::new(*error) }));
         }
-        failed.next().and_then(|_| self.culprit(key)).map_or(Ok(None), Err)
+        let others: Vec<_> = failed.iter().filter_map(|(call, _)| Some((call.key(), call.failure()?))).collect();
+        // Which of several the server fails at is not known.
+        let blamed = if let [(key, _)] = &others[..] { key.clone() } else { None };
+        let why: Vec<_> = others.into_iter().map(|(_, why)| why).collect();
+        if why.is_empty() { Ok(None) } else { Err(Obstacle::new(ObstacleKind::Disturbed(blamed), why.join("; "))) }
     }
 
     /// The other plugin that raised an exception, and how.
     fn culprit(&self, key: &Key) -> Option<Obstacle> {
-        let call = self.0.iter().find(|call| !call.is_of(key) && call.error.is_some())?;
-        let place = call.frame.as_ref().map_or_else(String::new, |frame| format!(" in line {}", frame.line));
-        let failed = if call.hook == "pipes" { "failed in `pipes`:" } else { "raised" };
-        let why = format!("{} {} {failed} {}{place}", call.kind, call.id, call.error.as_deref()?);
+        let mut others = self.0.iter().filter(|call| !call.is_of(key));
+        let (call, why) = others.find_map(|call| Some((call, call.failure()?)))?;
         Some(Obstacle::new(ObstacleKind::Disturbed(call.key()), why))
     }
 }
@@ -293,6 +307,11 @@ mod tests {
         assert_eq!(failure(&[fine, call("shout", "pipe", false, Some("KeyError: 'x'"))]), Ok(None));
         let obstacle = failure(&[call("other", "pipes", false, Some(words))]).unwrap_err();
         assert_eq!(obstacle.kind, ObstacleKind::Disturbed(Some(other())));
+        let others = ["other", "third"].map(|id| call(id, "pipes", false, Some(words)));
+        let obstacle = failure(&others).unwrap_err();
+        assert_eq!(obstacle.kind, ObstacleKind::Disturbed(None));
+        let each = |id| format!("function {id} failed in `pipes`: {words} in line 8");
+        assert_eq!(obstacle.why, format!("{}; {}", each("other"), each("third")));
     }
 
     #[test]

@@ -592,7 +592,9 @@ class TestListsOfModels(unittest.TestCase):
     """The result of `pipes`: the server is silent about a wrong one, so a trial tells."""
 
     def listed(self, result):
-        text = f"class Pipe:\n    async def pipes(self):\n        return {result}\n"
+        return self.seen(f"class Pipe:\n    async def pipes(self):\n        return {result}\n")
+
+    def seen(self, text):
         wire = Recorder()
         server = Server().module
         pane_module.Pane(wire).watch(server)
@@ -600,19 +602,30 @@ class TestListsOfModels(unittest.TestCase):
         instance = asyncio.run(server.load_function_module_by_id("x", text))[0]
         before = pane_module.trial.set(pane_module.Trial(about))
         try:
-            outcome(lambda: instance.pipes())
+            outcome(lambda: self.as_the_server_lists(instance))
             return pane_module.trial.get().calls
         finally:
             pane_module.trial.reset(before)
+
+    def as_the_server_lists(self, module):
+        if not callable(module.pipes):
+            items = module.pipes
+        elif asyncio.iscoroutinefunction(module.pipes):
+            items = asyncio.run(module.pipes())
+        else:
+            items = module.pipes()
+        return [(f"x.{item['id']}", item["name"]) for item in items]
 
     def test_a_wrong_one_is_seen_with_its_place(self):
         for result, words in [
             ("None", "`pipes` returned None, which is no list"),
             ("{'id': 'a', 'name': 'A'}", '`pipes` returned {"id": "a", "name": "A"}, which is no list'),
             ("'a'", '`pipes` returned "a", which is no list'),
+            ("object()", "`pipes` returned <object>, which is no list"),
             ("[]", "`pipes` returned an empty list"),
             ("['a']", 'item 1 of `pipes` is "a": it must be a dict with `id` and `name`'),
             ("[{'id': 'a', 'name': 'A'}, {'id': 'b'}]", 'item 2 of `pipes` has no `name`: {"id": "b"}'),
+            ("[{'id': 'a', 'name': 7}]", 'item 1 of `pipes` has a `name` that is no text: {"id": "a", "name": 7}'),
         ]:
             with self.subTest(result):
                 (call,) = self.listed(result)
@@ -620,9 +633,34 @@ class TestListsOfModels(unittest.TestCase):
         (call,) = self.listed("1 / 0")
         self.assertEqual((call["error"], call["frame"]["line"]), ("ZeroDivisionError: division by zero", 3))
 
+    def test_what_a_generator_yields_is_seen(self):
+        for sort, body, words in [
+            ("def", "yield from ()", "`pipes` yielded no model"),
+            ("def", "yield {'id': 'a', 'name': 'A'}; yield {'id': 'b'}", 'item 2 of `pipes` has no `name`: {"id": "b"}'),
+            ("async def", "yield {'id': 'a', 'name': 'A'}", "`pipes` returned <async_generator>, which is no list"),
+        ]:
+            with self.subTest(body):
+                (call,) = self.seen(f"class Pipe:\n    {sort} pipes(self):\n        {body}\n")
+                self.assertEqual((call["hook"], call["error"], call["frame"]["line"]), ("pipes", words, 2))
+        self.assertEqual(self.seen("class Pipe:\n    def pipes(self):\n        yield {'id': 'a', 'name': 'A'}\n"), [])
+
+    def test_a_list_that_is_an_attribute_is_seen(self):
+        for value, words in [
+            ("[]", "`pipes` is an empty list"),
+            ("None", "`pipes` is None, which is no list"),
+            ("[{'name': 'A'}]", 'item 1 of `pipes` has no `id`: {"name": "A"}'),
+        ]:
+            with self.subTest(value):
+                (call,) = self.seen(f"class Pipe:\n    pipes = {value}\n")
+                self.assertEqual((call["hook"], call["error"], call["frame"]), ("pipes", words, None))
+        self.assertEqual(self.seen("class Pipe:\n    pipes = [{'id': 'a', 'name': 'A'}]\n"), [])
+
     def test_a_right_one_is_no_news(self):
-        for result in ("[{'id': 'a', 'name': 'A', 'more': 1}]", "({'id': 1, 'name': 2},)", "iter([])", "range(0)"):
+        for result in ("[{'id': 'a', 'name': 'A', 'more': 1}]", "({'id': 1, 'name': '2'},)", "iter([])", "range(0)"):
             self.assertEqual(self.listed(result), [])
+        # The server makes text of it.
+        text = "class Pipe:\n    name = 'x: '\n    def pipes(self):\n        return [{'id': 1, 'name': 2}]\n"
+        self.assertEqual(self.seen(text), [])
 
 
 class TestTrials(unittest.TestCase):

@@ -545,6 +545,22 @@ fn colours_go_and_the_view_stays() {
 }
 
 #[test]
+fn a_difference_steers_no_terminal_and_stays_whole() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let line = [env!("CARGO_BIN_EXE_owui-watch")];
+    let Some(mut terminal) = Terminal::run(&project, &line, &[("NO_COLOR", "1")]) else { return };
+    terminal.until("the view", |screen| screen.contains("2 plugins deployed"));
+    let long = format!("# a  {}  `b` - c `{}`", "-".repeat(72), "d".repeat(90));
+    project.write("plugins/shout.py", &format!("{REFUSED}{long}\n# \x1b]2;steered\x07 end\n"));
+    terminal.until("the refusal", |screen| screen.contains("refused"));
+    terminal.type_in("d");
+    terminal.until("the difference", |screen| screen.contains(" end\n"));
+    assert!(terminal.raw().contains(&format!("\n+{long}\r\n")), "{:?}", terminal.raw());
+    assert!(!terminal.raw().contains("\x1b]2;steered") && !terminal.raw().contains("\x1b[32m"), "{:?}", terminal.raw());
+}
+
+#[test]
 fn the_view_follows_the_window() {
     let server = FakeServer::start();
     let project = project(&server);

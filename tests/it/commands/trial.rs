@@ -116,6 +116,29 @@ fn a_manifold_is_tried_by_all_its_models_or_by_one() {
     assert!(ran.stderr.contains("\nhint: it has `many.one`, `many.two`\n"), "{}", ran.stderr);
 }
 
+/// The sandbox tells once what it has seen.
+#[test]
+fn a_pipe_without_models_is_judged_by_what_the_sandbox_saw() {
+    let server = FakeServer::start();
+    let project = stocked(&server);
+    let tried = |models, seen| {
+        server.fail_next_of("GET /api/models", 2, Fault::Says(200, models));
+        server.fail_next_of("GET /owui-watch/trial/", 1, Fault::Says(200, seen));
+        let ran = project.run(&["try", "shout"]);
+        server.recover();
+        check(&ran, 1);
+        ran.stderr
+    };
+    let (sandbox, own) = (r#"{"data": [{"id": "echo", "owned_by": "owui-watch"}]}"#, r#"{"data": [{"id": "echo"}]}"#);
+    let empty = r#"[{"kind": "function", "id": "shout", "hook": "pipes", "nothing": false,
+        "error": "`pipes` returned an empty list", "frame": null}]"#;
+    assert!(tried(sandbox, empty).ends_with(": `pipes` returned an empty list\n"));
+    let unseen = tried(sandbox, "[]");
+    assert!(unseen.contains(": the server lists no model of it\nhint: check that its saved valves"), "{unseen}");
+    let unknown = tried(own, "[]");
+    assert!(unknown.contains(" its `pipes` raised, or returned no list") && unknown.ends_with(WHETHER), "{unknown}");
+}
+
 #[test]
 fn what_cannot_be_tried_says_why_and_changes_nothing() {
     let server = FakeServer::start();
