@@ -95,8 +95,8 @@ are not compared.
         "a file without text",
         "The server would refuse it. Save the file with its code, or delete it. It is an error if `watch.toml`
 names the file, or if a plugin with the id of its name was deployed: the server keeps the old text.
-Else nobody knows whether it is to be a plugin, and it is a warning. An empty `__init__.py` is
-nothing.
+Any other empty file may not be meant as a plugin, so it is a warning. An empty `__init__.py` is not
+reported.
 ",
     ),
     error(
