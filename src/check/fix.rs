@@ -169,6 +169,7 @@ mod tests {
             (format!("{model}{field}{own}        url: str = 'x' + token\n"), false),
             (format!("{model}if TYPE_CHECKING:\n    {field}{own}"), false),
             (format!("{model}{own}{field}"), false),
+            (format!("{model}{field}{}", own.replace("token", "Field: str = 'x'\n        token")), false),
             (format!("try:\n    {model}except ImportError:\n    pass\n{own}"), false),
             (format!("import pydantic\n{}{model}", fields("pydantic.BaseModel")), false),
             (format!("{model}from mine import Field\n{}", own.replace("''", "Field('')")), false),

@@ -174,6 +174,10 @@ fn wrapped(context: &Context<'_>, value: &Expr) -> Option<Edits> {
 /// These edits, and an import of `Field` if the file has none. Only an import that surely runs before the class counts.
 fn with_field(context: &Context<'_>, valves: &StmtClassDef, mut edits: Edits) -> Option<Fix> {
     let semantics = &context.semantics;
+    let mut names = valves.body.iter().filter_map(|statement| statement.as_ann_assign_stmt()?.target.as_name_expr());
+    if names.any(|name| name.id.as_str() == "Field") {
+        return None;
+    }
     let mut imports = semantics.imports.iter().filter_map(|id| match semantics.node(*id) {
         Node::Stmt(Stmt::ImportFrom(import)) => {
             let is_of_pydantic = import.level == 0 && import.module.as_deref() == Some("pydantic");
