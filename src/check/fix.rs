@@ -60,6 +60,7 @@ mod tests {
     #[test]
     fn certain_mistakes_are_mended() {
         let users = "from open_webui.models.users import Users\nclass Pipe:\n    async def pipe(self, body):\n        ";
+        let pydantic = "from pydantic import BaseModel, Field\n";
         for (rule, text, expected) in [
             ("missing-await", format!("{users}u = Users.get_user_by_id(1)\n        return u.x\n"), Some("u = await Users.get_user_by_id(1)")),
             ("missing-await", format!("{users}return Users.get_user_by_id(1).x\n"), Some("return (await Users.get_user_by_id(1)).x")),
@@ -74,12 +75,12 @@ mod tests {
             ),
             (
                 "secret-shown",
-                "class Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(default='')\n".to_owned(),
+                format!("{pydantic}class Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(default='')\n"),
                 Some("Field(default='', json_schema_extra={\"input\": {\"type\": \"password\"}})"),
             ),
             (
                 "secret-shown",
-                "class Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(\n            default='',\n        )\n".to_owned(),
+                format!("{pydantic}class Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(\n            default='',\n        )\n"),
                 Some("(\n            default='',\n            json_schema_extra={\"input\": {\"type\": \"password\"}},\n        )"),
             ),
             ("secret-shown", "class Pipe:\n    class Valves(BaseModel):\n        api_key: str = ''\n".to_owned(), None),
@@ -90,12 +91,12 @@ mod tests {
             ),
             (
                 "secret-shown",
-                "from pydantic import (\n    Field,\n)\nclass Pipe:\n    class Valves(BaseModel):\n        api_key: str\n".to_owned(),
+                "from pydantic import (\n    BaseModel,\n    Field,\n)\nclass Pipe:\n    class Valves(BaseModel):\n        api_key: str\n".to_owned(),
                 Some("    Field,\n)\nclass Pipe:\n    class Valves(BaseModel):\n        api_key: str = Field(json_schema_extra={\"input\": {\"type\": \"password\"}})\n"),
             ),
             (
                 "secret-shown",
-                "import os\nfrom pydantic import Field\nclass Pipe:\n    class Valves(BaseModel):\n        token: str = os.getenv('T', '')\n".to_owned(),
+                format!("import os\n{pydantic}class Pipe:\n    class Valves(BaseModel):\n        token: str = os.getenv('T', '')\n"),
                 Some("Field(default=os.getenv('T', ''), json_schema_extra={"),
             ),
             (
@@ -116,13 +117,13 @@ mod tests {
             ),
             (
                 "parameter-undescribed",
-                "class Tools:\n    def f(self, a: int):\n        \"\"\"\n        Args:\n            a: a number\n                of apples:\n                red ones\n        Returns:\n            nothing\n        \"\"\"\n".to_owned(),
-                Some("\"\"\"\n        :param a: a number of apples: red ones\n        Returns:\n"),
+                "class Tools:\n    def f(self, a: int):\n        \"\"\"\n        Args:\n            a: a number\n                of apples:\n                red ones\n        \"\"\"\n".to_owned(),
+                Some("\"\"\"\n        :param a: a number of apples: red ones\n        \"\"\"\n"),
             ),
             (
                 "parameter-undescribed",
-                "class Tools:\n    def f(self, a: int, b):\n        \"\"\"\n        Args:\n            a (int):\n                a number\n\n            b: more\n\n        Returns the sum.\n        \"\"\"\n".to_owned(),
-                Some("\"\"\"\n        :param a: a number\n\n        :param b: more\n\n        Returns the sum.\n"),
+                "class Tools:\n    def f(self, a: int, b):\n        \"\"\"\n        Args:\n            a (int):\n                a number\n\n            b: more\n\n        \"\"\"\n".to_owned(),
+                Some("\"\"\"\n        :param a: a number\n\n        :param b: more\n\n        \"\"\"\n"),
             ),
             (
                 "parameter-undescribed",
@@ -144,6 +145,58 @@ mod tests {
             let mended = mended(&plugin("a.py", &text), &text, &options);
             match (mended, expected) {
                 (Some((new, 1)), Some(expected)) => assert!(new.contains(expected), "{new}"),
+                (None, None) => {}
+                (mended, _) => panic!("{text}\n{mended:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn no_mend_breaks_a_class_of_valves() {
+        let (model, field) = ("from pydantic import BaseModel\n", "from pydantic import Field\n");
+        let fields = |base: &str| format!("class Pipe:\n    class Valves({base}):\n        token: str = ''\n");
+        let own = fields("BaseModel");
+        for (text, mends) in [
+            (format!("{model}{field}{own}"), true),
+            (format!("import pydantic\n{field}{}", fields("pydantic.BaseModel")), true),
+            (format!("from pydantic.v1 import BaseModel\n{field}{own}"), false),
+            (format!("from mine import BaseModel\n{field}{own}"), false),
+            (format!("{field}class Mine:\n    pass\n{}", fields("Mine")), false),
+            (format!("{field}{}", fields("")), false),
+            (format!("{model}{field}{}", fields("Mine, BaseModel")), false),
+            (format!("{model}{field}{}", own.replace("    class", "    @dataclass\n    class")), false),
+            (format!("{model}{field}{}", own.replace("    class", "    BaseModel = dict\n    class")), false),
+            (format!("{model}{field}{own}        url: str = 'x' + token\n"), false),
+            (format!("{model}if TYPE_CHECKING:\n    {field}{own}"), false),
+            (format!("{model}{own}{field}"), false),
+            (format!("{model}{field}{}", own.replace("token", "Field: str = 'x'\n        token")), false),
+            (format!("try:\n    {model}except ImportError:\n    pass\n{own}"), false),
+            (format!("import pydantic\n{}{model}", fields("pydantic.BaseModel")), false),
+            (format!("{model}from mine import Field\n{}", own.replace("''", "Field('')")), false),
+        ] {
+            let options = Options { select: vec!["secret-shown".to_owned()], ..Options::default() };
+            let mended = mended(&plugin("a.py", &text), &text, &options);
+            assert_eq!(mended.is_some(), mends, "{text}\n{mended:?}");
+        }
+    }
+
+    #[test]
+    fn an_args_block_is_mended_only_at_the_end() {
+        let tool =
+            |docstring: &str| format!("class Tools:\n\tdef f(self, a: int):\n\t\t\"\"\"Adds.\n{docstring}\"\"\"\n");
+        for (docstring, expected) in [
+            ("\t\tArgs:\n\t\t\ta: one\n\t\t\t\tmore", Some("Adds.\n\t\t:param a: one more\"\"\"\n")),
+            ("\t\tArgs:\n\t\t\ta: one\n\n\t\t", Some("Adds.\n\t\t:param a: one\n\n\t\t\"\"\"\n")),
+            ("\t\tArgs:\n\t\t\ta: one\n\t\tReturns:\n\t\t\tthe sum\n\t\t", None),
+            ("\t\tArgs:\n\t\t\ta: one\n\n\t\tNever call it twice.\n\t\t", None),
+            ("\t\tArgs:\n\t\t\ta: one: \\\n\t\t\t\tmore\n\t\t", None),
+            ("\t\tArgs:\n\t\t\ta: one\n\t\t\"\"\" \"\"\"Never call it twice.", None),
+        ] {
+            let options = Options { select: vec!["parameter-undescribed".to_owned()], ..Options::default() };
+            let text = tool(docstring);
+            let mended = mended(&plugin("a.py", &text), &text, &options).map(|(new, _)| new);
+            match (mended, expected) {
+                (Some(new), Some(expected)) => assert!(new.contains(expected), "{new}"),
                 (None, None) => {}
                 (mended, _) => panic!("{text}\n{mended:?}"),
             }

@@ -4,7 +4,7 @@ use ruff_python_ast::token::{TokenKind, Tokens};
 use ruff_text_size::{Ranged as _, TextRange};
 
 use super::rules::tool_name_twice;
-use super::{FILE_RULES, Options, instead_of, rule};
+use super::{FILE_RULES, MOST_OF_A_RULE, Options, instead_of, rule};
 use crate::plugin::{RuleFinding, Severity};
 
 /// The id of the warning about an ignore that ignores nothing.
@@ -22,7 +22,7 @@ struct Comment<'a> {
     line: TextRange,
     /// Whether there is code on its line.
     has_code: bool,
-    /// The rules in its brackets, each with its place; none if it has no brackets.
+    /// The rules in brackets, each with its place; none if there are no brackets.
     rules: Vec<Name<'a>>,
 }
 
@@ -32,11 +32,13 @@ struct Name<'a> {
     is_used: bool,
 }
 
-/// What follows `# owui: ignore` in a comment.
-fn rest_of(comment: &str) -> Option<&str> {
-    let (before, rest) = comment.split_once(MARK)?;
-    let rest = rest.trim_start().strip_prefix("ignore")?;
-    (before.trim_end().ends_with('#') && !rest.starts_with(char::is_alphabetic)).then_some(rest)
+/// What follows each `# owui: ignore` of a comment, up to the next `#`, with its place.
+fn ignores_in(comment: &str) -> impl Iterator<Item = (usize, &str)> {
+    comment.match_indices(MARK).filter_map(|(at, _)| {
+        let rest = comment[at + MARK.len()..].trim_start().strip_prefix("ignore")?;
+        let is_one = comment[..at].trim_end().ends_with('#') && !rest.starts_with(char::is_alphabetic);
+        is_one.then(|| (comment.len() - rest.len(), rest.split('#').next().unwrap_or(rest)))
+    })
 }
 
 /// The rules in the brackets that a text begins with, with commas between them.
@@ -47,22 +49,57 @@ fn names_of(rest: &str) -> Option<&str> {
 
 /// Whether a comment at the end of this line ignores a rule.
 pub(super) fn silences(line: &str, rule: &str) -> bool {
-    let names = line.find('#').and_then(|at| names_of(rest_of(&line[at..])?));
-    names.is_some_and(|names| names.split(',').any(|name| name.trim() == rule))
+    let mut names = ignores_in(line).filter_map(|(_, rest)| names_of(rest)).flat_map(|names| names.split(','));
+    names.any(|name| name.trim() == rule)
+}
+
+/// The ends of the lines of a text, each with whether a comment can stand there: not in a string, nor after a backslash.
+struct Lines(Vec<(usize, bool)>);
+
+impl Lines {
+    fn of(text: &str, tokens: &Tokens) -> Self {
+        let mut lines: Vec<_> = text.match_indices('\n').map(|(at, _)| (at, false)).collect();
+        lines.push((text.len(), false));
+        let mut lines = Self(lines);
+        let mut strings = 0;
+        for token in tokens {
+            match token.kind() {
+                // Before Python 3.12, these take no comments between their braces.
+                TokenKind::FStringStart | TokenKind::TStringStart => strings += 1,
+                TokenKind::FStringEnd | TokenKind::TStringEnd => strings -= 1,
+                TokenKind::Newline | TokenKind::NonLogicalNewline if strings == 0 => {
+                    let line = lines.line(token.range());
+                    lines.0[line - 1].1 = true;
+                }
+                _ => {}
+            }
+        }
+        lines
+    }
+
+    /// The line where a range begins, from 1.
+    fn line(&self, range: TextRange) -> usize {
+        self.0.partition_point(|(end, _)| *end < usize::from(range.start())) + 1
+    }
+
+    fn takes_comment(&self, line: usize) -> bool {
+        self.0.get(line - 1).is_some_and(|(_, takes)| *takes)
+    }
 }
 
 impl<'a> Comment<'a> {
     fn read(text: &'a str, range: TextRange) -> Option<Self> {
         let comment = &text[range];
-        let rest = rest_of(comment)?;
+        let mut ignores = ignores_in(comment).peekable();
+        ignores.peek()?;
         let start = text[..usize::from(range.start())].rfind('\n').map_or(0, |newline| newline + 1);
         let line = within(start..usize::from(range.end()));
         let has_code = !text[start..usize::from(range.start())].trim().is_empty();
         let mut rules = Vec::new();
-        if let Some(names) = names_of(rest) {
+        for (place, rest) in ignores {
             let in_rest = rest.len() - rest.trim_start().len() + 1;
-            let mut at = usize::from(range.start()) + (comment.len() - rest.len()) + in_rest;
-            for name in names.split(',') {
+            let mut at = usize::from(range.start()) + place + in_rest;
+            for name in names_of(rest).into_iter().flat_map(|names| names.split(',')) {
                 let rule = name.trim();
                 let from = at + (name.len() - name.trim_start().len());
                 rules.push(Name { rule, range: within(from..from + rule.len()), is_used: false });
@@ -86,23 +123,22 @@ impl<'a> Comment<'a> {
     }
 
     /// Says that one of its rules is needless.
-    fn needless(&self, text: &str, name: &str, found: &Found) -> (String, String) {
+    fn needless(&self, lines: &Lines, name: &str, found: &Found) -> (String, String) {
         if rule(name).is_none() {
             let is_of_files = FILE_RULES.iter().any(|rule| rule.id == name);
             let message =
                 if is_of_files { format!("`{name}` cannot be ignored") } else { format!("there is no rule `{name}`") };
             return (message, instead_of(name));
         }
-        let line_of = |range: TextRange| text[..usize::from(range.start())].matches('\n').count() + 1;
-        let own = line_of(self.range);
-        let of_rule = found.iter().filter(|(finding, _)| finding.rule == name).map(|(_, range)| line_of(*range));
+        let own = lines.line(self.range);
+        let of_rule = found.iter().filter(|(finding, _)| finding.rule == name).map(|(_, range)| lines.line(*range));
         let nearest = of_rule.filter(|line| line.abs_diff(own) <= NEAR).min_by_key(|line| line.abs_diff(own));
         let message = if self.has_code {
             format!("`{name}` finds nothing on this line")
         } else {
             format!("`{name}` finds nothing here: a comment counts for its own line")
         };
-        let hint = match nearest {
+        let hint = match nearest.filter(|line| lines.takes_comment(*line)) {
             Some(line) => format!("move it to the end of line {line}"),
             None if self.rules.len() > 1 => format!("take `{name}` out of the brackets"),
             None => "delete the comment".to_owned(),
@@ -135,18 +171,18 @@ pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, found: &mut 
     let is_needless = |name: &&Name<'_>| {
         !name.is_used && name.rule != tool_name_twice::RULE.id && (options.uses(name.rule) || rule(name.rule).is_none())
     };
-    let mut told = Vec::new();
-    for comment in &comments {
-        if comment.rules.is_empty() {
-            told.push((comment.without_rules(found), comment.range));
-        }
+    let lines = Lines::of(text, tokens);
+    let told = comments.iter().flat_map(|comment| {
+        let bare = comment.rules.is_empty().then(|| (comment.without_rules(found), comment.range));
         let needless = comment.rules.iter().filter(is_needless);
-        told.extend(needless.map(|name| (comment.needless(text, name.rule, found), name.range)));
-    }
-    found.extend(told.into_iter().map(|((message, hint), range)| {
+        bare.into_iter().chain(needless.map(|name| (comment.needless(&lines, name.rule, found), name.range)))
+    });
+    let told = told.take(MOST_OF_A_RULE).map(|((message, hint), range)| {
         let hint = Some(hint);
         (RuleFinding { rule: UNUSED, severity: Severity::Warning, message, hint, fix: None }, range)
-    }));
+    });
+    let told: Vec<_> = told.collect();
+    found.extend(told);
 }
 
 fn within(range: std::ops::Range<usize>) -> TextRange {

@@ -69,39 +69,39 @@ fn docstring<'a>(context: &Context<'a>, function: &StmtFunctionDef) -> Option<(&
     Some((context.source(literal.range()), literal.range().start().into()))
 }
 
-/// Turns an `Args:` block into `:param` lines. Lines that continue a description join it, since the server reads one line per
-/// parameter. The block ends where the docstring or another heading begins, and has all parameters without a `:param` line.
+/// Turns an `Args:` block into `:param` lines. To the server, the description of a function ends at the first of them, so the
+/// block must be the end of the docstring. It has all parameters without a `:param` line. Lines that continue a description
+/// join it: older servers read only one line per parameter.
 fn from_args(docstring: &str, start: usize, names: &[&str]) -> Option<Fix> {
+    let quotes = docstring.get(docstring.len().checked_sub(3)?..)?;
+    let inner = docstring.strip_suffix(quotes)?;
+    // Several literals in a row, or lines that are one to Python.
+    if inner.matches(quotes).count() != 1 || inner.contains("\\\n") {
+        return None;
+    }
     let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     let mut at = start;
-    // How deep the heading stands, and its entries.
-    let mut heading: Option<(usize, Option<usize>)> = None;
+    // The indentation of the heading, and how deep its entries stand.
+    let mut heading: Option<(&str, Option<usize>)> = None;
     let mut follows_empty = false;
     // How deep the lines stand that continue the description.
     let mut continued: Option<usize> = None;
-    for line in docstring.split_inclusive('\n') {
+    for line in inner.split_inclusive('\n') {
         let (indent, words) = (line.len() - line.trim_start().len(), line.trim());
         let here = at..at + line.trim_end().len();
         at += line.len();
-        let Some((depth, entry)) = &mut heading else {
+        let Some((margin, entry)) = &mut heading else {
             if matches!(words, "Args:" | "Arguments:" | "Parameters:") {
-                heading = Some((indent, None));
+                heading = Some((&line[..indent], None));
                 edits.push((here.start..at, String::new()));
             }
             continue;
         };
-        if words.starts_with("\"\"\"") || words.starts_with("'''") {
-            break;
-        }
         if words.is_empty() {
             follows_empty = true;
             continue;
         }
-        if indent <= *depth {
-            if follows_empty || matches!(words, "Returns:" | "Raises:" | "Yields:" | "Example:" | "Examples:" | "Note:")
-            {
-                break;
-            }
+        if indent <= margin.len() {
             return None;
         }
         let of_entry = *entry.get_or_insert(indent);
@@ -120,7 +120,7 @@ fn from_args(docstring: &str, start: usize, names: &[&str]) -> Option<Fix> {
         if indent < of_entry || !names.contains(&plain) {
             return None;
         }
-        let new = format!("{}:param {plain}: {}", " ".repeat(*depth), description.trim());
+        let new = format!("{margin}:param {plain}: {}", description.trim());
         edits.push((here, new.trim_end().to_owned()));
         follows_empty = false;
         continued = None;

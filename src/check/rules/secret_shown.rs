@@ -1,6 +1,6 @@
 //! A key that everybody beside the admin can read on the screen: a valve without the password input. 26 published plugins.
 
-use ruff_python_ast::{Expr, Operator, Stmt, StmtAnnAssign};
+use ruff_python_ast::{Expr, Operator, Stmt, StmtAnnAssign, StmtClassDef};
 use ruff_text_size::Ranged;
 
 use super::{CheckRule, Context, Report};
@@ -61,7 +61,9 @@ fn check(context: &Context<'_>, report: &mut Report) {
             }
             let hint = format!("give it `{EXTRA}`");
             report.add(name.range(), format!("the form of the valves shows `{}` in clear", name.id), hint);
-            if let Some(fix) = fix(context, field) {
+            if is_model(context, valves)
+                && let Some(fix) = fix(context, valves, field)
+            {
                 report.fixed_by(fix);
             }
         }
@@ -69,8 +71,11 @@ fn check(context: &Context<'_>, report: &mut Report) {
 }
 
 /// Whether a field's name says that it holds a secret: by its last words, so that `max_tokens`, `token_limit` and
-/// `api_key_header` do not.
+/// `api_key_header` do not. To pydantic, a name that begins with `_` is no field, so no form shows it.
 fn names_a_secret(name: &str) -> bool {
+    if name.starts_with('_') {
+        return false;
+    }
     let name = name.to_lowercase();
     let ends = |words: &[&str]| words.iter().any(|word| name == *word || name.ends_with(&format!("_{word}")));
     ends(&["api_key", "apikey", "api_keys", "secret", "password", "passwd", "access_key", "secret_key", "private_key"])
@@ -96,21 +101,41 @@ fn is_text(annotation: &Expr) -> bool {
     }
 }
 
+/// Whether a class is a model of pydantic 2 and nothing else. In any other class, `Field` may break the plugin.
+fn is_model(context: &Context<'_>, class: &StmtClassDef) -> bool {
+    class.decorator_list.is_empty()
+        && class.keywords().is_empty()
+        && matches!(class.bases(), [base] if path_of(context, base).as_deref() == Some("pydantic.BaseModel"))
+}
+
+/// The full name of what an expression stands for where it is.
+fn path_of(context: &Context<'_>, expr: &Expr) -> Option<String> {
+    let root = context.source(expr.range()).split('.').next()?;
+    let read = context.semantics.loads_of(root, expr.range()).next()?;
+    context.semantics.path(expr, context.semantics.scope(read))
+}
+
 /// Adds the input to a `Field(…)`, or makes a plain default one.
-fn fix(context: &Context<'_>, field: &StmtAnnAssign) -> Option<Fix> {
+fn fix(context: &Context<'_>, valves: &StmtClassDef, field: &StmtAnnAssign) -> Option<Fix> {
     let Some(value) = field.value.as_deref() else {
         let end = usize::from(field.range().end());
-        return with_field(context, vec![(end..end, format!(" = Field({EXTRA})"))]);
+        return with_field(context, valves, vec![(end..end, format!(" = Field({EXTRA})"))]);
     };
-    let semantics = &context.semantics;
+    let wrapped = || {
+        // What reads the default in the class would get the `Field`.
+        let name = field.target.as_name_expr()?;
+        let is_read = context.semantics.loads_of(&name.id, valves.range()).next().is_some();
+        if is_read { None } else { with_field(context, valves, wrapped(context, value)?) }
+    };
     let call = match value {
         Expr::Call(call) => call,
-        _ if value.is_string_literal_expr() || value.is_none_literal_expr() => return wrapped(context, value),
+        _ if value.is_string_literal_expr() || value.is_none_literal_expr() => return wrapped(),
         _ => return None,
     };
-    if call.func.as_name_expr().is_none_or(|name| name.id.as_str() != "Field") {
-        let path = semantics.module_path(&call.func)?;
-        return if matches!(&*path, "os.getenv" | "os.environ.get") { wrapped(context, value) } else { None };
+    match &*path_of(context, &call.func)? {
+        "pydantic.Field" => {}
+        "os.getenv" | "os.environ.get" => return wrapped(),
+        _ => return None,
     }
     if call.arguments.keywords.iter().any(|keyword| keyword.arg.is_none()) {
         return None;
@@ -136,32 +161,38 @@ fn fix(context: &Context<'_>, field: &StmtAnnAssign) -> Option<Fix> {
     Some(Fix { edits: vec![edit] })
 }
 
+type Edits = Vec<(std::ops::Range<usize>, String)>;
+
 /// `value` as the default of a `Field(…)`.
-fn wrapped(context: &Context<'_>, value: &Expr) -> Option<Fix> {
+fn wrapped(context: &Context<'_>, value: &Expr) -> Option<Edits> {
     let (start, end) = (usize::from(value.range().start()), usize::from(value.range().end()));
     // Brackets around it would come in between.
     let before = context.text.get(..start)?.trim_end();
-    if !before.ends_with('=') {
-        return None;
-    }
-    let edits = vec![(start..start, "Field(default=".to_owned()), (end..end, format!(", {EXTRA})"))];
-    with_field(context, edits)
+    before.ends_with('=').then(|| vec![(start..start, "Field(default=".to_owned()), (end..end, format!(", {EXTRA})"))])
 }
 
-/// These edits, and an import of `Field` if the file has none.
-fn with_field(context: &Context<'_>, mut edits: Vec<(std::ops::Range<usize>, String)>) -> Option<Fix> {
+/// These edits, and an import of `Field` if the file has none. Only an import that surely runs before the class counts.
+fn with_field(context: &Context<'_>, valves: &StmtClassDef, mut edits: Edits) -> Option<Fix> {
     let semantics = &context.semantics;
+    let mut names = valves.body.iter().filter_map(|statement| statement.as_ann_assign_stmt()?.target.as_name_expr());
+    if names.any(|name| name.id.as_str() == "Field") {
+        return None;
+    }
+    let mut imports = semantics.imports.iter().filter_map(|id| match semantics.node(*id) {
+        Node::Stmt(Stmt::ImportFrom(import)) => {
+            let is_of_pydantic = import.level == 0 && import.module.as_deref() == Some("pydantic");
+            let is_before = import.end() <= valves.start() && semantics.around(*id).next().is_none();
+            (is_of_pydantic && is_before).then_some(import)
+        }
+        Node::Stmt(_) | Node::Expr(_) => None,
+    });
     match semantics.of_module("Field") {
-        [Binding::From("pydantic", "Field")] => {}
+        [Binding::From("pydantic", "Field")] => {
+            let mut names = imports.flat_map(|import| &import.names);
+            names.find(|alias| alias.asname.as_ref().unwrap_or(&alias.name).as_str() == "Field")?;
+        }
         [] if !semantics.has_hidden_names => {
-            let import = semantics.imports.iter().find_map(|id| match semantics.node(*id) {
-                Node::Stmt(Stmt::ImportFrom(import)) if semantics.around(*id).next().is_none() => {
-                    let is_it = import.level == 0 && import.module.as_deref() == Some("pydantic");
-                    is_it.then_some(import)
-                }
-                Node::Stmt(_) | Node::Expr(_) => None,
-            })?;
-            let end = usize::from(import.names.last()?.range().end());
+            let end = usize::from(imports.next()?.names.last()?.range().end());
             edits.insert(0, (end..end, ", Field".to_owned()));
         }
         _ => return None,
@@ -192,6 +223,7 @@ mod tests {
             ("token: int = 1", ""),
             ("stop_token: str = ''", ""),
             ("keys: str = ''", ""),
+            ("_api_key: str = ''", ""),
         ] {
             let text = format!("class Pipe:\n    class Valves(BaseModel):\n        {field}\n");
             table("secret-shown", "0.12.4", &[(&text, expected)]);

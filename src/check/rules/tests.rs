@@ -145,6 +145,7 @@ fn work_grows_as_the_text_does() {
         "def fN(): return f1()",
         "body['N'] = [x for x in body if x]",
         "global gN; gN = 1",
+        "xN = 1  # owui: ignore[blocking-call]",
     ] {
         let work = |n| {
             let text = long(line, n);

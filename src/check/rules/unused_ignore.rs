@@ -10,9 +10,9 @@ pub(super) const RULE: CheckRule = CheckRule {
     title: "a comment `# owui: ignore[…]` that ignores nothing",
     page: "
 `# owui: ignore[rule]` at the end of a line accepts what the rule found there. Commas separate
-several rules. A comment that ignores nothing now would hide the next mistake on its line. So you
-are told of a rule that finds nothing there, of a misspelled rule, of a comment without a rule in
-brackets, and of one on a line of its own.",
+several rules. A comment that ignores nothing now would hide the next mistake on its line. This rule
+reports names of rules that find nothing there, misspelled names, comments without a name in
+brackets, and comments on a line of their own.",
     wrong: "
 class Pipe:
     def pipe(self, body):  # owui: ignore[missing-await]
@@ -33,6 +33,7 @@ class Pipe:
 mod tests {
     use super::super::tests::plugin;
     use crate::check::{Options, check};
+    use crate::plugin::Diagnostic;
 
     #[test]
     fn an_ignore_counts_for_its_line_and_rule() {
@@ -40,6 +41,9 @@ mod tests {
             ("", "blocking-call"),
             ("# owui: ignore[blocking-call]", ""),
             ("# because. # owui: ignore[blocking-call]", ""),
+            ("# see owui: docs # owui: ignore[blocking-call]", ""),
+            ("# owui: ignored # owui: ignore[blocking-call]", ""),
+            ("# owui: ignore[missing-await] # owui: ignore[blocking-call]", "unused-ignore"),
             ("# owui: ignore[missing-await, blocking-call]", "unused-ignore"),
             ("# owui: ignore[missing-await]", "blocking-call, unused-ignore"),
             ("# owui: ignore[no-such-rule]", "blocking-call, unused-ignore"),
@@ -53,6 +57,42 @@ mod tests {
             let found = check(&plugin("a.py", &text), &text, &Options::default());
             let rules: Vec<_> = found.iter().map(|diagnostic| diagnostic.rule.word()).collect();
             assert_eq!(rules.join(", "), expected, "{comment}");
+        }
+    }
+
+    #[test]
+    fn no_hint_moves_a_comment_into_a_string() {
+        let pipe = "class Pipe:  # owui: ignore[header-unknown]\n    def pipe(self, body):\n";
+        for (text, rule, hint) in [
+            (format!("\"\"\"\nid: x\nauther: y\n\"\"\"\n{pipe}        pass\n"), "header-unknown", "delete the comment"),
+            (
+                format!("import time\n{pipe}        x = time.sleep(1), \"\"\"\n        \"\"\"\n")
+                    .replace("header-unknown", "blocking-call"),
+                "blocking-call",
+                "delete the comment",
+            ),
+            (
+                format!("import time\n{pipe}        x = f'''{{time.sleep(1)\n        }}'''\n")
+                    .replace("header-unknown", "blocking-call"),
+                "blocking-call",
+                "delete the comment",
+            ),
+            (
+                format!("import time\n{pipe}        time.sleep(1) \\\n            + 1\n")
+                    .replace("header-unknown", "blocking-call"),
+                "blocking-call",
+                "delete the comment",
+            ),
+            (
+                format!("import time\n{pipe}        time.sleep(1)").replace("header-unknown", "blocking-call"),
+                "blocking-call",
+                "move it to the end of line 4",
+            ),
+        ] {
+            let found = check(&plugin("a.py", &text), &text, &Options::default());
+            let hint_of = |rule: &str| found.iter().find(|it| it.rule.word() == rule).and_then(Diagnostic::hint);
+            assert!(hint_of(rule).is_some(), "{text}");
+            assert_eq!(hint_of("unused-ignore").as_deref(), Some(hint), "{text}");
         }
     }
 

@@ -330,11 +330,6 @@ impl<'a> Semantics<'a> {
         paths
     }
 
-    /// The full name, as the module sees it.
-    pub(super) fn module_path(&self, expr: &Expr) -> Option<String> {
-        self.path(expr, TOP)
-    }
-
     /// The full name, if there is one alone.
     pub(super) fn path(&self, expr: &Expr, from: ScopeId) -> Option<String> {
         let mut paths = self.paths(expr, from);
