@@ -222,7 +222,7 @@ impl<'a> Context<'a> {
         self.class.is_some_and(|class| is_plain(class) && class.decorator_list.is_empty())
             && !self.semantics.has_hidden_names
             && !self.text.contains("setattr(")
-            && !self.text.contains("__getattr__")
+            && !self.text.contains("__getattr")
             && !self.text.contains("__dict__")
     }
 

@@ -66,6 +66,7 @@ mod tests {
             ("missing-await", format!("{users}return Users.get_user_by_id(1).x\n"), Some("return (await Users.get_user_by_id(1)).x")),
             ("missing-await", format!("{users}if not Users.get_users(): pass\n"), Some("if not await Users.get_users(): pass")),
             ("missing-await", users.replace("async ", "") + "return Users.get_user_by_id(1).x\n", None),
+            ("missing-await", format!("{users}new = VERSION >= MIN\n        return Users.get_user_by_id(1).x\n"), None),
             ("missing-await", format!("{users}return (u for u in Users.get_users())\n"), None),
             ("missing-await", format!("{users}return send(**Users.get_users())\n"), Some("send(**await Users.get_users())")),
             (

@@ -1,8 +1,8 @@
 //! A hook that the server cannot call, or that breaks the chat with its answer. The server accepts the class whatever its
 //! methods are. No published plugin keeps such a mistake for long; whoever writes one loses an hour.
 
-use ruff_python_ast::{Expr, Stmt, StmtClassDef};
-use ruff_text_size::Ranged as _;
+use ruff_python_ast::{Expr, Stmt, StmtClassDef, StmtFunctionDef};
+use ruff_text_size::{Ranged as _, TextLen as _, TextRange};
 
 use super::{CheckRule, Context, Report};
 use crate::check::context::{Hook, name_of};
@@ -21,8 +21,8 @@ when a user chats. It calls `pipe`, `inlet`, `outlet` and `action` with `body=â€
 every chat of the server fails. A `Pipe` without `pipe` fails each chat. An `Action` without
 `action` has a button that does nothing, and an `Event` without `event` never hears of one: the
 server says nothing of either. A filter without hooks is fine if it sets `toggle`, since it adds
-a switch to the chat. Otherwise you get a warning, unless the class is empty. So you do for `Tools`
-without a public function: a model can call only those whose names do not begin with `_`.",
+a switch to the chat. Otherwise you get a warning, unless the class is empty. `Tools` without a
+public function is a warning, too: a model can call only those whose names do not begin with `_`.",
     wrong: "
 class Filter:
     def inlet(self, body):
@@ -110,22 +110,39 @@ fn offers_any<'a>(context: &Context<'a>, class: &'a StmtClassDef) -> bool {
     };
     let in_body = class.body.iter().any(|statement| match statement {
         Stmt::ClassDef(_) | Stmt::Pass(_) | Stmt::Expr(_) => false,
-        Stmt::FunctionDef(function) => is_public(&function.name),
+        // `cls` or `this` is not followed: it may bind anything.
+        Stmt::FunctionDef(function) => is_public(&function.name) || !takes_self(function),
         Stmt::AnnAssign(assign) => assign.value.as_deref().is_some_and(|value| binds(&assign.target, value)),
         Stmt::Assign(assign) => assign.targets.iter().any(|target| binds(target, &assign.value)),
         _ => true,
     });
-    let is_bound = |of_self| {
-        let Some((attribute, Node::Expr(Expr::Attribute(of_self)))) = context.parent(of_self) else { return false };
-        of_self.ctx.is_store()
-            && is_public(&of_self.attr)
-            && match context.parent(attribute) {
-                Some((_, Node::Stmt(Stmt::Assign(assign)))) => may_be_called(&assign.value),
-                Some((_, Node::Stmt(Stmt::AnnAssign(assign)))) => assign.value.as_deref().is_some_and(may_be_called),
-                _ => true,
-            }
+    // Whether this use of the class or of its instance may bind a function.
+    let binds_one = |owner| match context.parent(owner) {
+        Some((attribute, Node::Expr(Expr::Attribute(of_owner)))) => {
+            of_owner.ctx.is_store()
+                && is_public(&of_owner.attr)
+                && match context.parent(attribute) {
+                    Some((_, Node::Stmt(Stmt::Assign(assign)))) => may_be_called(&assign.value),
+                    Some((_, Node::Stmt(Stmt::AnnAssign(assign)))) => {
+                        assign.value.as_deref().is_some_and(may_be_called)
+                    }
+                    _ => true,
+                }
+        }
+        // `Tools()` binds nothing. Where it is handed to something else, anything may.
+        Some((_, Node::Expr(Expr::Call(call)))) => call.func.range() != context.semantics.node(owner).range(),
+        _ => true,
     };
-    in_body || context.semantics.loads_of("self", class.range()).any(is_bound)
+    let semantics = &context.semantics;
+    in_body
+        || semantics.loads_of("self", class.range()).any(binds_one)
+        || semantics.loads_of(&class.name, TextRange::up_to(context.text.text_len())).any(binds_one)
+}
+
+/// Whether a method calls the instance `self`.
+fn takes_self(function: &StmtFunctionDef) -> bool {
+    let first = function.parameters.iter_non_variadic_params().next();
+    first.is_some_and(|first| first.name().as_str() == "self")
 }
 
 /// Whether a class has no body but `pass` or a text.
@@ -279,6 +296,17 @@ mod tests {
             ("    def __init__(self):\n        self.run = make()\n", ""),
             ("    def __init__(self):\n        setattr(self, 'run', 1)\n", ""),
             ("    def __getattr__(self, name): pass\n", ""),
+            ("    def __getattribute__(self, name): pass\n", ""),
+            ("    def __init__(self): bind(self)\n", ""),
+            ("    def __init__(self): self.me = self\n", ""),
+            ("    def __init__(this): this.run = make()\n", ""),
+            ("    def __new__(cls): return make()\n", ""),
+            ("    one = 1\nTools.run = make()\n", ""),
+            ("    one = 1\nTools.two = 2\n", "warning 1"),
+            ("    one = 1\nbind(Tools)\n", ""),
+            ("    one = 1\nTools = bind(Tools)\n", ""),
+            ("    one = 1\nsetattr(Tools, 'run', make())\n", ""),
+            ("    one = 1\ntools = Tools()\n", "warning 1"),
         ] {
             let text = format!("class Tools:\n{body}");
             table("hook-shape", "0.12.4", &[(&text, expected)]);

@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use ruff_python_ast::token::TokenKind;
+use ruff_python_ast::token::{Token, TokenKind};
 use ruff_python_parser::{LexicalErrorType, Mode, ParseError, ParseErrorType, ParseOptions, parse_unchecked};
 use ruff_text_size::Ranged as _;
 
@@ -23,7 +23,12 @@ fn special(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(Stri
     let line_start = before.rfind('\n').map_or(0, |newline| newline + 1);
     let line = text.get(line_start..)?.lines().next()?;
     let first_word = line.split_whitespace().next().unwrap_or_default();
-    if let Some(mark) = ["<<<<<<<", "=======", ">>>>>>>"].into_iter().find(|mark| line.starts_with(mark)) {
+    let is_marked =
+        |line: &str, mark| line.strip_prefix(mark).is_some_and(|rest| rest.is_empty() || rest.starts_with(' '));
+    // Such a line may also underline a title whose `#` is missing.
+    let is_left =
+        |mark| is_marked(line, mark) && (mark != "=======" || before.lines().any(|line| is_marked(line, "<<<<<<<")));
+    if let Some(mark) = ["<<<<<<<", "=======", ">>>>>>>"].into_iter().find(|mark| is_left(mark)) {
         return Some((format!("`{mark}`, which a merge left here"), line_start..line_start + mark.len()));
     }
     let words = match &error.error {
@@ -63,10 +68,11 @@ fn special(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(Stri
         ParseErrorType::InvalidAssignmentTarget => format!("cannot assign to {}", quoted(text, place)?),
         ParseErrorType::Lexical(LexicalErrorType::UnrecognizedToken { tok }) => {
             let code = u32::from(*tok);
-            if tok.is_whitespace() || tok.is_control() {
-                format!("invalid character U+{code:04X}, which cannot be seen")
-            } else {
-                format!("invalid character `{tok}` (U+{code:04X})")
+            // What cannot be seen, `escape_debug` writes as its code.
+            match tok.escape_debug().count() {
+                1 if *tok == '`' => format!("invalid character U+{code:04X}, a backtick"),
+                1 => format!("invalid character `{tok}` (U+{code:04X})"),
+                _ => format!("invalid character U+{code:04X}, which cannot be seen"),
             }
         }
         ParseErrorType::Lexical(LexicalErrorType::UnclosedStringError) => {
@@ -74,11 +80,11 @@ fn special(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(Stri
             let quotes = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quotes| literal.starts_with(quotes))?;
             format!("a string without its closing `{quotes}`")
         }
-        ParseErrorType::Lexical(LexicalErrorType::IndentationError) => {
-            let is_blank = |c: char| matches!(c, ' ' | '\t');
-            let indents =
-                |with| before.lines().chain([line]).any(|line| line.starts_with(is_blank) && line.starts_with(with));
-            (indents(' ') && indents('\t')).then(|| "tabs and spaces are mixed in the indentation".to_owned())?
+        ParseErrorType::UnexpectedIndentation | ParseErrorType::Lexical(LexicalErrorType::IndentationError) => {
+            let own = indentation(line);
+            let differs = |other: &str| !(own.starts_with(other) || other.starts_with(own));
+            let is_mixed = indentations(text, line_start).into_iter().any(differs);
+            is_mixed.then(|| "tabs and spaces are mixed in the indentation".to_owned())?
         }
         ParseErrorType::Lexical(LexicalErrorType::OtherError(_))
             if after.starts_with('0') && after[1..].starts_with(|c: char| c.is_ascii_digit()) =>
@@ -88,6 +94,33 @@ fn special(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(Stri
         _ => return None,
     };
     Some((words, place.clone()))
+}
+
+/// The spaces and tabs that a line begins with.
+fn indentation(line: &str) -> &str {
+    &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
+}
+
+/// How the statements of the block before a place are indented: those since the last one without indentation. The lines of a
+/// string or of brackets are no statements.
+fn indentations(text: &str, place: usize) -> Vec<&str> {
+    let parsed = parse_unchecked(text, ParseOptions::from(Mode::Module));
+    let statements = parsed.tokens().split(|token| token.kind() == TokenKind::Newline);
+    let is_code =
+        |token: &&Token| !(token.kind().is_trivia() || matches!(token.kind(), TokenKind::Indent | TokenKind::Dedent));
+    let starts = statements.filter_map(|tokens| Some(usize::from(tokens.iter().find(is_code)?.start())));
+    let indents = starts.take_while(|start| *start < place).map(|start| {
+        let line_start = text[..start].rfind('\n').map_or(0, |newline| newline + 1);
+        indentation(&text[line_start..start])
+    });
+    let mut block = Vec::new();
+    for indent in indents {
+        if indent.is_empty() {
+            block.clear();
+        }
+        block.push(indent);
+    }
+    block
 }
 
 /// What is said where a bracket explains the error: one that is never closed, or closed by another kind.
@@ -159,7 +192,7 @@ mod tests {
     use super::super::tests::diagnostic;
     use crate::plugin::diagnostic::Rule;
 
-    const TEXTS: [&str; 34] = [
+    const TEXTS: [&str; 42] = [
         "class Pipe\n    pass\n",
         "x = foo(1,\n    y = 2\nreturn x\n",
         "x = foo(1, 2\n",
@@ -189,8 +222,16 @@ mod tests {
         "x = 012\n",
         "x = \u{201c}a\u{201d}\n",
         "x =\u{a0}1\n",
+        "x\u{200b} = 1\n",
+        "x = \u{202e}1\n",
+        "x = 1\n\u{feff}y = 1\n",
+        "x = `a`\n",
         "<<<<<<< HEAD\nx = 1\n",
         "x = 1\n=======\ny = 1\n",
+        "x = 1\n==========\ny = 1\n",
+        "'''\n<<<<<<< HEAD\n'''\n=======\ny = 1\n",
+        "x = 1\n>>>>>>> other\n",
+        "x = 1\n>>>>>>>>\n",
         "def f(a, a): pass\nx = (\n",
         "class Filter(:\n    pass\n",
         "f(a=1, 2)\n",
@@ -262,10 +303,26 @@ mod tests {
                 1:5+1 invalid character `“` (U+201C)
             "x =\u{a0}1\n"
                 1:4+1 invalid character U+00A0, which cannot be seen
+            "x\u{200b} = 1\n"
+                1:2+1 invalid character U+200B, which cannot be seen
+            "x = \u{202e}1\n"
+                1:5+1 invalid character U+202E, which cannot be seen
+            "x = 1\n\u{feff}y = 1\n"
+                2:1+1 invalid character U+FEFF, which cannot be seen
+            "x = `a`\n"
+                1:5+1 invalid character U+0060, a backtick
             "<<<<<<< HEAD\nx = 1\n"
                 1:1+7 `<<<<<<<`, which a merge left here
             "x = 1\n=======\ny = 1\n"
-                2:1+7 `=======`, which a merge left here
+                2:1+2 expected a statement
+            "x = 1\n==========\ny = 1\n"
+                2:1+2 expected a statement
+            "'''\n<<<<<<< HEAD\n'''\n=======\ny = 1\n"
+                4:1+7 `=======`, which a merge left here
+            "x = 1\n>>>>>>> other\n"
+                2:1+7 `>>>>>>>`, which a merge left here
+            "x = 1\n>>>>>>>>\n"
+                2:1+2 expected a statement
             "def f(a, a): pass\nx = (\n"
                 2:5+1 `(` was never closed
             "class Filter(:\n    pass\n"
@@ -273,5 +330,22 @@ mod tests {
             "f(a=1, 2)\n"
                 1:8+1 positional argument cannot follow keyword argument"#]]
         .assert_eq(&told.join("\n"));
+    }
+
+    #[test]
+    fn strings_and_brackets_do_not_mix_the_indentation() {
+        for (text, expected) in [
+            ("if a:\n    x = 1\n\ty = 2\n", true),
+            ("if a:\n\tx = 1\n        y = 2\n", true),
+            ("class A:\n    def f():\n        x = 1\n\treturn x\n", true),
+            ("if a:\n    '''\n\tText.\n    '''\n        x = 1\n", false),
+            ("if a:\n    '''\n\tText.\n    '''\n    if b:\n            x = 1\n        y = 2\n", false),
+            ("if a:\n        x = (\n\t1)\n    y = 2\n", false),
+            ("if a:\n\tx = 1\nif b:\n        # Text.\n\n        x = 1\n    y = 2\n", false),
+            ("if a:\n\tx = (\n    1)\n    y = 2\n", true),
+        ] {
+            let Rule::Syntax(words) = diagnostic(text).rule else { panic!("{text}") };
+            assert_eq!(words == "tabs and spaces are mixed in the indentation", expected, "{text:?}: {words}");
+        }
     }
 }

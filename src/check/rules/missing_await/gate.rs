@@ -1,5 +1,6 @@
 //! Whether a text can tell the servers apart between which a function became a coroutine. Such a text may await only on the
-//! newer ones, in ways that no rule can follow, so it is left alone.
+//! newer ones, in ways that no rule can follow, so it is left alone. One that compares a version, and names none that tells
+//! them apart, may still do so (`minor not in range(6, 9)`): there, less is certain.
 //!
 //! Many texts compare versions of something else, or ask for an older server (`>= "0.8.0"`). A test that tells servers with
 //! coroutines from those without names the last version without, or one with: `"0.8.12"`, `"0.9"`, `(0, 10)`, or a bare
@@ -7,16 +8,18 @@
 
 use ruff_python_ast::token::TokenKind;
 use ruff_python_ast::{CmpOp, Expr};
-use ruff_text_size::Ranged as _;
+use ruff_text_size::{Ranged as _, TextRange};
 
 use super::Context;
-use crate::check::semantics::{Call, Node, NodeId};
+use crate::check::semantics::{Binding, Call, Node, NodeId, names_in};
+use crate::plugin::Severity;
 
-/// Whether the file may tell servers with these minor versions from the ones before.
-pub(super) fn tells_apart<'a>(context: &Context<'_>, since: impl Iterator<Item = &'a str>) -> bool {
-    let Some(is_at_least) = compares_versions(context) else { return false };
+/// How bad it is not to await in this file; `None` if it may tell servers with these minor versions from the ones before.
+pub(super) fn severity<'a>(context: &Context<'_>, since: impl Iterator<Item = &'a str>) -> Option<Severity> {
+    let Some(is_at_least) = compares_versions(context) else { return Some(Severity::Error) };
     let first = since.filter_map(minor).min();
-    first.is_some_and(|first| names(context, first, is_at_least))
+    let tells_apart = first.is_some_and(|first| names(context, first, is_at_least));
+    (!tells_apart).then_some(Severity::Warning)
 }
 
 /// `9` of `0.9`.
@@ -29,26 +32,40 @@ fn minor(version: &str) -> Option<u32> {
 fn compares_versions(context: &Context<'_>) -> Option<bool> {
     let semantics = &context.semantics;
     let text = context.text.to_ascii_lowercase();
-    let named: Vec<usize> = text.match_indices("version").map(|(at, _)| at).collect();
-    let is_within = |id: NodeId| {
-        let range = semantics.node(id).range();
-        let next = named.partition_point(|at| *at < usize::from(range.start()));
-        named.get(next).is_some_and(|at| *at < usize::from(range.end()))
+    let places = |word| text.match_indices(word).map(|(at, _)| at);
+    let mut named: Vec<usize> = places("version").chain(places("minor")).collect();
+    named.sort_unstable();
+    // `parts[1] > 8`, after `parts = VERSION.split(".")`.
+    let split: Vec<usize> = places("version.split(").collect();
+    let holds_parts = |name: &str, scope| {
+        let bindings = semantics.bindings(name, scope).unwrap_or_default();
+        bindings.iter().any(|binding| matches!(binding, Binding::Value(value) if is_one_in(&split, value.range())))
     };
     if named.is_empty() {
         return None;
     }
     let is_prefix_test =
         |call: &Call<'_>| call.expr.func.as_attribute_expr().is_some_and(|method| method.attr.as_str() == "startswith");
-    if semantics.calls.iter().any(|call| is_prefix_test(call) && is_within(call.id)) {
+    if semantics.calls.iter().any(|call| is_prefix_test(call) && is_one_in(&named, call.expr.range())) {
         return Some(false);
     }
-    let mut compares = semantics.compares.iter().filter(|id| is_within(**id)).peekable();
+    let is_of_version = |id: NodeId| {
+        let operands = semantics.expr(id).map(names_in).unwrap_or_default();
+        is_one_in(&named, semantics.node(id).range())
+            || operands.iter().any(|name| holds_parts(name, semantics.scope(id)))
+    };
+    let mut compares = semantics.compares.iter().filter(|id| is_of_version(**id)).peekable();
     compares.peek()?;
     Some(compares.all(|id| match semantics.node(*id) {
         Node::Expr(Expr::Compare(compare)) => compare.ops.iter().all(|op| matches!(op, CmpOp::GtE | CmpOp::Lt)),
         Node::Expr(_) | Node::Stmt(_) => false,
     }))
+}
+
+/// Whether one of these places, which are in order, is in a range.
+fn is_one_in(places: &[usize], range: TextRange) -> bool {
+    let next = places.partition_point(|at| *at < usize::from(range.start()));
+    places.get(next).is_some_and(|at| *at < usize::from(range.end()))
 }
 
 /// The minor versions that have what this one brought. With an end, so that `0.95` is none.

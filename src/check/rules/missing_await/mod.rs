@@ -32,10 +32,12 @@ coroutine in place of the result. The server accepts the file, but the chat fail
 `await` needs an `async def` around it. `asyncio.to_thread` does not help: the thread only creates
 the coroutine. The rule follows a coroutine through names, `self.name`, and the file's functions
 that return or receive it. It reports nothing if the coroutine goes elsewhere, or if a function
-tests whether the result is awaitable. A plugin for several versions of the server awaits only on
-the newer ones: the rule skips a file that compares a version and names 0.8 or a later one, as in
-`VERSION >= \"0.9\"` or `minor > 8`, and a call that the same function awaits in another place. That a
-file asks for `>= \"0.8.0\"` does not count.",
+tests whether the result is awaitable.
+
+A plugin for several versions of the server awaits only on the newer ones. The rule skips a file
+that compares a version and names 0.8 or a later one, as in `VERSION >= \"0.9\"` or `minor > 8`;
+`>= \"0.8.0\"` alone does not count. If a file compares a version in any other way, you get a
+warning, not an error. The rule also skips a call that the same function awaits in another place.",
     wrong: "
 from open_webui.models.users import Users
 
@@ -87,9 +89,10 @@ struct Coroutine<'a> {
 fn check(context: &Context<'_>, report: &mut Report) {
     let semantics = &context.semantics;
     let mut found = direct(context);
-    if found.is_empty() || gate::tells_apart(context, found.iter().map(|it| it.since.as_str())) {
+    if found.is_empty() {
         return;
     }
+    let Some(severity) = gate::severity(context, found.iter().map(|it| it.since.as_str())) else { return };
     let mut awaited = awaited(context, &found);
     let mut asking = HashMap::new();
     found.retain(|it| !looks_whether(context, it.call, &mut asking));
@@ -110,8 +113,8 @@ fn check(context: &Context<'_>, report: &mut Report) {
         }
         match judge.fate(coroutine.value) {
             Fate::Fine | Fate::Shown => {}
-            Fate::Dropped => tell(context, coroutine, "it never runs", report),
-            Fate::Tested(how) | Fate::Used(how) => tell(context, coroutine, &how, report),
+            Fate::Dropped => tell(context, coroutine, "it never runs", severity, report),
+            Fate::Tested(how) | Fate::Used(how) => tell(context, coroutine, &how, severity, report),
         }
     }
 }
@@ -190,19 +193,24 @@ fn add_returned<'a>(context: &Context<'a>, found: &mut Vec<Coroutine<'a>>) {
     }
 }
 
-fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, report: &mut Report) {
+fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, severity: Severity, report: &mut Report) {
     let Coroutine { call, value, function, since, .. } = coroutine;
     let (name, place) = (context.source(function.range()), function.range());
     let message = match &coroutine.way {
         Way::Called => format!("`{name}` is a coroutine since {since}, and nobody awaits it: {why}"),
         Way::InThread => {
             let message = format!("`{name}` is a coroutine since {since}, which no thread runs: {why}");
-            return report.add(place, message, format!("write `await {name}(…)`"));
+            return report.add_as(severity, place, message, format!("write `await {name}(…)`"));
         }
         Way::Returned(helper, source) if helper.is_async => {
             let message =
                 format!("`{name}` returns `{source}`, a coroutine since {since}, and nobody awaits that: {why}");
-            return report.add(place, message, format!("write `return await {source}(…)` in `{}`", helper.name));
+            return report.add_as(
+                severity,
+                place,
+                message,
+                format!("write `return await {source}(…)` in `{}`", helper.name),
+            );
         }
         Way::Returned(_, source) => {
             format!("`{name}` returns `{source}`, a coroutine since {since}, and nobody awaits it: {why}")
@@ -210,18 +218,19 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, report: &mu
     };
     match context.semantics.function(context.semantics.scope(*call)) {
         Some(around) if around.is_async => {
-            report.add(place, message, format!("write `await {name}(…)`"));
-            // The result of a thread is awaited already.
+            report.add_as(severity, place, message, format!("write `await {name}(…)`"));
+            // The result of a thread is awaited already. A fix is certain.
+            let is_fixable = call == value && severity == Severity::Error;
             let fix = || fix(context, *call, context.semantics.node(*call).range());
-            if let Some(fix) = (call == value).then(fix).flatten() {
+            if let Some(fix) = is_fixable.then(fix).flatten() {
                 report.fixed_by(fix);
             }
         }
         Some(around) if !around.name.starts_with("__") => {
-            report.add(place, message, format!("make `{}` an `async def`, and await it", around.name));
+            report.add_as(severity, place, message, format!("make `{}` an `async def`, and await it", around.name));
         }
         // Python does not await these.
-        Some(_) | None => report.add(place, message, "call it in an `async def`, and await it"),
+        Some(_) | None => report.add_as(severity, place, message, "call it in an `async def`, and await it"),
     }
 }
 
