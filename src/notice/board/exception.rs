@@ -1,5 +1,5 @@
-//! The last exceptions of plugins. In the sandbox one is a problem until the same method works, the plugin is deployed
-//! anew, or a trial works. It also gives a failed trial its place, since the server's answer has only its words; and while
+//! The last exceptions of plugins. In the sandbox one is a problem until the same method works, or the plugin is deployed
+//! anew; elsewhere, a trial that works ends it. It also gives a failed trial its place, since the server's answer has only its words; and while
 //! it lasts, it takes the blame for a trial of another plugin that it broke.
 
 use super::{Board, Name, Standing, State};
@@ -49,6 +49,21 @@ impl Exception {
         self.raised_by == *name || self.called == *name
     }
 
+    /// Whether this notice about its plugin ends it.
+    pub(super) fn ends_by(&self, notice: &Notice, state: State) -> bool {
+        let runs_other_text = matches!(
+            notice.what,
+            NoticeKind::Created { .. }
+                | NoticeKind::Updated { .. }
+                | NoticeKind::RolledBack
+                | NoticeKind::RollbackUndone { .. }
+        );
+        // The sandbox tells itself when the method that failed works again; a trial may run another one.
+        let is_followed = self.raised().is_some_and(|raised| raised.is_followed);
+        let works = matches!(&notice.what, NoticeKind::Tried(tried) if !is_followed && !tried.has_failed());
+        runs_other_text || works || state == State::Gone
+    }
+
     /// Whether these are the server's words for it.
     fn says(&self, words: &str) -> bool {
         let words = words.strip_prefix("Error: ").unwrap_or(words);
@@ -75,19 +90,6 @@ impl Standing {
             self.culprit = None;
         }
     }
-}
-
-/// Whether this notice ends an earlier exception.
-pub(super) fn is_past(notice: &Notice, state: State) -> bool {
-    let runs_other_text = matches!(
-        notice.what,
-        NoticeKind::Created { .. }
-            | NoticeKind::Updated { .. }
-            | NoticeKind::RolledBack
-            | NoticeKind::RollbackUndone { .. }
-    );
-    let works = matches!(&notice.what, NoticeKind::Tried(tried) if !tried.has_failed());
-    runs_other_text || works || state == State::Gone
 }
 
 impl Board {
@@ -317,7 +319,7 @@ mod tests {
         for (end, expected) in [
             (called("shout", true), &[][..]),
             (updated(), &[]),
-            (tried(None), &[]),
+            (tried(None), &["guard"]),
             (shout(NoticeKind::LeftOff), &[]),
             (shout(NoticeKind::Disabled), &[]),
             (of("guard", updated().what), &[]),
@@ -347,7 +349,8 @@ mod tests {
             (unchanged(), 1),
             (shout(NoticeKind::Sending { why: Why::Edited }), 1),
             (updated(), 0),
-            (tried(None), 0),
+            // It may have run another method.
+            (tried(None), 1),
             (shout(NoticeKind::RolledBack), 0),
             (shout(NoticeKind::Disabled), 0),
             (shout(NoticeKind::LeftOff), 0),

@@ -264,9 +264,7 @@ impl Board {
         if state == State::Gone {
             self.off.remove(&name);
         }
-        if exception::is_past(notice, state) {
-            self.end_exceptions(|exception| exception.is_of(&name));
-        }
+        self.end_exceptions(|exception| exception.is_of(&name) && exception.ends_by(notice, state));
         if let Some(is_on) = state::switch_after(notice) {
             self.switch(&name, is_on);
         }
