@@ -283,18 +283,12 @@ impl Trying<'_> {
             return Err(obstacle);
         }
         self.read_models(true).await.ok();
-        match self.listing_failure().await? {
-            Some(attempt) => Ok(vec![attempt]),
+        let seen = self.seen().await;
+        match seen.map_or(Ok(None), |seen| seen.listing_failure(self.plugin.key))? {
+            Some(failure) => Ok(vec![without_model(TrialResult::Fails(failure))]),
             None => Err(impossible(format!("the server cannot list its models: {}", obstacle.why))
                 .hinted("check `pipes` in each pipe: a `name` that is no text can hide all models")),
         }
-    }
-
-    /// What is wrong with a pipe's own list of its models, by what the sandbox has seen.
-    async fn listing_failure(&self) -> Result<Option<Attempt>, Obstacle> {
-        let Some(seen) = self.seen().await else { return Ok(None) };
-        let failure = seen.listing_failure(self.plugin.key)?;
-        Ok(failure.map(|failure| without_model(TrialResult::Fails(failure))))
     }
 
     /// What a browser sends once an answer is complete.
@@ -323,6 +317,7 @@ impl Trying<'_> {
 
     async fn pipe(&mut self) -> Result<Vec<Attempt>, Obstacle> {
         let mut ids = of_pipe(&self.models, self.id());
+        let mut seen = None;
         // A wrong item hides those after it in its pipe: the sandbox sees that.
         if ids.is_empty() || self.watched.is_some() {
             self.models = match self.read_models(true).await {
@@ -330,13 +325,14 @@ impl Trying<'_> {
                 Err(obstacle) => return self.without_models(obstacle).await,
             };
             ids = of_pipe(&self.models, self.id());
+            seen = self.seen().await;
             // Ignore failures of other pipes.
-            if let Ok(Some(attempt)) = self.listing_failure().await {
-                return Ok(vec![attempt]);
+            if let Some(Ok(Some(failure))) = seen.as_ref().map(|seen| seen.listing_failure(self.plugin.key)) {
+                return Ok(vec![without_model(TrialResult::Fails(failure))]);
             }
         }
         if ids.is_empty() {
-            let result = if self.watched.is_some() { fails_unseen() } else { fails_unclearly(NO_MODELS) };
+            let result = if seen.is_some() { fails_unseen() } else { fails_unclearly(NO_MODELS) };
             return Ok(vec![without_model(result)]);
         }
         if let Some(wanted) = &self.wish.model {
