@@ -112,11 +112,12 @@ impl Engine {
             // A text that was sent again gets an outcome of its own.
             let has_left = lane.has_sent();
             let Some(crash) = lane.crash.as_mut().filter(|_| !has_left) else { continue };
+            let text = crash.digest;
             // Each failure is blamed once.
             if crash.suspect_until.take_if(|until| now.at < *until).is_some()
-                && lane.unanswered.replace(crash.digest) == Some(crash.digest)
+                && lane.unanswered.replace(text) == Some(text)
             {
-                lane.blame_flight();
+                lane.blame_flight(text);
                 blamed.extend(lane.forget_crash().map(|crash| (key.clone(), crash)));
             }
         }

@@ -61,9 +61,10 @@ impl Lane {
         self.unanswered == Some(plugin.digest) || self.crash.as_ref().is_some_and(|crash| crash.is_of(plugin))
     }
 
-    /// Keeps the deploy in flight from sending its text.
-    pub(super) fn blame_flight(&mut self) {
-        if let Some(flight) = &mut self.in_flight {
+    /// Keeps the deploy in flight from sending this text.
+    pub(super) fn blame_flight(&mut self, text: Digest) {
+        let is_of = |flight: &&mut Box<InFlight>| flight.conversation.deploys().is_some_and(|it| it.digest == text);
+        if let Some(flight) = self.in_flight.as_mut().filter(is_of) {
             flight.is_blamed = true;
         }
     }

@@ -1204,3 +1204,34 @@ fn a_text_that_a_list_has_shown_is_no_suspect() {
          1532 drop c",
     );
 }
+
+#[test]
+fn a_text_is_not_blamed_for_what_an_earlier_one_did() {
+    replay(
+        "seed 177659393 0.11.4 jobs 2
+         0 write a a1!
+         0 hand b b3
+         0 start
+         0 down 7627
+         9 write c c5
+         169 off 7957
+         6768 write t t6
+         100 write b -6
+         284 deaf 300
+         10 slow t empty c8% 369
+         1000 write b b9
+         1978 hand x x10~
+         0 write b b6
+         1 crash 8 606
+         43 crash 2 2896
+         0 move t b
+         1233 write a a12
+         859 fault after toggle 1
+         1000 fault late update 1
+         0 write a a13*
+         737 start
+         1193 fault gateway any 1
+         100 write c c14*
+         9 swap a a15",
+    );
+}
