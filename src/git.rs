@@ -163,10 +163,9 @@ impl Leak {
                 format!("git tracks `{shown}`, which holds an API key"),
                 format!("git rm --cached {shown}, and add it to .gitignore; then replace the key on the server"),
             ),
-            Leak::NotIgnored => (
-                format!("git does not ignore `{shown}`, which holds an API key"),
-                format!("add {} to .gitignore", slashed(file)),
-            ),
+            Leak::NotIgnored => {
+                (format!("git does not ignore `{shown}`, which holds an API key"), format!("add {shown} to .gitignore"))
+            }
         }
     }
 }

@@ -207,7 +207,7 @@ fn read(
     let mut files: Vec<(Arc<Path>, Loaded)> = scan.files;
     files.sort_by(|a, b| a.0.cmp(&b.0));
     // The settings say which files are one project; else only those that the user names are looked at together.
-    let mut twice = if is_project { check::ids_twice(plugins_of(&files), true, |_| None) } else { BTreeMap::new() };
+    let of_project = is_project.then(|| check::ids_twice(plugins_of(&files), true, |_| None));
     if !names.is_empty() {
         let mut used = vec![false; names.len()];
         files.retain(|(path, loaded)| {
@@ -228,9 +228,8 @@ fn read(
             return Err(Error::new(format!("no plugin here is called `{}`", words[n])).hinted_if(hint));
         }
     }
-    if !is_project {
-        twice = check::ids_twice(plugins_of(&files), false, |path| project_around(cwd, path));
-    }
+    let guessed = || check::ids_twice(plugins_of(&files), false, |path| project_around(cwd, path));
+    let mut twice = of_project.unwrap_or_else(guessed);
     let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
     let options = config.checks.options(Path::new(""), version);
     let mut together = check::check_together(&found, &options);

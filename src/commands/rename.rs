@@ -58,10 +58,10 @@ async fn found(context: &CommandContext, words: &[String]) -> Result<Vec<(Local,
     let mut locals: BTreeMap<Key, Local> = BTreeMap::new();
     for word in words {
         let targets = files.find(&context.spelled(word), context, None).await?;
-        let ours = targets.into_iter().filter_map(|target| target.local).filter(|local| {
-            let adopt = config.adopt_files.get(&*local.path).copied().unwrap_or(config.adopt);
-            local.is_plugin && adopt != Adopt::Never && !is_known(&local.key)
-        });
+        let ours = targets
+            .into_iter()
+            .filter_map(|target| target.local)
+            .filter(|local| local.is_plugin && config.adopt_of(&local.path) != Adopt::Never && !is_known(&local.key));
         locals.extend(ours.map(|local| (local.key.clone(), local)));
     }
     let mut found = Vec::new();

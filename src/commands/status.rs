@@ -380,8 +380,7 @@ fn broken_state(invalid: &Invalid) -> PluginState {
 
 /// The plugin on the server that a new one seems to be, unless the settings say that it is another.
 fn duplicate_of(config: &Config, here: &Here, listing: &Listing, plugin: &Plugin) -> Option<Duplicate> {
-    let adopt = config.adopt_files.get(&*plugin.path).copied().unwrap_or(config.adopt);
-    if adopt == Adopt::Never {
+    if config.adopt_of(&plugin.path) == Adopt::Never {
         return None;
     }
     let kind = plugin.key.kind;

@@ -152,6 +152,12 @@ impl fmt::Display for Origin {
 }
 
 impl Config {
+    /// What to do with this file's plugin if the server seems to have it under another id.
+    #[must_use]
+    pub fn adopt_of(&self, file: &Path) -> Adopt {
+        self.adopt_files.get(file).copied().unwrap_or(self.adopt)
+    }
+
     /// A path relative to the current folder, as the walk spells it. Empty if it contains all roots; `None` if it is
     /// not below a root.
     #[must_use]

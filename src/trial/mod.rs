@@ -33,7 +33,7 @@ const CHAT: &str = "local:owui-watch";
 const ANSWER: &str = "owui-watch-2";
 const SESSION: &str = "owui-watch";
 
-/// A pipe whose `pipes` fails, on a server that does not tell how.
+/// What is said of a pipe without models, where the server does not say why it has none.
 const NO_MODELS: &str = "the server lists no model of it: its `pipes` raised, or returned no list of `id` and `name`";
 
 /// Before 0.9 the server answers `{}` if an action or an outlet raises, and marks the end of few streams.

@@ -33,7 +33,7 @@ impl SeenCall {
     }
 
     fn key(&self) -> Option<Key> {
-        let kind = Kind::ALL.into_iter().find(|kind| kind.word() == self.kind)?;
+        let kind = Kind::from_word(&self.kind)?;
         Some(Key { kind, id: PluginId::new(&self.id)? })
     }
 
@@ -96,7 +96,7 @@ impl Seen {
     ///
     /// # Errors
     ///
-    /// Those of other pipes failed.
+    /// The plugin's own list is fine, and another plugin's failed.
     pub(super) fn listing_failure(&self, key: &Key) -> Result<Option<TrialFailure>, Obstacle> {
         let failed: Vec<_> = self
             .0

@@ -286,6 +286,7 @@ fn private_file() -> OpenOptions {
 #[cfg(test)]
 mod tests {
     use super::*;
+
     #[test]
     fn what_was_left_half_written_is_cleared_up_when_its_writer_is_long_gone() {
         let folder = tempfile::tempdir().unwrap();

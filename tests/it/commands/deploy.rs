@@ -170,14 +170,20 @@ fn a_renamed_file_is_not_created_unasked() {
     assert_eq!(text(&server, "new"), filter("2"));
 }
 
-#[test]
-fn a_running_watch_creates_no_renamed_file_unasked() {
+/// A deployed plugin whose file has another name since, with a header that tells which plugin it is.
+fn renamed() -> (FakeServer, Project) {
     let server = FakeServer::start();
     let project = Project::on(&server);
     let text = format!("\"\"\"\ntitle: Shout\nauthor: Ann\n\"\"\"\n{}", filter("1"));
     project.put(A, &text);
     check(&project.run(&["--once"]), 0);
     std::fs::rename(project.path(A), project.path("plugins/new.py")).unwrap();
+    (server, project)
+}
+
+#[test]
+fn a_running_watch_creates_no_renamed_file_unasked() {
+    let (server, project) = renamed();
     let mut watch = project.watch();
     assert!(watch.has_said("twin", 1));
     let ran = project.run(&["deploy", "new"]);
@@ -190,12 +196,7 @@ fn a_running_watch_creates_no_renamed_file_unasked() {
 
 #[test]
 fn where_nothing_was_compared_no_renamed_plugin_is_created() {
-    let server = FakeServer::start();
-    let project = Project::on(&server);
-    let text = format!("\"\"\"\ntitle: Shout\nauthor: Ann\n\"\"\"\n{}", filter("1"));
-    project.put(A, &text);
-    check(&project.run(&["--once"]), 0);
-    std::fs::rename(project.path(A), project.path("plugins/new.py")).unwrap();
+    let (server, project) = renamed();
     let fail = || server.fail_next_of("api/version", 1, Fault::Status(503));
     // Without a watch, the pass finds what could not be seen before.
     fail();

@@ -1,4 +1,4 @@
-//! A pass while the sandbox of the project runs: a watch with a state folder of its own, of which a file tells.
+//! `--once` while a sandbox of the project runs. The sandbox has its own watch and state; a file in the cache names them.
 #![cfg(unix)]
 
 use expect_test::expect;

@@ -73,8 +73,8 @@ fn later(minor: u32) -> std::ops::Range<u32> {
     minor..minor + 30
 }
 
-/// Whether the code names this minor version, the one before it, or one after it. The first of the series before tells nothing in
-/// `>= "0.8.0"`, where all later ones follow it.
+/// Whether the code names this minor version, the one before it, or a later one. `>= "0.8.0"` tells nothing: every server
+/// of both series passes it.
 fn names(context: &Context<'_>, minor: u32, is_at_least: bool) -> bool {
     let code = context.tokens.iter().filter(|token| !token.kind().is_trivia());
     let code: Vec<_> = code.map(|token| (token.kind(), token.start(), context.source(token.range()))).collect();
