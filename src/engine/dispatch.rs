@@ -451,6 +451,11 @@ impl Engine {
 
     /// Continues a conversation with a reply.
     pub(super) fn converse(&mut self, key: Key, reply: Reply, now: Now) {
+        // While plugins are disabled, an overview is empty. One plugin's newer overview may show what the others must
+        // not create, so they ask for themselves.
+        if let (Reply::Rows(_), Some(pass)) = (&reply, &mut self.site.pass) {
+            pass.holds.outdate(key.kind);
+        }
         let deploy = self.site.lanes.in_flight(&key).and_then(|flight| flight.conversation.deploy());
         let others = deploy.filter(|deploy| deploy.looks_for_duplicates()).map(|_| {
             let others = self.tree.claimed_elsewhere().filter(|other| other.kind == key.kind && **other != key);

@@ -122,6 +122,12 @@ impl ServerListing {
     pub(super) fn lacks(&self, key: &Key) -> bool {
         self.kinds.contains(&key.kind) && !self.rows.contains_key(key) && !self.ended.contains(key)
     }
+
+    /// Forgets the overview of this kind: there is a newer one.
+    pub(super) fn outdate(&mut self, kind: Kind) {
+        self.kinds.remove(&kind);
+        self.rows.retain(|key, _| key.kind != kind);
+    }
 }
 
 /// One plugin in an overview.

@@ -1235,3 +1235,26 @@ fn a_text_is_not_blamed_for_what_an_earlier_one_did() {
          9 swap a a15",
     );
 }
+
+#[test]
+fn a_newer_overview_shows_what_a_pass_must_not_create() {
+    replay(
+        "seed 177363692 overwrite jobs 4
+         0 write a a1
+         0 hand a a2
+         0 write c c3
+         0 hand c c3
+         0 start
+         0 swap t t5
+         0 hand x x6~
+         0 fault gateway create 3
+         0 write b b7~
+         1754 swap a empty
+         0 hand c c8
+         0 swap t t9!
+         0 rescan
+         156 delete t
+         61 off 1261
+         3142 delete a",
+    );
+}
