@@ -123,10 +123,8 @@ impl Engine {
                 self.site.lanes.of(key).unread = Some(remote);
                 self.reread(Arc::clone(&plugin.path), Pending::new(since, None));
             }
-            Decision::InFlight => {
-                self.cancel(key);
-                self.tell_unchanged(plugin, in_pass, None);
-            }
+            // The outcome of that conversation answers this save too. Until then nothing is known.
+            Decision::InFlight => self.cancel(key),
             Decision::Unchanged => {
                 self.cancel(key);
                 self.site.lanes.of(key).end_retry(Cause::DiskFull);

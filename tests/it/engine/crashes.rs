@@ -579,7 +579,6 @@ fn good_again_waits_for_the_servers_answer() {
                   #2 update a v2
             2500ms write a v2
             2700ms wake
-                  a unchanged
             2800ms #2 refused no
                   a refused ms=800 old_version=running words=no
                   save

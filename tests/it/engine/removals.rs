@@ -216,7 +216,6 @@ fn on_delete_can_switch_a_function_off() {
                   #3 get a
                   save
             41000ms write a v1
-                  a unchanged
         "#]],
     );
 }

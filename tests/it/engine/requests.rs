@@ -173,7 +173,6 @@ fn a_request_follows_a_text_in_flight() {
                   a sending why=edited
                   #1 get a
             11ms deploy a
-                  a unchanged
             12ms #1 row a v1
                   #2 update a v2
             13ms #2 row a v2

@@ -95,7 +95,6 @@ fn saves_during_a_deploy_end_with_the_files_text() {
                   #1 get a
             2000ms write a v1
             2001ms write a v2
-                  a unchanged
             2002ms #1 row a v1
                   #2 update a v2
             2003ms write a v1
@@ -234,8 +233,6 @@ fn a_waiting_plugin_that_breaks_is_not_deployed() {
             5003ms #3 connected
                   #6 overview of functions
             5004ms #6 rows a=v1 b=v1 c=v1
-                  a unchanged
-                  b unchanged
             5005ms #4 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=5
