@@ -1,4 +1,5 @@
-//! Finds the commit that the program is built from, for `--version`: in git, or in the file that cargo packs into a crate.
+//! Finds the commit that the program is built from, for `--version`: in the environment, in the file that cargo packs into
+//! a crate, or in git.
 
 #![expect(clippy::disallowed_methods, reason = "it runs before the program is built")]
 
@@ -8,13 +9,27 @@ use std::process::Command;
 /// How many characters of a commit tell it from all others here.
 const SHORT: usize = 12;
 
+/// Names the commit where the sources have no git, as in the folder of a GitHub action.
+const GIVEN: &str = "OWUI_WATCH_BUILD_COMMIT";
+
+/// What the program is built from.
+const SOURCES: [&str; 6] = ["src", "plugins", "systemd", "watch.toml", "Cargo.toml", "Cargo.lock"];
+
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
+    println!("cargo:rerun-if-env-changed={GIVEN}");
     // A debug build is built again with each edit: it is from no commit.
     let is_release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
-    let commit = if is_release { packed().or_else(from_git) } else { None };
+    let commit = if is_release { given().or_else(packed).or_else(from_git) } else { None };
     let commit = commit.map_or_else(String::new, |commit| format!(" ({commit})"));
     println!("cargo:rustc-env=OWUI_WATCH_COMMIT={commit}");
+}
+
+fn given() -> Option<String> {
+    let commit = std::env::var(GIVEN).ok()?;
+    // A branch or a tag may name another commit tomorrow.
+    let is_commit = commit.len() == 40 && commit.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_commit.then(|| commit[..SHORT].to_owned())
 }
 
 fn packed() -> Option<String> {
@@ -35,6 +50,10 @@ fn from_git() -> Option<String> {
     }
     for file in ["HEAD", "index"] {
         println!("cargo:rerun-if-changed={}", git(&["rev-parse", "--git-path", file])?);
+    }
+    // An edit makes it a build of changed sources, though git's own files stay as they were.
+    for source in SOURCES {
+        println!("cargo:rerun-if-changed={source}");
     }
     let commit = git(&["rev-parse", &format!("--short={SHORT}"), "HEAD"])?;
     let is_changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();

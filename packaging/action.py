@@ -26,6 +26,8 @@ CHANGES = {
 SIGNS = {"error": "❌", "warning": "⚠️"}
 TITLES = {"check": "Check", "dry-run": "What a deploy would do", "deploy": "Deploy"}
 LONGEST = 300
+# Of the bytes of a summary's rows. GitHub refuses a comment of more than 65,536 characters.
+MOST = 60_000
 
 
 def escaped(text, also=""):
@@ -86,7 +88,16 @@ def row(sign, notice):
 
 
 def table(rows):
-    return ["", "| | plugin | file | |", "| --- | --- | --- | --- |", *rows] if rows else []
+    """The rows as a table, as many as fit into a comment."""
+    room, shown = MOST, []
+    for text in rows:
+        room -= len(text.encode()) + 1
+        if room < 0:
+            break
+        shown.append(text)
+    rest = len(rows) - len(shown)
+    more = ["", f"… and {rest} more: see the log"] if rest else []
+    return ["", "| | plugin | file | |", "| --- | --- | --- | --- |", *shown, *more] if rows else []
 
 
 def run(words, environment, log):
@@ -154,6 +165,8 @@ def deploy(words, environment, log):
 
 
 def main():
+    # Windows would write the code page of the system, which lacks most signs.
+    sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     environment = {name: value for name, value in os.environ.items() if value}
     what = environment.get("ACTION_RUN", "check")
     if what not in TITLES:

@@ -627,25 +627,42 @@ pub fn commands() -> Vec<String> {
     commands.chain(flags.filter_map(|flag| Some(format!("--{}", flag.get_long()?)))).collect()
 }
 
+/// A plugin that a shell offers.
+#[derive(Debug)]
+pub struct Candidate {
+    /// Its id.
+    pub id: String,
+    /// Its file, with `/`.
+    pub path: String,
+    /// Whether it has a switch. Unknown of a file that does not parse.
+    pub has_switch: Option<bool>,
+}
+
 /// Answers a shell that completes a command line (`COMPLETE=bash owui-watch` prints how it asks), and exits; else does
-/// nothing. `plugins` lists the ids and the paths of the project's plugins.
-pub fn complete(plugins: fn() -> Vec<(String, String)>) {
+/// nothing. `plugins` lists the project's plugins.
+pub fn complete(plugins: fn() -> Vec<Candidate>) {
     CompleteEnv::with_factory(move || completed(Args::command(), plugins)).complete();
 }
 
-/// The command, with the plugins as candidates wherever one can be named.
-fn completed(command: clap::Command, plugins: fn() -> Vec<(String, String)>) -> clap::Command {
-    let candidates = move || {
-        let named = |(id, path): (String, String)| {
+/// The command, with the plugins as candidates wherever one of them can be named.
+fn completed(command: clap::Command, plugins: fn() -> Vec<Candidate>) -> clap::Command {
+    // It deletes only what has no file here.
+    if command.get_name() == "delete" {
+        return command;
+    }
+    let offered = move |of_functions: bool| {
+        let named = |Candidate { id, path, .. }: Candidate| {
             let path = Some(path).filter(|path| is_literal(path));
             let id = CompletionCandidate::new(id).help(path.clone().map(Into::into));
             [id].into_iter().chain(path.map(CompletionCandidate::new))
         };
-        plugins().into_iter().flat_map(named).collect()
+        let all = plugins().into_iter();
+        all.filter(|plugin| !of_functions || plugin.has_switch != Some(false)).flat_map(named).collect()
     };
-    let command = command.mut_args(|argument| {
-        let names_plugins = ["plugin", "plugins", "functions"].contains(&argument.get_id().as_str());
-        if names_plugins { argument.add(ArgValueCandidates::new(candidates)) } else { argument }
+    let command = command.mut_args(|argument| match argument.get_id().as_str() {
+        "plugin" | "plugins" => argument.add(ArgValueCandidates::new(move || offered(false))),
+        "functions" => argument.add(ArgValueCandidates::new(move || offered(true))),
+        _ => argument,
     });
     command.mut_subcommands(|command| completed(command, plugins))
 }

@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::target::{self, id_of_broken};
-use crate::cli;
+use crate::cli::{self, Candidate};
 use crate::config::{self, Config, World};
 use crate::disk::{Plugins, ScanCache, Trust};
 use crate::engine::files::Loaded;
 use crate::error::Error;
 use crate::paths::slashed;
-use crate::plugin::Parsed;
 use crate::plugin::id::PluginId;
+use crate::plugin::{Kind, Parsed};
 
 /// Two words at least this similar count as a misspelling.
 const LIKENESS: f64 = 0.8;
@@ -26,14 +26,18 @@ pub(super) fn spelled(typed: &str, config: &Config, cwd: &Path) -> String {
     path.filter(|path| path.to_str().is_some()).map_or_else(|| typed.to_owned(), |path| slashed(&path))
 }
 
-/// The ids of the plugins here, with their paths, for a shell that completes a command line. Empty if they cannot be
-/// read.
+/// The plugins here, for a shell that completes a command line. Empty if they cannot be read.
 #[must_use]
-pub fn plugins_here() -> Vec<(String, String)> {
+pub fn plugins_here() -> Vec<Candidate> {
     let Ok(config) = config::load(&cli::Args::default(), &World::real()) else { return Vec::new() };
     let Ok(mut plugins) = target::plugins(&config) else { return Vec::new() };
     let listing = Listing::read(&mut plugins, &config);
-    listing.ids.into_iter().map(|owner| (owner.id.to_string(), slashed(&owner.path))).collect()
+    let candidate = |Owner { id, path, kind, .. }| Candidate {
+        id: id.to_string(),
+        path: slashed(&path),
+        has_switch: kind.map(Kind::has_switch),
+    };
+    listing.ids.into_iter().map(candidate).collect()
 }
 
 /// The plugins that a watch or a pass is limited to.
@@ -113,6 +117,8 @@ struct Listing {
 struct Owner {
     id: PluginId,
     path: Arc<Path>,
+    /// Unknown of a file that does not parse.
+    kind: Option<Kind>,
     /// Whether the file can be deployed as it stands.
     is_whole: bool,
 }
@@ -122,15 +128,15 @@ impl Listing {
         let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| ());
         let mut listing = Self { ids: Vec::new(), paths: Vec::new(), missing: scan.missing };
         for (path, loaded) in scan.files {
-            let (id, is_whole) = match loaded {
-                Loaded::Parsed(Parsed::Plugin(plugin)) => (Some(plugin.key.id.clone()), true),
+            let (id, kind, is_whole) = match loaded {
+                Loaded::Parsed(Parsed::Plugin(plugin)) => (Some(plugin.key.id.clone()), Some(plugin.key.kind), true),
                 Loaded::Parsed(Parsed::Disabled | Parsed::Invalid(_)) | Loaded::Unsettled => {
-                    (id_of_broken(&path, config.files.get(&*path)), false)
+                    (id_of_broken(&path, config.files.get(&*path)), None, false)
                 }
-                Loaded::Parsed(Parsed::NotAPlugin) | Loaded::SameFile(_) | Loaded::Missing => (None, false),
+                Loaded::Parsed(Parsed::NotAPlugin) | Loaded::SameFile(_) | Loaded::Missing => (None, None, false),
             };
             if let Some(id) = id {
-                listing.ids.push(Owner { id, path: Arc::clone(&path), is_whole });
+                listing.ids.push(Owner { id, path: Arc::clone(&path), kind, is_whole });
             }
             listing.paths.push(path);
         }

@@ -99,7 +99,13 @@ impl Notice {
                 "if you no longer need it, delete it or switch it off on the server"
             }
             NoticeKind::IdChanged { from } => {
-                return Some(format!("`owui-watch delete {}` deletes the one that has no file here", from.id));
+                return Some(format!(
+                    "to keep the old one with its settings, write `id = \"{}\"` under {} in watch.toml\n\
+                     `owui-watch delete {}` deletes the one that has no file here",
+                    from.id,
+                    self.about.table(""),
+                    from.id
+                ));
             }
             NoticeKind::Unused => {
                 return Some(format!(
@@ -393,6 +399,7 @@ mod tests {
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
             spared: if you no longer need it, delete it or switch it off on the server
+            id_changed: to keep the old one with its settings, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
             id_changed: `owui-watch delete old` deletes the one that has no file here
             fails: `owui-watch try shout` runs it again
             fails: `owui-watch try shout` runs it again

@@ -224,3 +224,34 @@ fn inputs_reach_the_scripts_as_variables_alone() {
     assert_eq!(commands.len(), 3);
     assert!(commands.iter().all(|line| !line.contains("${{")), "{commands:?}");
 }
+
+#[test]
+fn a_summary_fits_into_a_comment() {
+    if !has_python() {
+        return;
+    }
+    let project = Project::new();
+    let path = |n| format!("plugins/a-plugin-with-a-rather-long-name-({n}).py");
+    let n_files = 300;
+    for n in 0..n_files {
+        project.put(&path(n), "class Filter:\n    def inlet(self, body):\n        return {bodi: body}\n");
+    }
+    let (output, summary) = step(&project, "run", &[("ACTION_RUN", "check")]);
+    assert!(summary.len() < 65_000, "{}", summary.len());
+    let shown = summary.matches("| ❌ |").count();
+    assert!(summary.ends_with(&format!("\n… and {} more: see the log\n", n_files - shown)), "{shown}");
+    let (log, _) = read_as_the_runner(&output);
+    assert_eq!(log.matches("::error ").count(), n_files);
+}
+
+#[test]
+fn a_runner_with_a_code_page_is_told_every_sign() {
+    if !has_python() {
+        return;
+    }
+    let project = Project::new();
+    project.put("plugins/arrow.py", "class Filter:\n    def inlet(self, body):\n        return arrows[\"→\"]\n");
+    let (output, summary) = step(&project, "run", &[("ACTION_RUN", "check"), ("PYTHONIOENCODING", "cp1252")]);
+    assert!(summary.contains("arrows"), "{summary}{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(output.status.code(), Some(1));
+}

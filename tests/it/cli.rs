@@ -6,7 +6,7 @@ use clap::CommandFactory as _;
 use expect_test::{Expect, expect};
 use owui_watch::cli::{Args, Command, ServiceAction};
 
-use crate::support::command::{Project, filter};
+use crate::support::command::{Project, filter, tool};
 
 fn read(line: &str) -> Result<Args, String> {
     Args::read(["owui-watch"].into_iter().chain(line.split_whitespace())).map_err(|error| error.to_string())
@@ -197,6 +197,10 @@ fn a_shell_is_told_commands_flags_and_plugins() {
     assert!(complete(&["roll"]).starts_with("rollback"), "{}", complete(&["roll"]));
     assert_eq!(complete(&["history", "sh"]).lines().collect::<Vec<_>>(), ["shout", "shy"]);
     assert_eq!(complete(&["on", "plugins/sho"]).lines().collect::<Vec<_>>(), ["plugins/shout.py"]);
+    project.put("plugins/shed.py", tool("1"));
+    assert_eq!(complete(&["history", "sh"]).lines().count(), 3);
+    assert_eq!(complete(&["off", "sh"]).lines().collect::<Vec<_>>(), ["shout", "shy"], "a tool has no switch");
+    assert!(!complete(&["delete", ""]).contains("sh"), "what has a file here is not deleted");
     // Bash would run what is in these names.
     let names = ["$(touch pwned)", "`touch pwned`", "s p", "a;b", "a&b", "~", "a'b"];
     // Windows has no files with these names.

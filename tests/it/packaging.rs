@@ -31,7 +31,7 @@ fn script(name: &str, arguments: &[&str]) -> Output {
 fn the_wheel_says_what_the_crate_says() {
     let (cargo, pyproject) = (read(CARGO), read(PYPROJECT));
     let word = |file: &::config::Config, key: &str| file.get_string(key).unwrap();
-    for key in ["name", "description", "license", "readme"] {
+    for key in ["name", "description", "license"] {
         assert_eq!(word(&cargo, &format!("package.{key}")), word(&pyproject, &format!("project.{key}")), "{key}");
     }
     let keywords = |file: &::config::Config, key: &str| file.get::<Vec<String>>(key).unwrap();
@@ -72,9 +72,9 @@ fn the_hook_is_a_command_that_exists() {
 
 #[test]
 fn the_completions_name_the_program() {
-    for file in ["owui-watch.bash", "_owui-watch", "owui-watch.fish"] {
+    for file in ["owui-watch.bash", "_owui-watch", "owui-watch.fish", "owui-watch.ps1"] {
         let text = fs::read_to_string(Path::new(TOP).join("packaging/completions").join(file)).unwrap();
-        assert!(text.contains("COMPLETE=") && text.contains(Args::command().get_name()), "{file}");
+        assert!(text.contains("COMPLETE") && text.contains(Args::command().get_name()), "{file}");
     }
 }
 

@@ -72,9 +72,9 @@ promises! {
     a_refused_save_leaves_the_plugin_as_it_was,
         "a refused save leaves the running plugin as it was", SINCE_0_12_UNHURT;
     a_lost_answer_changes_nothing_of_it,
-        "also if the server's answer is lost; a success is never reported as a failure", SINCE_0_12_UNHURT;
+        "the same if the server's answer is lost; a success is never reported as a failure", SINCE_0_12_UNHURT;
     a_kill_in_between_is_made_good,
-        "also if owui-watch is killed in between, from its next start on", SINCE_0_12_UNHURT;
+        "the same after owui-watch is killed, at its next start", SINCE_0_12_UNHURT;
     a_deploy_that_takes_too_long_is_looked_up,
         "after a timeout, the server's text is read before anything is sent again", ALWAYS;
     valves_stay, "valves and user valves stay", ALWAYS;

@@ -229,7 +229,7 @@ fn plugins(answers: &Answers) -> Finding {
         return Finding::new(
             Area::Plugins,
             Verdict::Wrong,
-            format!("seem to be off: the server has {key}, and lists none"),
+            format!("seem to be off: the server has {key}, but its list is empty"),
         )
         .hinted(remedy);
     }
@@ -238,7 +238,8 @@ fn plugins(answers: &Answers) -> Finding {
     }
     let tools = answers.listed(Kind::Tool);
     if let (Some(exported @ 1..), Some(0)) = (tools, answers.probe.listed_tools) {
-        let message = format!("tools seem to be off: the server has {}, and lists none", count(exported, "tool"));
+        let message =
+            format!("tools seem to be off: the server has {}, but its list is empty", count(exported, "tool"));
         return Finding::new(Area::Plugins, Verdict::Risk, message).hinted(remedy);
     }
     let functions = answers.listed(Kind::Function);
@@ -260,12 +261,12 @@ fn clock(server: Option<Timestamp>, sent: Timestamp, received: Timestamp) -> Fin
     let (ahead, behind) = (server.duration_since(received), sent.duration_since(server) - SignedDuration::from_secs(1));
     let (by, word) = if ahead > behind { (ahead, "behind") } else { (behind, "ahead of") };
     if by <= TOLERANCE {
-        return fine(Area::Clock, "as the server's");
+        return fine(Area::Clock, "matches the server's");
     }
     let by = Duration::try_from(by).unwrap_or_default();
     let by = if by.as_secs() < 7200 { count(minutes(by), "minute") } else { count(minutes(by) / 60, "hour") };
     Finding::new(Area::Clock, Verdict::Risk, format!("this machine is {by} {word} the server"))
-        .hinted("set both clocks by the network: certificates and login tokens depend on them")
+        .hinted("turn on time synchronization (NTP) on both machines: certificates and login tokens depend on it")
 }
 
 fn minutes(time: Duration) -> usize {
@@ -277,16 +278,17 @@ pub(super) fn private(files: &[PathBuf], permissions: bool, git: bool) -> Findin
     let files: Vec<_> = files.iter().map(|file| format!("`{}`", slashed(&file))).collect();
     let files = files.join(", ");
     match (permissions, git) {
-        (true, true) => fine(Area::KeyFiles, format!("{files}: only you can read it, and git leaves it out")),
+        (true, true) => fine(Area::KeyFiles, format!("{files}: only you can read it, and git ignores it")),
         (true, false) => {
-            note(Area::KeyFiles, format!("{files}: only you can read it; git does not answer whether it leaves it out"))
+            note(Area::KeyFiles, format!("{files}: only you can read it; git could not tell whether it is ignored"))
         }
         (false, true) => {
-            note(Area::KeyFiles, format!("{files}: git leaves it out; this system does not tell who can read it"))
+            note(Area::KeyFiles, format!("{files}: git ignores it; this system does not tell who can read it"))
         }
-        (false, false) => {
-            note(Area::KeyFiles, format!("{files}: this system does not tell who can read it, and git does not answer"))
-        }
+        (false, false) => note(
+            Area::KeyFiles,
+            format!("{files}: this system does not tell who can read it, and git could not tell whether it is ignored"),
+        ),
     }
 }
 
@@ -309,10 +311,12 @@ pub(super) fn events(
     folders: usize,
 ) -> Finding {
     match (poll, network, blind) {
-        (Some(poll), _, _) => fine(Area::Events, format!("none: `poll` has the files looked at every {poll:?}")),
+        (Some(poll), _, _) => fine(Area::Events, format!("none: files are checked every {poll:?} (`poll`)")),
         (None, Some((root, system)), _) => {
-            let message =
-                format!("`{}` is on a network drive ({system}), which does not tell what others save", slashed(&root));
+            let message = format!(
+                "`{}` is on a network drive ({system}), which sends no events for changes made elsewhere",
+                slashed(&root)
+            );
             Finding::new(Area::Events, Verdict::Risk, message).hinted("set `poll = \"2s\"` in watch.toml")
         }
         (None, None, Some((message, hint))) => Finding::new(Area::Events, Verdict::Risk, message).hinted_if(hint),
@@ -322,8 +326,10 @@ pub(super) fn events(
 
 pub(super) fn state(folder: &Path, unused: Option<String>) -> Finding {
     match unused {
-        Some(why) => Finding::new(Area::State, Verdict::Risk, why)
-            .hinted("the next watch puts it aside and compares everything with the server"),
+        Some(why) => {
+            let message = format!("{why}; the next watch puts it aside, and compares everything with the server");
+            Finding::new(Area::State, Verdict::Risk, message)
+        }
         None => fine(Area::State, format!("`{}` can be written to", slashed(&folder))),
     }
 }
@@ -369,15 +375,15 @@ mod tests {
     #[test]
     fn a_server_as_it_should_be() {
         let connection = Connection { url: "https://chat.example.org".to_owned(), ..Connection::default() };
-        expect![[r"
+        expect![[r#"
             ✓ server: https://chat.example.org answers in 3 ms
             ✓ certificate: trusted by this system
             ✓ key: none, and the server asks for none
             ✓ account: an admin: may deploy functions and tools
             ✓ version: Open WebUI 0.6.43, which is tested
             ✓ plugins: on; the server has 2 functions and 1 tool
-            ✓ clock: as the server's
-        "]]
+            ✓ clock: matches the server's
+        "#]]
         .assert_eq(&shown(&server(&connection, &answers())));
     }
 
@@ -387,17 +393,17 @@ mod tests {
         let rows =
             [(0, 0, 0), (60, 0, 0), (61, 0, 0), (0, 61, 61), (0, 62, 62), (0, 0, 100), (0, 7200, 7200), (9000, 0, 0)];
         let shown = rows.map(|(server, sent, received)| shown(&[clock(Some(at(server)), at(sent), at(received))]));
-        expect![[r"
-            ✓ clock: as the server's
-            ✓ clock: as the server's
-            ! clock: this machine is 1 minute behind the server | set both clocks by the network: certificates and login tokens depend on them
-            ✓ clock: as the server's
-            ! clock: this machine is 1 minute ahead of the server | set both clocks by the network: certificates and login tokens depend on them
-            ✓ clock: as the server's
-            ! clock: this machine is 119 minutes ahead of the server | set both clocks by the network: certificates and login tokens depend on them
-            ! clock: this machine is 2 hours behind the server | set both clocks by the network: certificates and login tokens depend on them
+        expect![[r#"
+            ✓ clock: matches the server's
+            ✓ clock: matches the server's
+            ! clock: this machine is 1 minute behind the server | turn on time synchronization (NTP) on both machines: certificates and login tokens depend on it
+            ✓ clock: matches the server's
+            ! clock: this machine is 1 minute ahead of the server | turn on time synchronization (NTP) on both machines: certificates and login tokens depend on it
+            ✓ clock: matches the server's
+            ! clock: this machine is 119 minutes ahead of the server | turn on time synchronization (NTP) on both machines: certificates and login tokens depend on it
+            ! clock: this machine is 2 hours behind the server | turn on time synchronization (NTP) on both machines: certificates and login tokens depend on it
             · clock: the server tells no time
-        "]].assert_eq(&(shown.concat() + &self::shown(&[clock(None, at(0), at(0))])));
+        "#]].assert_eq(&(shown.concat() + &self::shown(&[clock(None, at(0), at(0))])));
     }
 
     #[test]
@@ -457,15 +463,15 @@ mod tests {
             Answers { lists: empty(), ..answers() },
             answers(),
         ];
-        expect![[r"
+        expect![[r#"
             ✓ plugins: on; the server has 2 functions and 1 tool
             ✗ plugins: switched off on the server: ENABLE_PLUGINS | set ENABLE_PLUGINS=true in the server's environment, and start it again
             ✗ plugins: switched off on the server: ENABLE_FUNCTIONS, ENABLE_TOOLS | set ENABLE_FUNCTIONS=true in the server's environment, and start it again
-            ✗ plugins: seem to be off: the server has function a, and lists none | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
-            ! plugins: tools seem to be off: the server has 1 tool, and lists none | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
+            ✗ plugins: seem to be off: the server has function a, but its list is empty | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
+            ! plugins: tools seem to be off: the server has 1 tool, but its list is empty | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
             · plugins: the server lists none; they may be switched off there
             ✓ plugins: on; the server has 2 functions and 1 tool
-        "]].assert_eq(&found.map(|it| shown(&[plugins(&it)])).concat());
+        "#]].assert_eq(&found.map(|it| shown(&[plugins(&it)])).concat());
     }
 
     #[test]
@@ -480,9 +486,9 @@ mod tests {
         ];
         expect![[r#"
             ✓ file events: 3 folders can be watched
-            ! file events: `plugins` is on a network drive (nfs4), which does not tell what others save | set `poll = "2s"` in watch.toml
+            ! file events: `plugins` is on a network drive (nfs4), which sends no events for changes made elsewhere | set `poll = "2s"` in watch.toml
             ! file events: no file events | raise the limit
-            ✓ file events: none: `poll` has the files looked at every 2s
+            ✓ file events: none: files are checked every 2s (`poll`)
         "#]].assert_eq(&shown(&found));
     }
 }

@@ -34,10 +34,18 @@ struct Here {
     missing: Vec<PathBuf>,
 }
 
-/// Looks at everything, and prints how it is.
-pub async fn doctor(config: &Config, client: Result<Client, Error>, world: &World, screen: Screen) -> Code {
+/// Looks at everything, and prints how it is. `unsettled`: what is wrong with settings that it can do without.
+pub async fn doctor(
+    config: &Config,
+    unsettled: &[Error],
+    client: Result<Client, Error>,
+    world: &World,
+    screen: Screen,
+) -> Code {
     let here = Here::look(config);
-    let mut findings = settings(config, world);
+    let mut findings: Vec<_> = unsettled.iter().map(|error| judge::error(Area::Settings, error)).collect();
+    // They are not in order if one of them is left out.
+    findings.extend(settings(config, world).into_iter().filter(|it| unsettled.is_empty() || it.is_wrong()));
     match client {
         Ok(client) => findings.extend(server(config, &client, &here).await),
         Err(error) => findings.push(judge::error(Area::Server, &error)),
@@ -50,10 +58,10 @@ pub async fn doctor(config: &Config, client: Result<Client, Error>, world: &Worl
     tell(screen, findings)
 }
 
-/// The settings cannot be read, so there is nothing else to look at.
+/// The settings cannot be read, so it is not known what else to look at.
 #[must_use]
-pub fn doctor_without_settings(error: &Error, screen: Screen) -> Code {
-    tell(screen, vec![judge::error(Area::Settings, error)])
+pub fn doctor_without_settings(errors: &[Error], screen: Screen) -> Code {
+    tell(screen, errors.iter().map(|error| judge::error(Area::Settings, error)).collect())
 }
 
 fn tell(screen: Screen, findings: Vec<Finding>) -> Code {

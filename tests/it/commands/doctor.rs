@@ -50,8 +50,8 @@ fn a_healthy_project_has_a_line_for_everything() {
     let (before, after) = shown.split_once(" answers in ").unwrap();
     let shown = format!("{before} answers in N{}", &after[after.find(" ms").unwrap()..]);
     // Windows does not tell who can read a file.
-    let unknown = "· key files    `.env`: git leaves it out; this system does not tell who can read it\n";
-    let known = "✓ key files    `.env`: only you can read it, and git leaves it out\n";
+    let unknown = "· key files    `.env`: git ignores it; this system does not tell who can read it\n";
+    let known = "✓ key files    `.env`: only you can read it, and git ignores it\n";
     let shown = if cfg!(windows) { shown.replace(unknown, known) } else { shown };
     expect![[r#"
         ✓ settings     read for `FOLDER`
@@ -61,8 +61,8 @@ fn a_healthy_project_has_a_line_for_everything() {
         ✓ account      an admin: may deploy functions and tools
         ✓ version      Open WebUI 0.12.4, which is tested
         ✓ plugins      on; the server has 0 functions and 1 tool
-        ✓ clock        as the server's
-        ✓ key files    `.env`: only you can read it, and git leaves it out
+        ✓ clock        matches the server's
+        ✓ key files    `.env`: only you can read it, and git ignores it
         ✓ roots        1 plugin in `plugins`
         ✓ file events  1 folder can be watched
         ✓ state        `.owui-watch` can be written to
@@ -82,6 +82,16 @@ fn settings_that_cannot_be_read_are_the_only_finding() {
     let found = found(&project, 1);
     assert_eq!(found.len(), 1);
     assert!(found["settings"].starts_with("wrong: ") && found["settings"].contains("debonce"), "{found:#?}");
+}
+
+#[test]
+fn a_command_that_was_not_agreed_to_hides_no_other_finding() {
+    let server = FakeServer::start();
+    let project = project(&server.url());
+    project.put("watch.toml", "log_command = \"docker logs -f open-webui\"\n");
+    let found = found(&project, 1);
+    assert!(found["settings"].starts_with("wrong: ") && found["settings"].contains("docker logs"), "{found:#?}");
+    assert!(found["server"].starts_with("fine: ") && found["state"].starts_with("fine: "), "{found:#?}");
 }
 
 #[test]
@@ -210,7 +220,7 @@ fn a_key_file_that_others_read_or_git_takes_is_a_risk() {
     project.sh("git", &["init", "-q"]);
     assert!(found(&project, 1)["key_files"].starts_with("risk: git does not ignore `.env`"));
     project.put(".gitignore", ".env\n");
-    assert_eq!(found(&project, 0)["key_files"], "fine: `.env`: only you can read it, and git leaves it out");
+    assert_eq!(found(&project, 0)["key_files"], "fine: `.env`: only you can read it, and git ignores it");
     project.sh("git", &["add", "-f", ".env"]);
     assert!(found(&project, 1)["key_files"].contains("git rm --cached .env"));
     project.sh("git", &["rm", "-q", "--cached", ".env"]);
