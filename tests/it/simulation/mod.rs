@@ -1258,3 +1258,27 @@ fn a_newer_overview_shows_what_a_pass_must_not_create() {
          3142 delete a",
     );
 }
+
+#[test]
+fn a_text_that_is_there_ends_the_suspicion_of_another() {
+    replay(
+        "seed 179479103 hold jobs 4
+         0 write c c1
+         0 write t t1
+         0 start
+         1000 hand b b2
+         0 swap b b2
+         0 fault after update 2
+         0 write t t3
+         0 fault forbid create 1
+         1000 fault forbid any 1
+         0 slow a a5? -4 348
+         1000 fault refuse delete 1
+         0 deaf 401
+         0 off 5751
+         0 swap b b6
+         755 delete t
+         0 blink b broken b2 206
+         1000 slow b b7? b6 584",
+    );
+}

@@ -456,15 +456,17 @@ fn patient(attempt: u32, next: Duration, wish: Duration) -> Result<(), Broken> {
 fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Broken> {
     let (now, digest) = (world.now, notice.about.digest);
     let busy = world.is_busy(key);
-    // A list may be asked for in the middle of a conversation.
-    let lists = world.live().any(|flight| matches!(flight.call, Call::Overview(_)) && flight.look.is_none());
-    // A recovery takes back nothing of what a list has shown.
-    let deploys = world.promises.talking.contains(key)
-        && (lists || world.flying().any(|flying| flying == *key) || world.waits_for_disk(key));
+    let sends = |call: &Call| match call {
+        Call::Create(sent, form) | Call::Update(sent, form) => sent == key && form.file.is_some(),
+        _ => false,
+    };
     let flips = world.promises.flips.get(key).copied().unwrap_or_default();
     let switched = world.promises.switches.get(key).copied();
     match &notice.what {
         NoticeKind::Sending { why } => on_sending(world, key, notice, *why)?,
+        NoticeKind::Unchanged { .. } if world.live().any(|flight| sends(&flight.call)) => {
+            return broken("what is told of a text is known", format!("{key}"));
+        }
         // Whoever keeps switching it is left to it.
         NoticeKind::WentOff { cause, .. } | NoticeKind::NotSwitchedOn { cause, .. }
             if cause.starts_with("somebody else switches it") =>
@@ -497,14 +499,15 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             | NoticeKind::Waiting { .. }
             | NoticeKind::RemoteEdit { .. }
             | NoticeKind::Duplicate { .. }
-    ) || matches!(notice.what, NoticeKind::Unchanged { .. } if !deploys)
-    {
+            | NoticeKind::Unchanged { .. }
+    ) {
         promises.left.remove(key);
         promises.talking.remove(key);
     }
     match &notice.what {
-        NoticeKind::Created { .. } | NoticeKind::Updated { .. } => promises.is_there(key),
-        NoticeKind::Unchanged { .. } if !deploys => promises.is_there(key),
+        NoticeKind::Created { .. } | NoticeKind::Updated { .. } | NoticeKind::Unchanged { .. } => {
+            promises.is_there(key);
+        }
         NoticeKind::Deleted { .. } => drop(promises.deployed.remove(key)),
         _ => {}
     }
