@@ -267,7 +267,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     let (key, key_origin) = found.map(|found| (found.key, found.origin)).unzip();
     let mut warnings = dotenv.lookalikes();
     warnings.extend(log_declined.then(|| Warning {
-        message: "`log_command` does not run, since you declined it".to_owned(),
+        message: "`log_command` does not run, since you have not agreed to it".to_owned(),
         hint: "`owui-watch trust` asks again".to_owned(),
     }));
     // The environment also has variables of other programs.

@@ -89,11 +89,15 @@ impl Engine {
             match cause {
                 Cause::Crash => self.retry_crashed(&key, why, now),
                 Cause::DiskFull => self.retry_stored(&key, why, now),
-                // A deploy starts with this repair anyway.
                 Cause::Activation if self.site.lanes.is_idle(&key) => {
                     self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
                 }
-                Cause::Activation => {}
+                // A deploy starts with this repair, unless it is taken back before it starts.
+                Cause::Activation => {
+                    if let Some(retry) = &mut self.site.lanes.of(&key).retry {
+                        retry.due = Some(now.at + backoff(retry.attempts, now.chance));
+                    }
+                }
             }
         }
     }

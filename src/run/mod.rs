@@ -208,24 +208,21 @@ async fn context_of(args: &Args, world: &World, addressed: Addressed) -> Result<
 /// Looks for what is wrong. It asks for no consent: that something needs one is a finding.
 async fn doctor(args: &Args, world: &World) -> Code {
     let mut world = world.clone();
-    let mut unsettled = Vec::new();
     let config = loop {
-        let error = match config::read(args, &world).config {
+        match config::read(args, &world).config {
             Ok(config) => break config,
-            Err(error) => error,
-        };
-        let optional = error.request().filter(|request| request.is_optional()).cloned();
-        unsettled.push(Error::from(error));
-        match optional {
-            Some(request) => world.declined.push(request),
-            None => return commands::doctor_without_settings(&unsettled, screen(args)),
+            Err(error) => match error.request().filter(|request| request.is_optional()) {
+                // The rest is worth looking at, too.
+                Some(request) => world.declined.push(request.clone()),
+                None => return commands::doctor_without_settings(&error.into(), screen(args)),
+            },
         }
     };
     let world = &world;
     let addressed = located(config, world);
     name_sandbox(args, &addressed);
     let config = addressed.config;
-    commands::doctor(&config, &unsettled, client(&config), world, screen(args)).await
+    commands::doctor(&config, client(&config), world, screen(args)).await
 }
 
 /// Deploys plugins: by way of the running watch if there is one, else in a pass.

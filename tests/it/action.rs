@@ -214,7 +214,10 @@ fn the_cache_is_for_these_sources() {
     assert!(step(&project, "key", &[]).0.status.success());
     let output = project.read("output");
     let key = output.lines().find_map(|line| line.strip_prefix("key=")).unwrap();
-    assert!(key.len() == 64 && output.contains("folder="), "{output}");
+    let (image, sources) = key.split_once('-').unwrap();
+    assert!(image == "any" && sources.len() == 64 && output.contains("folder="), "{output}");
+    assert!(step(&project, "key", &[("ImageOS", "ubuntu24")]).0.status.success());
+    assert!(project.read("output").contains(&format!("key=ubuntu24-{sources}\n")));
 }
 
 /// An input inside of a command would be a part of it.
@@ -232,7 +235,7 @@ fn a_summary_fits_into_a_comment() {
     }
     let project = Project::new();
     let path = |n| format!("plugins/a-plugin-with-a-rather-long-name-({n}).py");
-    let n_files = 300;
+    let n_files = 600;
     for n in 0..n_files {
         project.put(&path(n), "class Filter:\n    def inlet(self, body):\n        return {bodi: body}\n");
     }

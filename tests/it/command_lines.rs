@@ -143,6 +143,7 @@ fn check(line: &str) -> Result<(), String> {
         ["owui-watch", ..] => check_ours(words),
         ["cargo", subcommand, rest @ ..] => check_cargo(subcommand, rest),
         ["bash", script, ..] => exists(&[PathBuf::from(script)]),
+        ["mdbook", "build"] => exists(&[PathBuf::from("book.toml")]),
         ["systemctl" | "journalctl", "--user", verb, ..] if VERBS.contains(verb) => Ok(()),
         _ => Err("nobody checks such a line".to_owned()),
     }

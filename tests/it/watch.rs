@@ -324,7 +324,9 @@ fn renamed_moved_in_and_removed_files() {
     fs::rename(project.path(A), project.path("plugins/b.py")).unwrap();
     watch.wait("created", Some("b"));
     let told = watch.wait("id_changed", Some("b")).pop().unwrap();
-    assert_eq!(told["hint"], "`owui-watch delete a` deletes the one that has no file here");
+    let keeps =
+        "to keep the old one with its settings, write `id = \"a\"` under `[plugins.\"plugins/b.py\"]` in watch.toml";
+    assert_eq!(told["hint"], format!("{keeps}\n`owui-watch delete a` deletes the one that has no file here"));
 
     project.write("elsewhere/c.py", &filter("1"));
     fs::rename(project.path("elsewhere/c.py"), project.path("plugins/c.py")).unwrap();

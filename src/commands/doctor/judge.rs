@@ -375,7 +375,7 @@ mod tests {
     #[test]
     fn a_server_as_it_should_be() {
         let connection = Connection { url: "https://chat.example.org".to_owned(), ..Connection::default() };
-        expect![[r#"
+        expect![[r"
             ✓ server: https://chat.example.org answers in 3 ms
             ✓ certificate: trusted by this system
             ✓ key: none, and the server asks for none
@@ -383,7 +383,7 @@ mod tests {
             ✓ version: Open WebUI 0.6.43, which is tested
             ✓ plugins: on; the server has 2 functions and 1 tool
             ✓ clock: matches the server's
-        "#]]
+        "]]
         .assert_eq(&shown(&server(&connection, &answers())));
     }
 
@@ -393,7 +393,7 @@ mod tests {
         let rows =
             [(0, 0, 0), (60, 0, 0), (61, 0, 0), (0, 61, 61), (0, 62, 62), (0, 0, 100), (0, 7200, 7200), (9000, 0, 0)];
         let shown = rows.map(|(server, sent, received)| shown(&[clock(Some(at(server)), at(sent), at(received))]));
-        expect![[r#"
+        expect![[r"
             ✓ clock: matches the server's
             ✓ clock: matches the server's
             ! clock: this machine is 1 minute behind the server | turn on time synchronization (NTP) on both machines: certificates and login tokens depend on it
@@ -403,7 +403,7 @@ mod tests {
             ! clock: this machine is 119 minutes ahead of the server | turn on time synchronization (NTP) on both machines: certificates and login tokens depend on it
             ! clock: this machine is 2 hours behind the server | turn on time synchronization (NTP) on both machines: certificates and login tokens depend on it
             · clock: the server tells no time
-        "#]].assert_eq(&(shown.concat() + &self::shown(&[clock(None, at(0), at(0))])));
+        "]].assert_eq(&(shown.concat() + &self::shown(&[clock(None, at(0), at(0))])));
     }
 
     #[test]
@@ -463,7 +463,7 @@ mod tests {
             Answers { lists: empty(), ..answers() },
             answers(),
         ];
-        expect![[r#"
+        expect![[r"
             ✓ plugins: on; the server has 2 functions and 1 tool
             ✗ plugins: switched off on the server: ENABLE_PLUGINS | set ENABLE_PLUGINS=true in the server's environment, and start it again
             ✗ plugins: switched off on the server: ENABLE_FUNCTIONS, ENABLE_TOOLS | set ENABLE_FUNCTIONS=true in the server's environment, and start it again
@@ -471,7 +471,7 @@ mod tests {
             ! plugins: tools seem to be off: the server has 1 tool, but its list is empty | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
             · plugins: the server lists none; they may be switched off there
             ✓ plugins: on; the server has 2 functions and 1 tool
-        "#]].assert_eq(&found.map(|it| shown(&[plugins(&it)])).concat());
+        "]].assert_eq(&found.map(|it| shown(&[plugins(&it)])).concat());
     }
 
     #[test]

@@ -34,18 +34,10 @@ struct Here {
     missing: Vec<PathBuf>,
 }
 
-/// Looks at everything, and prints how it is. `unsettled`: what is wrong with settings that it can do without.
-pub async fn doctor(
-    config: &Config,
-    unsettled: &[Error],
-    client: Result<Client, Error>,
-    world: &World,
-    screen: Screen,
-) -> Code {
+/// Looks at everything, and prints how it is.
+pub async fn doctor(config: &Config, client: Result<Client, Error>, world: &World, screen: Screen) -> Code {
     let here = Here::look(config);
-    let mut findings: Vec<_> = unsettled.iter().map(|error| judge::error(Area::Settings, error)).collect();
-    // They are not in order if one of them is left out.
-    findings.extend(settings(config, world).into_iter().filter(|it| unsettled.is_empty() || it.is_wrong()));
+    let mut findings = settings(config, world);
     match client {
         Ok(client) => findings.extend(server(config, &client, &here).await),
         Err(error) => findings.push(judge::error(Area::Server, &error)),
@@ -60,8 +52,8 @@ pub async fn doctor(
 
 /// The settings cannot be read, so it is not known what else to look at.
 #[must_use]
-pub fn doctor_without_settings(errors: &[Error], screen: Screen) -> Code {
-    tell(screen, errors.iter().map(|error| judge::error(Area::Settings, error)).collect())
+pub fn doctor_without_settings(error: &Error, screen: Screen) -> Code {
+    tell(screen, vec![judge::error(Area::Settings, error)])
 }
 
 fn tell(screen: Screen, findings: Vec<Finding>) -> Code {

@@ -90,7 +90,7 @@ fn a_command_that_was_not_agreed_to_hides_no_other_finding() {
     let project = project(&server.url());
     project.put("watch.toml", "log_command = \"docker logs -f open-webui\"\n");
     let found = found(&project, 1);
-    assert!(found["settings"].starts_with("wrong: ") && found["settings"].contains("docker logs"), "{found:#?}");
+    assert!(found["settings"].starts_with("risk: `log_command` does not run, since you have not agreed"), "{found:#?}");
     assert!(found["server"].starts_with("fine: ") && found["state"].starts_with("fine: "), "{found:#?}");
 }
 

@@ -267,7 +267,7 @@ fn a_command_of_the_folder_is_run_only_with_consent() {
     declined.world.declined.extend(declined.load("").err().and_then(|error| error.request().cloned()));
     let config = declined.good("");
     assert_eq!((config.log_command.as_ref(), config.warnings.len()), (None, 1));
-    assert_eq!(config.warnings[0].message, "`log_command` does not run, since you declined it");
+    assert_eq!(config.warnings[0].message, "`log_command` does not run, since you have not agreed to it");
     let other = declined.with("watch.toml", "log_command = 'docker logs -f other'");
     assert_eq!(other.asks(""), question("docker logs -f other"));
     // The user's own settings need none.

@@ -1282,3 +1282,26 @@ fn a_text_that_is_there_ends_the_suspicion_of_another() {
          1000 slow b b7? b6 584",
     );
 }
+
+#[test]
+fn a_function_is_switched_on_though_the_deploy_that_would_begin_with_it_was_taken_back() {
+    replay(
+        "seed 180074822 activate
+         0 write a a1
+         0 start
+         3165 touch t
+         0 fault refuse toggle 2
+         0 write c c5
+         0 fault gateway overview 1
+         10 swap a a7
+         52 fault before get 4
+         1490 reload
+         1000 drop b
+         1630 deaf 222
+         0 slow c empty -9 536
+         1488 fault after connect 1
+         0 write t t11
+         1439 slow b b13? b12! 33
+         669 slow a empty c15 521",
+    );
+}
