@@ -10,10 +10,10 @@ use std::process::Command;
 const SHORT: usize = 12;
 
 /// Names the commit where the sources have no git, as in the folder of a GitHub action.
-const GIVEN: &str = "OWUI_WATCH_BUILD_COMMIT";
+const GIVEN: &str = "OWUI_BUILD_COMMIT";
 
-/// What the program is built from.
-const SOURCES: [&str; 6] = ["src", "plugins", "systemd", "watch.toml", "Cargo.toml", "Cargo.lock"];
+/// What the program is built from. An edit of anything else, such as an example plugin, builds nothing again.
+const SOURCES: [&str; 5] = ["build.rs", "src", "systemd", "Cargo.toml", "Cargo.lock"];
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
@@ -22,7 +22,8 @@ fn main() {
     let is_release = std::env::var("PROFILE").is_ok_and(|profile| profile == "release");
     let commit = if is_release { given().or_else(packed).or_else(from_git) } else { None };
     let commit = commit.map_or_else(String::new, |commit| format!(" ({commit})"));
-    println!("cargo:rustc-env=OWUI_WATCH_COMMIT={commit}");
+    // `cargo run` passes it on to the program, so its name must not look like one of our settings.
+    println!("cargo:rustc-env=COMMIT_OF_VERSION={commit}");
 }
 
 fn given() -> Option<String> {
@@ -48,14 +49,16 @@ fn from_git() -> Option<String> {
     if fs::canonicalize(top).ok()? != fs::canonicalize(".").ok()? {
         return None;
     }
-    for file in ["HEAD", "index"] {
-        println!("cargo:rerun-if-changed={}", git(&["rev-parse", "--git-path", file])?);
-    }
+    // Each commit and each checkout adds to the log. HEAD itself names a branch; the index changes at every `git add`.
+    let log = git(&["rev-parse", "--git-path", "logs/HEAD"])?;
+    let watched = if fs::exists(&log).unwrap_or(false) { log } else { git(&["rev-parse", "--git-path", "HEAD"])? };
+    println!("cargo:rerun-if-changed={watched}");
     // An edit makes it a build of changed sources, though git's own files stay as they were.
     for source in SOURCES {
         println!("cargo:rerun-if-changed={source}");
     }
     let commit = git(&["rev-parse", &format!("--short={SHORT}"), "HEAD"])?;
-    let is_changed = !git(&["status", "--porcelain", "--untracked-files=no"])?.is_empty();
+    let status = ["--no-optional-locks", "status", "--porcelain", "--untracked-files=no", "--"];
+    let is_changed = !git(&[&status[..], &SOURCES].concat())?.is_empty();
     Some(if is_changed { format!("{commit}, changed") } else { commit })
 }

@@ -30,7 +30,7 @@ OPENWEBUI_API_KEY, in the environment or in `.env`, from the file that `api_key_
 credential.";
 
 /// The release, and the commit that it was built from, where `build.rs` found it.
-const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("OWUI_WATCH_COMMIT"));
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("COMMIT_OF_VERSION"));
 
 /// Watches a folder of Open WebUI plugins and makes every save live on the server.
 #[derive(Clone, Debug, Default, Parser)]

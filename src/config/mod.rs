@@ -268,7 +268,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     let mut warnings = dotenv.lookalikes();
     warnings.extend(log_declined.then(|| Warning {
         message: "`log_command` does not run, since you have not agreed to it".to_owned(),
-        hint: "`owui-watch trust` asks again".to_owned(),
+        hint: "`owui-watch trust` asks about it".to_owned(),
     }));
     // The environment also has variables of other programs.
     let is_set = |variable: &str| match variable.strip_prefix(schema::PREFIX) {
@@ -287,12 +287,18 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
         let PluginSettings { id, kind, enabled, adopt: _, check: _, trial: _ } = table;
         (path, FileSettings { id, kind, enabled })
     };
+    // The reference file, which this repository has as its own, names no server: it says what the default is.
+    let is_default = settings.url == DEFAULT_URL && merged.from_project.contains("url");
+    let url_origin = match merged.origin("url") {
+        Some(place) if !is_default => Origin::Set(place.to_owned()),
+        Some(_) | None => Origin::Default,
+    };
     Ok(Config {
         project: folder.to_owned(),
         log_folder: if settings.log_command.is_some() { merged.log_folder(folder, world) } else { PathBuf::new() },
         roots,
         root_bounds,
-        url_origin: merged.origin("url").map_or(Origin::Default, |place| Origin::Set(place.to_owned())),
+        url_origin,
         key,
         key_origin,
         certificates,

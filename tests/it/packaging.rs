@@ -64,6 +64,13 @@ fn the_deb_has_files_that_exist_or_are_built() {
     assert!(there.len() > 5 && there.iter().all(|source| Path::new(TOP).join(source).is_file()), "{there:?}");
 }
 
+/// `cargo run` has in the program's environment what the build script sets for the compiler.
+#[test]
+fn what_a_build_sets_is_no_setting() {
+    let script = include_str!("../../build.rs");
+    assert!(script.contains("cargo:rustc-env=") && !script.contains("cargo:rustc-env=OWUI_WATCH_"));
+}
+
 #[test]
 fn the_hook_is_a_command_that_exists() {
     let entry = HOOKS.lines().find_map(|line| line.trim().strip_prefix("entry: ")).unwrap();

@@ -22,10 +22,14 @@ fn a_pass_without_a_server_is_for_the_running_sandbox() {
     let told = running.announce(&project.path(".cache/owui-watch")).unwrap();
     let here = format!("on the sandbox at {}\n", server.url());
 
-    let ran = project.run(&["--once", "--dry-run"]);
-    check(&ran, 0);
-    assert!(ran.stderr.starts_with(&here), "{}", ran.stderr);
-    assert!(ran.stdout.contains(" 1 unchanged;"), "{}", ran.stdout);
+    // A copy of the reference file names no server, though it says what the default is.
+    for settings in ["", include_str!("../../../watch.toml")] {
+        project.put("watch.toml", settings);
+        let ran = project.run(&["--once", "--dry-run"]);
+        check(&ran, 0);
+        assert!(ran.stderr.starts_with(&here), "{}", ran.stderr);
+        assert!(ran.stdout.contains(" 1 unchanged;"), "{}", ran.stdout);
+    }
     for arguments in [&["--once"][..], &["--once", "--url", &server.url()]] {
         let ran = project.run(arguments);
         check(&ran, 2);
