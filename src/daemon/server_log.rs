@@ -14,6 +14,7 @@ use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::child_env::withhold_secrets;
@@ -35,6 +36,8 @@ const BUFFER: usize = 64 * 1024;
 /// Lines that are read in one second, and bytes. Further lines are counted only; further bytes are left in the pipe.
 const MOST_LINES: usize = 10_000;
 const MOST_BYTES: usize = 8 * 1024 * 1024;
+/// How long lines are looked at in one second. On a busy machine this is over before the lines are.
+const MOST_TIME: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
 /// After this pause a traceback is complete.
 const QUIET: Duration = Duration::from_millis(200);
@@ -356,21 +359,23 @@ struct Budget {
     until: Instant,
     lines: usize,
     bytes: usize,
+    time: Duration,
     skipped: usize,
 }
 
 impl Budget {
     #[expect(clippy::disallowed_methods, reason = "beside the loop")]
     fn new() -> Self {
-        Self { until: Instant::now() + SECOND, lines: 0, bytes: 0, skipped: 0 }
+        Self { until: Instant::now() + SECOND, lines: 0, bytes: 0, time: Duration::ZERO, skipped: 0 }
     }
 
     /// Whether lines are only counted for now.
     fn is_spent(&self) -> bool {
-        self.lines >= MOST_LINES
+        self.lines >= MOST_LINES || self.time >= MOST_TIME
     }
 
-    /// Takes what was read.
+    /// Takes what was read. Between lines the loop gets its turns: a stream that is never empty would leave it none.
+    #[expect(clippy::disallowed_methods, reason = "beside the loop")]
     async fn take<R: AsyncRead + Unpin>(&mut self, output: &mut Output<R>, teller: &mut Teller) {
         self.bytes += std::mem::take(&mut output.bytes);
         self.skipped += std::mem::take(&mut output.skipped);
@@ -379,8 +384,12 @@ impl Budget {
             if !line.trim().is_empty() {
                 output.last = printable::line(line.trim()).chars().take(QUOTED).collect();
             }
-            teller.entries(output.log.line(&line)).await;
+            let began = Instant::now();
+            let entries = output.log.line(&line);
+            self.time += began.elapsed();
+            teller.entries(entries).await;
         }
+        consume_budget().await;
         if self.bytes > MOST_BYTES {
             // The command waits meanwhile.
             sleep_until(self.until).await;
@@ -507,6 +516,11 @@ impl<R: AsyncRead + Unpin> Output<R> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
+    use tokio::task::LocalSet;
+
     use super::*;
 
     #[test]
@@ -531,6 +545,33 @@ mod tests {
             lines.extend(output.taken().map(|line| (line.len(), std::mem::take(&mut output.bytes))));
         }
         assert_eq!(lines, [(4, 5), (0, 1), (LONGEST, 3 * LONGEST + 1), (4, 4)]);
+    }
+
+    /// The loop shares its thread with this reader.
+    #[tokio::test]
+    async fn a_flood_leaves_the_loop_its_turns() {
+        let flood = "2026-11-22 00:36:02.914 | INFO     | open_webui.main:lifespan:9 - busy\n".repeat(4000);
+        let turns = Rc::new(Cell::new(0));
+        let others = Rc::clone(&turns);
+        let beside = async move {
+            loop {
+                others.set(others.get() + 1);
+                tokio::task::yield_now().await;
+            }
+        };
+        let read = async {
+            let mut output = Output::new(Some(flood.as_bytes()));
+            let mut teller = Teller { send: channel(WAITING).0, lost: 0, texts: HashMap::new() };
+            let mut budget = Budget::new();
+            while output.is_open() {
+                output.read(false).await;
+                budget.take(&mut output, &mut teller).await;
+            }
+        };
+        let tasks = LocalSet::new();
+        tasks.spawn_local(beside);
+        tasks.run_until(read).await;
+        assert!(turns.get() > 20, "{turns:?}");
     }
 
     #[tokio::test]

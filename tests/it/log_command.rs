@@ -166,25 +166,29 @@ fn the_command_runs_where_its_author_means() {
     assert!(!project.path("where").exists());
 }
 
-/// It holds up nothing, and what is left out is counted.
+/// A save is deployed while the flood lasts, and what is left out is counted.
 #[test]
 fn a_flood_holds_up_no_deploy() {
     let server = FakeServer::start();
-    let script =
-        format!("{WAITS}yes '{RECORD}' | head -n 200000\necho; yes | head -c 30000000\necho\nexec sleep 1000\n");
+    let script = format!(
+        "{WAITS}while [ ! -e enough ]; do yes '{RECORD}' | head -n 1000; done\n\
+         echo; yes | head -c 30000000\necho\nexec sleep 1000\n"
+    );
     let project = project(&server, &script);
     let mut watch = project.watch();
     project.put("cue", "");
     watch.wait("printed", Some("a"));
     project.write("plugins/a.py", &filter("2"));
-    let before = Instant::now();
     watch.wait("updated", Some("a"));
-    let took = before.elapsed();
-    assert!(took < Duration::from_secs(3), "{took:?}");
+    project.put("enough", "");
     assert_eq!(text(&server, "a"), filter("2"));
-    let message = trouble(&mut watch);
-    let count = message.strip_suffix(" lines of the server's log were left out: too many at once");
-    assert!(count.is_some_and(|count| count.parse::<usize>().unwrap() > 100_000), "{message}");
+    // It is told after each second without a flood, which a busy machine has in the middle.
+    let mut count = 0;
+    while count < 100_000 {
+        let message = trouble(&mut watch);
+        let lines = message.strip_suffix(" lines of the server's log were left out: too many at once");
+        count += lines.unwrap_or_else(|| panic!("{message}")).parse::<usize>().unwrap();
+    }
     assert!(watch.stop().success());
 }
 
