@@ -26,7 +26,7 @@ CHANGES = {
 SIGNS = {"error": "❌", "warning": "⚠️"}
 TITLES = {"check": "Check", "dry-run": "What a deploy would do", "deploy": "Deploy"}
 LONGEST = 300
-# Of the bytes of a summary's rows. GitHub refuses a comment of more than 65,536 characters.
+# How many bytes of rows a summary has at most: GitHub refuses a comment of more than 65,536 characters.
 MOST = 60_000
 
 
@@ -165,7 +165,7 @@ def deploy(words, environment, log):
 
 
 def main():
-    # Windows would write the code page of the system, which lacks most signs.
+    # Windows would use the system's code page, which lacks most of these signs.
     sys.stdout.reconfigure(encoding="utf-8", errors="replace")
     environment = {name: value for name, value in os.environ.items() if value}
     what = environment.get("ACTION_RUN", "check")

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::client::Client;
-use crate::config::{Config, DEFAULT_URL, Origin};
+use crate::config::Config;
 use crate::engine::deploy::{Attached, Call, CallFailure, Reply, Row, Step, Version};
 use crate::engine::switch::{self, Switch, Switching};
 use crate::notice::{Notice, NoticeKind};
@@ -135,7 +135,7 @@ impl<'a> Server<'a> {
         let key = || self.config.key_origin.as_ref().map(ToString::to_string);
         let (message, what) = match failure {
             CallFailure::Unreachable { cause, .. } => {
-                let configured = self.config.url_origin != Origin::Default && server != DEFAULT_URL;
+                let configured = self.config.has_address();
                 let message = format!("cannot reach {server}: {cause}");
                 (Some(message), NoticeKind::GaveUp { after: Duration::ZERO, cause, server, configured })
             }

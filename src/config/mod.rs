@@ -152,6 +152,12 @@ impl fmt::Display for Origin {
 }
 
 impl Config {
+    /// Whether the user has set the server's address.
+    #[must_use]
+    pub fn has_address(&self) -> bool {
+        self.url_origin != Origin::Default
+    }
+
     /// What to do with this file's plugin if the server seems to have it under another id.
     #[must_use]
     pub fn adopt_of(&self, file: &Path) -> Adopt {
@@ -287,7 +293,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
         let PluginSettings { id, kind, enabled, adopt: _, check: _, trial: _ } = table;
         (path, FileSettings { id, kind, enabled })
     };
-    // The reference file, which this repository has as its own, names no server: it says what the default is.
+    // The reference watch.toml and .env.example say what the default is. A folder with copies of them names no server.
     let is_default = settings.url == DEFAULT_URL && merged.from_project.contains("url");
     let url_origin = match merged.origin("url") {
         Some(place) if !is_default => Origin::Set(place.to_owned()),

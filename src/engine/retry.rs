@@ -92,7 +92,7 @@ impl Engine {
                 Cause::Activation if self.site.lanes.is_idle(&key) => {
                     self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
                 }
-                // A deploy starts with this repair, unless it is taken back before it starts.
+                // A waiting deploy begins with this repair. It may be taken back first, so look again later.
                 Cause::Activation => {
                     if let Some(retry) = &mut self.site.lanes.of(&key).retry {
                         retry.due = Some(now.at + backoff(retry.attempts, now.chance));

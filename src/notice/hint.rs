@@ -5,6 +5,7 @@ use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::Duplicate;
 use crate::engine::ledger::RefusalKind;
 use crate::engine::refusal::{self, NO_FUNCTION, OWN};
+use crate::plugin::id::PluginId;
 use crate::plugin::{Entry, Span};
 
 impl Notice {
@@ -99,11 +100,10 @@ impl Notice {
                 "if you no longer need it, delete it or switch it off on the server"
             }
             NoticeKind::IdChanged { from } => {
+                let keep = set_id(&self.about, &from.id);
                 return Some(format!(
-                    "to keep the old one with its settings, write `id = \"{}\"` under {} in watch.toml\n\
+                    "to keep the old one with its settings, {keep}\n\
                      `owui-watch delete {}` deletes the one that has no file here",
-                    from.id,
-                    self.about.table(""),
                     from.id
                 ));
             }
@@ -176,12 +176,16 @@ impl Notice {
 #[must_use]
 pub fn of_duplicate(about: &Subject, duplicate: &Duplicate) -> String {
     format!(
-        "if it is the same plugin, write `id = \"{}\"` under {} in watch.toml\n\
+        "if it is the same plugin, {}\n\
          if it is another one, `owui-watch deploy --yes {}` creates it (with --once: add --yes)",
-        duplicate.id,
-        about.table(""),
+        set_id(about, &duplicate.id),
         about.id()
     )
+}
+
+/// How a file gets the id of a plugin on the server.
+fn set_id(about: &Subject, id: &PluginId) -> String {
+    format!("write `id = \"{id}\"` under {} in watch.toml", about.table(""))
 }
 
 /// What can be done where a sandbox lacks a package.

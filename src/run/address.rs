@@ -82,7 +82,7 @@ pub(super) fn project(config: &Config, world: &World) -> Option<PathBuf> {
 
 /// Whether the settings are for a server, be it the default one.
 pub(super) fn names_server(config: &Config) -> bool {
-    config.url_origin != Origin::Default || config.key.is_some()
+    config.has_address() || config.key.is_some()
 }
 
 /// Says that a command is about the sandbox, if nobody named that.

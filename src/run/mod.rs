@@ -18,7 +18,7 @@ use tracing_subscriber::prelude::*;
 use crate::cli::{Args, CheckFormat, Command, OnOff};
 use crate::client::{self, Authorities, Client, Timeouts};
 use crate::commands::{self, Agreed, CheckRequest, CommandContext, DeployRequest, MayCreate, RequestProgress, Scope};
-use crate::config::{self, Config, ConfigError, DEFAULT_URL, Origin, Reading, Sources, Warning, World};
+use crate::config::{self, Config, ConfigError, Reading, Sources, Warning, World};
 use crate::daemon::{self, End, KeyPrograms, Plan, Setup, Signal};
 use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::switch::Switch;
@@ -165,11 +165,6 @@ fn agreed(args: &Args, world: &mut World) -> Result<(Config, Sources), ConfigErr
 /// configured server, it is the sandbox of this project, if one runs.
 fn addressed(args: &Args, world: &World) -> Result<Addressed, ConfigError> {
     Ok(located(agreed(args, &mut world.clone())?.0, world))
-}
-
-/// Whether the user named a server other than the default. The reference file says where one usually is, as the default does.
-fn is_configured(config: &Config) -> bool {
-    config.url_origin != Origin::Default && config.url != DEFAULT_URL
 }
 
 /// The API key is in memory. A process that may not be dumped can't be read by a debugger of the same user either.
@@ -359,7 +354,7 @@ fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
     let policy = Policy {
         roots: config.roots.clone(),
         server: config.url.clone(),
-        configured: is_configured(&config),
+        configured: config.has_address(),
         key: config.key_origin.as_ref().map(ToString::to_string),
         concurrency: config.concurrency,
         once: args.one_pass().then_some(config.once_patience),

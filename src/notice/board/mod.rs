@@ -107,7 +107,7 @@ pub struct Standing {
     order: usize,
     /// The number of the news before its trial began, if that is told.
     began: Option<usize>,
-    /// The plugin whose exception made its trial fail, as long as that exception is known.
+    /// The plugin that raised the exception its trial failed with. None once that exception is over.
     culprit: Option<Name>,
 }
 

@@ -170,7 +170,7 @@ fn a_renamed_file_is_not_created_unasked() {
     assert_eq!(text(&server, "new"), filter("2"));
 }
 
-/// A deployed plugin whose file has another name since, with a header that tells which plugin it is.
+/// A plugin was deployed, and then its file was renamed. Title and author in its header tell that it is the same one.
 fn renamed() -> (FakeServer, Project) {
     let server = FakeServer::start();
     let project = Project::on(&server);
