@@ -127,7 +127,7 @@ impl Engine {
             Decision::InFlight => self.cancel(key),
             Decision::Unchanged => {
                 self.cancel(key);
-                self.site.lanes.of(key).end_retry(Cause::DiskFull);
+                self.site.lanes.end_retry(key, Cause::DiskFull);
                 if in_pass {
                     self.record_found(plugin, now);
                 }

@@ -300,6 +300,13 @@ impl Lanes {
         self.by_key.entry(key.clone()).or_default()
     }
 
+    /// Ends the retry for this cause, if there is one.
+    pub(super) fn end_retry(&mut self, key: &Key, cause: Cause) {
+        if let Some(lane) = self.get_mut(key) {
+            lane.end_retry(cause);
+        }
+    }
+
     pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = (&Key, &mut Lane)> {
         self.by_key.iter_mut()
     }

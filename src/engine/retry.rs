@@ -115,7 +115,7 @@ impl Engine {
                 self.reread(Arc::clone(&plugin.path), Pending::new(now.at, None));
             }
             // No file has this id, or several do.
-            Owner::None | Owner::Conflict(_) => self.site.lanes.of(key).end_retry(Cause::DiskFull),
+            Owner::None | Owner::Conflict(_) => self.site.lanes.end_retry(key, Cause::DiskFull),
         }
     }
 }

@@ -15,8 +15,9 @@ pub(crate) fn idle(table: &mut Table) {
     let (server, project) = deployed(1000, USUAL);
     let mut watch = project.watch();
     let floor = Beside::start(&["watch", project.path("plugins").to_str().unwrap(), &server.address.to_string()]);
-    // Whatever the start has left to do is done by then, and the connection closed.
-    sleep(Duration::from_secs(8));
+    // Whatever the start has left to do is done by then, the connection closed, and the threads of the scan have ended,
+    // which tokio keeps for ten seconds.
+    sleep(Duration::from_secs(15));
     let before = (sleeps(watch.pid()), busy(watch.pid()));
     sleep(Duration::from_secs(SECONDS));
     let (woken, ran) = (sleeps(watch.pid()) - before.0, busy(watch.pid()).saturating_sub(before.1));
