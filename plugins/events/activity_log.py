@@ -36,7 +36,8 @@ class Event:
             default="*", description="What to log, for example `auth.*, function.*`."
         )
         ignore: str = Field(
-            default="", description="What not to log although it is watched."
+            default="function.*, tool.*",
+            description="What not to log although it is watched, for example deploys.",
         )
 
     def __init__(self) -> None:
