@@ -479,17 +479,18 @@ class TestWhatIsTold(unittest.TestCase):
             return len(lines), [entry for entry in told if entry[0] != "print"]
 
         self.told()
-        self.it.floods(3 * most)
-        self.assertEqual(printed(), (most, [("more", None, 2 * most), ("call", None, None)]), "anew in each call")
-        with self.assertRaises(KeyError):
-            self.it.floods(most + 1, "x")
-        self.assertEqual(printed(), (most, [("more", None, 1), ("raise", None, None)]))
-        # The plugin prints beside its calls, and stops.
-        with mock.patch.object(pane_module, "SPELL", 0.05):
+        with mock.patch.object(pane_module.threading, "Timer") as timer:
+            self.it.floods(3 * most)
+            self.assertEqual(printed(), (most, [("more", None, 2 * most), ("call", None, None)]), "anew in each call")
+            with self.assertRaises(KeyError):
+                self.it.floods(most + 1, "x")
+            self.assertEqual(printed(), (most, [("more", None, 1), ("raise", None, None)]))
+            # The plugin prints beside its calls, and stops.
             self.it._floods(most + 2)
             self.assertEqual(printed(), (most, []))
-            while not self.wire.messages:
-                time.sleep(0.001)
+            timer.return_value.start.assert_called_once()
+            _, end, about = timer.call_args.args
+            end(*about)
             self.assertEqual(printed(), (0, [("more", None, 2)]))
 
     def test_what_the_garbage_collector_runs_may_print(self):
