@@ -32,7 +32,7 @@ credential.";
 /// The release, and the commit that it was built from, where `build.rs` found it.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), env!("COMMIT_OF_VERSION"));
 
-/// Watches a folder of Open WebUI plugins and makes every save live on the server.
+/// Watches a folder of Open WebUI plugins and deploys every save to the server.
 #[derive(Clone, Debug, Default, Parser)]
 #[command(name = "owui-watch", version = VERSION, after_help = EXAMPLES, max_term_width = 100)]
 #[expect(clippy::struct_excessive_bools, reason = "each one is a flag that the user may give alone")]
@@ -66,7 +66,7 @@ pub struct Args {
     #[arg(long = "try", conflicts_with = "dry_run")]
     pub tries: bool,
 
-    /// The server's address [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+    /// The server's address [default: `OPENWEBUI_URL`, or `url` in watch.toml]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 
@@ -119,7 +119,7 @@ pub enum Command {
 
     /// Deploy plugins now, even if they are unchanged, held back or were refused
     ///
-    /// If a watch runs for this project and server, the watch deploys them; else this is a pass like `--once --force`.
+    /// If a watch runs for this project and server, the watch deploys them; otherwise this is a pass like `--once --force`.
     /// If the server seems to have a new plugin under another id, you are asked first. The exit code is that of `--once`.
     Deploy {
         /// Ids, paths or folders of plugins
@@ -225,7 +225,7 @@ pub enum Command {
 
     /// Show how files and server differ
     ///
-    /// The exit code is 0 without differences, and 1 with.
+    /// The exit code is 1 if there are differences, and 0 if not.
     Diff {
         /// Ids or paths; `function:ID` or `tool:ID` if a function and a tool have this id. After a single plugin, one
         /// of its texts as `history` prints it, to compare the file with that text [default: all plugins under the
@@ -292,7 +292,7 @@ pub enum Command {
         #[arg(value_parser = clap::builder::NonEmptyStringValueParser::new())]
         plugin: String,
 
-        /// What the user says [default: as the plugin's `try` table in watch.toml says, else `hello`]
+        /// The message to send [default: that of the plugin's `try` table in watch.toml, or `hello`]
         #[arg(conflicts_with = "tool")]
         message: Option<String>,
 
@@ -310,7 +310,7 @@ pub enum Command {
         #[arg(long, value_name = "JSON", requires = "tool", value_parser = object)]
         args: Option<String>,
 
-        /// How long to wait for each answer [default: 30]
+        /// How long to wait for each answer [default: `within` of the plugin's `try` table, or 30]
         #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=3600))]
         within: Option<u64>,
 
@@ -353,7 +353,7 @@ pub enum Command {
         #[arg(long, value_name = "RULE", conflicts_with_all = ["plugins", "strict", "server_version", "fix"])]
         explain: Option<String>,
 
-        /// The folder with the plugins; repeatable [default: `root` in watch.toml, else the current folder]
+        /// The folder with the plugins; repeatable [default: `root` in watch.toml, or the current folder]
         #[arg(long, value_name = "DIR")]
         root: Vec<PathBuf>,
     },
@@ -379,8 +379,8 @@ pub enum Command {
 
     /// Let this folder's settings use your API key, paths outside the folder, and a log command
     ///
-    /// Asks about each address, path and command that you have not agreed to yet, and remembers the answer for this
-    /// folder. A running watch applies it at once.
+    /// Asks about each address, path and command that you have not agreed to yet, and remembers what you agree to.
+    /// A running watch applies it at once.
     Trust {
         /// Agree to everything that the settings ask for
         #[arg(long)]
@@ -417,7 +417,7 @@ pub enum Command {
         #[arg(long)]
         install_requirements: bool,
 
-        /// Leave out calls of plugins that succeed
+        /// Leave out plugin calls that succeed
         #[arg(long)]
         quiet_calls: bool,
 
@@ -425,7 +425,7 @@ pub enum Command {
         #[arg(long)]
         log: bool,
 
-        /// Try each plugin after its deploy: as its `try` table in watch.toml says, else with `hello` if it cannot act
+        /// Try each plugin after its deploy: as its `try` table in watch.toml says, or with `hello` if it cannot act
         /// outside the chat
         #[arg(long = "try")]
         tries: bool,
@@ -522,7 +522,7 @@ pub struct ProjectFlags {
 /// Which server a command is for.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct ServerFlag {
-    /// The server's address [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+    /// The server's address [default: `OPENWEBUI_URL`, or `url` in watch.toml]
     #[arg(long, value_name = "URL")]
     pub url: Option<String>,
 }
@@ -687,15 +687,15 @@ impl Args {
         if let Some(other) = args.beside_a_command(&shared) {
             let reason = match (name, other) {
                 (_, "--yes") => "asks nothing",
-                ("service", "--try") => "takes it after `install` alone",
+                ("service", "--try") => "takes it only after `install`",
                 (_, "--no-live") => "shows no live view",
-                ("try", "--try") => "tries a plugin as it is",
+                ("try", "--try") => "tries the plugin anyway",
                 (_, "--try") => "tries nothing",
                 ("sandbox", _) => "watches against a server of its own",
                 ("check", _) => "asks no server",
                 ("delete", "--root") => "needs to see every root",
                 ("trust", "--url" | "--root") => "is about the settings in files",
-                ("service", "--url" | "--root") => "takes it after `install` alone",
+                ("service", "--url" | "--root") => "takes it only after `install`",
                 _ => "makes no pass",
             };
             return Err(Self::command().error(

@@ -112,7 +112,7 @@ names the file, or if it had a plugin while the watch ran. Else it is no plugin:
     ),
     error(
         "too-large",
-        "a file that is larger than any plugin",
+        "a file that is too large to be a plugin",
         "owui-watch does not read it. Ignore the file if it is not a plugin.
 ",
     ),
@@ -124,7 +124,7 @@ names the file, or if it had a plugin while the watch ran. Else it is no plugin:
     ),
     error(
         "unreadable-folder",
-        "a folder that is not watched",
+        "a folder that cannot be read, so it is not watched",
         "The folder cannot be read, or its ignore file has too many patterns. Plugins in it are not seen.
 Make the folder readable, shorten the ignore file, or leave the folder out with `exclude`.
 ",

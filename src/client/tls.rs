@@ -33,7 +33,7 @@ impl Authorities {
 pub(super) fn unavailable(error: reqwest::Error) -> Error {
     let why = format!("{:#}", anyhow::Error::new(error));
     if why.contains("No CA certificates were loaded") {
-        return Error::new("cannot use https: this system has no certificates of CAs")
+        return Error::new("cannot use https: this system has no CA certificates")
             .hinted("install them (the package `ca-certificates`), or set `ca_file` in watch.toml");
     }
     Error::new("cannot prepare TLS").because(why)

@@ -64,7 +64,7 @@ pub async fn delete(context: &CommandContext, words: &[String]) -> Result<Code, 
 /// Refuses a plugin that has a file here, or may have one: the next pass would create it again, without its valves.
 fn check(files: &Files, key: &Key) -> Result<(), Error> {
     if let Some(folder) = files.missing.first() {
-        return Err(no_folder(folder, ": its plugins may have files"));
+        return Err(no_folder(folder, ", which may hold the plugin's file"));
     }
     let file = files.all().find(|target| target.key == *key).and_then(|target| target.local);
     if let Some(local) = file {
@@ -72,7 +72,7 @@ fn check(files: &Files, key: &Key) -> Result<(), Error> {
             .hinted(format!("delete `{}` first, or exclude it in watch.toml", slashed(&local.path))));
     }
     if files.has(key) {
-        return Err(Error::new(format!("a file here that is disabled or broken may be `{}`", key.id))
+        return Err(Error::new(format!("a disabled or broken file here may be the plugin `{}`", key.id))
             .hinted("delete that file first, or exclude it in watch.toml"));
     }
     Ok(())

@@ -81,7 +81,7 @@ impl DeployRequest {
         }
         if self.looks >= PATIENCE && self.folder.has_request(&self.id) {
             self.folder.clear_request(&self.id)?;
-            return Err(Error::failed(format!("{} deploys from here, and does not take the request", self.watch)));
+            return Err(Error::failed(format!("{} deploys from here, but does not answer the request", self.watch)));
         }
         Ok(RequestProgress::Open)
     }

@@ -204,7 +204,7 @@ fn reachable(new: bool, world: &World) -> Result<(), Error> {
     let runtime = world.env.get("XDG_RUNTIME_DIR").map(Path::new);
     let version = control::version(runtime)?;
     if new && version < OLDEST {
-        let cause = format!("this is systemd {version}, and it needs {OLDEST} or later");
+        let cause = format!("this is systemd {version}; the service needs {OLDEST} or later");
         return Err(cannot_install(cause));
     }
     Ok(())
@@ -215,7 +215,7 @@ fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Erro
     let (here, _) = consenting(args, world)?;
     let project = here.project.join(".env").display().to_string();
     let unseen = |what: &str, from: &str| {
-        cannot_install(format!("{what} from {from} of this shell, which a service does not see"))
+        cannot_install(format!("{what} from {from} of this shell, but a service does not see its environment"))
     };
     let (there, requests) = consenting(args, &world.of_service())
         .map_err(|error| unseen("settings come", "variables").hinted(format!("without them: {error}")))?;
@@ -228,7 +228,9 @@ fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Erro
                  watch.toml names, or into `{}`",
                 credential(world)
             ),
-            Some(other) => format!("it would use another one, from {other}: unset the variable, or correct that"),
+            Some(other) => {
+                format!("the service would use the key from {other}: unset the variable, or correct the key there")
+            }
         };
         return Err(unseen("the API key comes", &from).hinted(hint));
     }

@@ -194,7 +194,7 @@ impl Files {
             [] => Ok(Vec::new()),
             [key] => Ok(vec![self.target(key.clone())?]),
             _ => Err(Error::new(format!("`{id}` is both a function and a tool"))
-                .hinted(format!("say `function:{id}` or `tool:{id}`"))),
+                .hinted(format!("write `function:{id}` or `tool:{id}`"))),
         }
     }
 
@@ -210,7 +210,8 @@ impl Files {
             Some(target) if targets.is_empty() => Ok(target),
             _ => {
                 let name = if name.is_empty() { "." } else { name };
-                Err(Error::new(format!("`{name}` is not one plugin")).hinted("name a single file, or an id"))
+                Err(Error::new(format!("`{name}` does not name a single plugin"))
+                    .hinted("name a single file, or an id"))
             }
         }
     }

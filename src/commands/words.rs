@@ -202,7 +202,7 @@ fn refusal(typed: &str, spelled: &str, listing: &Listing) -> Error {
     }
     if Path::new(spelled).exists() {
         return Error::new(format!("`{typed}` is not watched"))
-            .hinted("name a plugin file, or a folder, in a root that neither `exclude` nor .gitignore leaves out");
+            .hinted("name a plugin file or a folder below a root; `exclude` and .gitignore must not leave it out");
     }
     let nearest = listing.nearest(typed, spelled);
     if let (Some(root), None) = (listing.missing.first(), &nearest) {

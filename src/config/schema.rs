@@ -271,7 +271,7 @@ keys! {
         must_be: r#"a duration such as "30s", from "1s" to "24h""#,
         default: r#""30s""#,
     }
-    /// What to do about a new plugin whose title and author, or `openwebui_id`, the server has under another id.
+    /// What to do if the server has a plugin with the same title and author, or `openwebui_id`, under another id.
     adopt: Adopt {
         read: adopt,
         must_be: r#""ask" or "never""#,
@@ -387,7 +387,7 @@ keys! {
         read: |value| optional(value, adopt),
         must_be: r#""ask" or "never""#,
     }
-    /// `[check]` for this file alone: its `ignore` is added to the general one, the other keys replace theirs.
+    /// `[check]` for this file alone: its `ignore` is added to the general one, and its other keys replace the general ones.
     check: Option<CheckSettings> {
         read: |value| optional(value, checks),
         must_be: "a table with `select`, `ignore` or `block`",
@@ -409,7 +409,7 @@ keys! {
     /// The keys of `[plugins."path".try]`.
     TRY_KEYS:
 
-    /// What the user says.
+    /// The message to send.
     message: Option<String> {
         read: |value| optional(value, text),
         must_be: "a text",
@@ -624,7 +624,7 @@ fn tables(value: Value) -> Read<BTreeMap<PathBuf, PluginSettings>> {
 /// The remedy for an unknown key: the likely one, or all keys.
 pub(super) fn suggestion(written: &str, value: &Value, keys: &[KeyRow]) -> String {
     if matches!(value.kind, ValueKind::Table(_)) && Path::new(written).extension().is_some() {
-        return format!("settings of one file stand under [plugins.\"{written}\"]");
+        return format!("settings for one file go under [plugins.\"{written}\"]");
     }
     let all = || keys.iter().map(|key| format!("`{}`", key.name)).collect::<Vec<_>>().join(", ");
     nearest(written, keys)

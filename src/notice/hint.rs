@@ -24,7 +24,7 @@ impl Notice {
                  set `root` in watch.toml (or --root) to the folder with the plugins"
             }
             NoticeKind::Unreachable { cause, .. } | NoticeKind::GaveUp { cause, .. } if cause.untrusted => {
-                "if you trust it, set `ca_file` in watch.toml to the certificate (PEM) of the CA that signed it"
+                "if you trust the server, set `ca_file` in watch.toml to the certificate (PEM) of its CA"
             }
             NoticeKind::Unreachable { configured: false, .. } | NoticeKind::GaveUp { configured: false, .. } => {
                 "set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server\n\
@@ -80,11 +80,14 @@ impl Notice {
             NoticeKind::Duplicate { duplicate } => return Some(of_duplicate(&self.about, duplicate)),
             NoticeKind::Insecure { proxy: Some(_), .. } => {
                 "use https\n\
-                 if it can be reached without the proxy, add its host to `NO_PROXY`"
+                 if the server can be reached without the proxy, add its host to `NO_PROXY`"
             }
             NoticeKind::Insecure { .. } => "use https, a tunnel or a VPN",
             NoticeKind::RolledBack => {
-                return Some(format!("`owui-watch deploy {}` deploys it as it is; so does a change", id()));
+                return Some(format!(
+                    "`owui-watch deploy {}` deploys the file as it is; a change of the file is deployed, too",
+                    id()
+                ));
             }
             NoticeKind::RollbackUndone { put_back } => {
                 return Some(format!("`owui-watch rollback {} {}` restores it", id(), put_back.short()));
@@ -161,7 +164,10 @@ impl Notice {
                  the server's log may say more"
             }
             NoticeKind::Failed { failure: Failure::StoredOther, .. } => {
-                return Some(format!("`owui-watch deploy {}` sends it again, once nobody else is editing it", id()));
+                return Some(format!(
+                    "when nobody else is editing the plugin, `owui-watch deploy {}` sends it again",
+                    id()
+                ));
             }
             NoticeKind::Failed { failure: Failure::KeepFailed { .. }, .. } => {
                 "free disk space or make the state folder writable; a watch then retries"
@@ -226,11 +232,11 @@ fn of_refusal(
          make the plugin smaller"
     } else if refusal::valves_do_not_fit(words) {
         "change its stored valves on the server (the gear beside the plugin)\n\
-         let its class `Valves` accept them"
+         or change the class `Valves` to accept them"
     } else if refusal::install_failed(words) {
         let packages = requirements.unwrap_or("its requirements");
         return Some(format!(
-            "the server could not install {packages}: correct the line; the server's log has pip's words\n\
+            "the server could not install {packages}: correct the line; the server's log has pip's output\n\
              if its package index was out of reach, `owui-watch deploy {}` sends it again",
             about.id()
         ));
@@ -335,7 +341,7 @@ mod tests {
             nothing_found: set `root` in watch.toml to the folder with the plugins
             unreachable: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
             unreachable: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
-            unreachable: if you trust it, set `ca_file` in watch.toml to the certificate (PEM) of the CA that signed it
+            unreachable: if you trust the server, set `ca_file` in watch.toml to the certificate (PEM) of its CA
             gave_up: set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server
             gave_up: `owui-watch sandbox` starts a throw-away Open WebUI to try things out
             gave_up: check that the server is running and the address is right
@@ -346,7 +352,7 @@ mod tests {
             not_open_webui: use the address you open in the browser, without /api
             insecure: use https, a tunnel or a VPN
             insecure: use https
-            insecure: if it can be reached without the proxy, add its host to `NO_PROXY`
+            insecure: if the server can be reached without the proxy, add its host to `NO_PROXY`
             root_missing: create the folder
             root_missing: set `root` in watch.toml (or --root) to the folder with the plugins
             trouble: a remedy
@@ -365,7 +371,7 @@ mod tests {
             twin: if it is another one, `owui-watch deploy --yes shout` creates it (with --once: add --yes)
             twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
             twin: if it is another one, `owui-watch deploy --yes shout` creates it (with --once: add --yes)
-            rolled_back: `owui-watch deploy shout` deploys it as it is; so does a change
+            rolled_back: `owui-watch deploy shout` deploys the file as it is; a change of the file is deployed, too
             blocked: write `await Users.get_users(…)`
             blocked: `owui-watch deploy shout` deploys it as it is
             rollback_undone: `owui-watch rollback shout 2a51d3547c23` restores it
@@ -385,7 +391,7 @@ mod tests {
             refused_before: name the package that provides the module under `requirements` in the header; the server installs it
             refused_before: `owui-watch deploy shout` sends it again as it is
             failed: use the key of an admin or of the tool's owner
-            failed: `owui-watch deploy shout` sends it again, once nobody else is editing it
+            failed: when nobody else is editing the plugin, `owui-watch deploy shout` sends it again
             failed: check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
             failed: the server's log may say more
             failed: free disk space or make the state folder writable; a watch then retries
@@ -467,7 +473,7 @@ mod tests {
         expect![[r#"
             `Command '['/usr/bin/python3', '-m', 'pip', 'install', 'httpx==99']' returned non-zero exit status 1.`
                 3: requirements: httpx==99
-                the server could not install httpx==99: correct the line; the server's log has pip's words
+                the server could not install httpx==99: correct the line; the server's log has pip's output
                 if its package index was out of reach, `owui-watch deploy ID` sends it again
             `No module named 'open_webui.configparser'`
                 2: from configparser import ConfigParser

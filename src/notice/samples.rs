@@ -128,7 +128,7 @@ pub(crate) fn samples() -> Vec<Notice> {
     let blocking = RuleFinding {
         rule: "missing-await",
         severity: Severity::Error,
-        message: "`Users.get_users` is a coroutine since 0.9, and nobody awaits it".to_owned(),
+        message: "`Users.get_users` has been a coroutine since 0.9, but is not awaited".to_owned(),
         hint: Some("write `await Users.get_users(…)`".to_owned()),
         fix: None,
     };

@@ -103,7 +103,8 @@ impl Notice {
             NoticeKind::WouldCreate => "would be created".to_owned(),
             NoticeKind::WouldUpdate { foreign: false, .. } => "would be updated".to_owned(),
             NoticeKind::WouldUpdate { foreign: true, .. } => {
-                "would be updated; the text on the server was not deployed from here, a copy would be kept".to_owned()
+                "would be updated; the text on the server was not deployed from here; a copy of it would be kept"
+                    .to_owned()
             }
             NoticeKind::RolledBack => "rolled back; not deployed until the file changes".to_owned(),
             NoticeKind::RollbackUndone { .. } => {
@@ -119,7 +120,7 @@ impl Notice {
                 let note = self.note().map_or_else(String::new, |note| format!(" ({note})"));
                 format!("{}{note}: {}", self.headline().unwrap_or_default(), self.detail().unwrap_or_default())
             }
-            NoticeKind::Recovered => "an earlier deploy was interrupted; the server runs the text it stores".to_owned(),
+            NoticeKind::Recovered => "an earlier deploy was interrupted; the server runs its stored text".to_owned(),
             NoticeKind::Restored => "the server had switched it off; it is on again".to_owned(),
             NoticeKind::NotSwitchedOn { cause, later } => {
                 let then = if *later { "; will retry" } else { "" };
@@ -344,7 +345,7 @@ fn awaited(reason: WaitReason) -> &'static str {
         WaitReason::Away => "the server is away",
         WaitReason::Denied => "the server denied access",
         WaitReason::BrokenFile => {
-            "a broken file here may be the same plugin; the server stays as it is until it is fixed"
+            "a broken file here may be the same plugin; nothing changes on the server until that file is fixed"
         }
     }
 }
@@ -376,7 +377,7 @@ fn failed(failure: &Failure) -> String {
         }
         Failure::Call(CallFailure::NotOurs { words }) => format!("this key may not change it: {words}"),
         Failure::StoredOther => {
-            "the server has another text than the one sent: someone else has just edited it".to_owned()
+            "the server stores a different text from the one sent: someone else has just edited the plugin".to_owned()
         }
         Failure::KeepFailed { words } => {
             format!("nothing was sent: the state folder cannot be written: {words}")
@@ -423,7 +424,7 @@ fn stopped(waiting: usize, refused: usize, held: usize, with_errors: usize) -> S
         .map(|(n, what)| format!("{n} {what}"))
         .collect();
     match (waiting, parts.is_empty()) {
-        (_, true) => format!("{total}, the next start will retry"),
+        (_, true) => format!("{total}; the next start will retry"),
         (0, false) => format!("{total}: {}", parts.join(", ")),
         (_, false) => format!("{total}: {}, {waiting} to retry at the next start", parts.join(", ")),
     }
@@ -495,7 +496,7 @@ mod tests {
             Info stopping: stopping
             Info stopping: stopping after 2 deploys in progress (a second Ctrl-C stops at once)
             Info stopped: stopped
-            Info stopped: stopped; 1 plugin not deployed, the next start will retry
+            Info stopped: stopped; 1 plugin not deployed; the next start will retry
             Info stopped: stopped; 2 plugins not deployed: 1 refused, 1 with errors
             Info stopped: stopped; 10 plugins not deployed: 1 refused, 3 held back, 4 with errors, 2 to retry at the next start
             Warning trouble: the settings stay as they were: `poll` must be a duration
@@ -522,7 +523,7 @@ mod tests {
             Info unchanged: good again, unchanged (off)
             Info would_create: would be created
             Info would_update: would be updated
-            Info would_update: would be updated; the text on the server was not deployed from here, a copy would be kept
+            Info would_update: would be updated; the text on the server was not deployed from here; a copy of it would be kept
             Error remote_edit: not deployed: someone else changed it on the server
                 short: not deployed / someone else changed it on the server
             Error remote_edit: not deployed: someone else changed it on the server (version 1.0)
@@ -532,8 +533,8 @@ mod tests {
             Error twin: not created: the server has a plugin with the same openwebui_id under the id `old`
                 short: not created / the server has a plugin with the same openwebui_id under the id `old`
             Info rolled_back: rolled back; not deployed until the file changes
-            Error blocked: `Users.get_users` is a coroutine since 0.9, and nobody awaits it
-                short: held back, not sent / `Users.get_users` is a coroutine since 0.9, and nobody awaits it
+            Error blocked: `Users.get_users` has been a coroutine since 0.9, but is not awaited
+                short: held back, not sent / `Users.get_users` has been a coroutine since 0.9, but is not awaited
             Warning rollback_undone: this deploy was already in progress and replaced the text that a rollback had restored
             Error refused: refused by the server: invalid syntax
                 short: refused by the server / invalid syntax
@@ -551,7 +552,7 @@ mod tests {
                 short: refused by the server / No module named 'httpx'
             Warning retrying: server error: Internal Server Error; retrying in 1.0 s
             Info restored: the server had switched it off; it is on again
-            Detail recovered: an earlier deploy was interrupted; the server runs the text it stores
+            Detail recovered: an earlier deploy was interrupted; the server runs its stored text
             Error went_off: the server switched it off, and switching it on again failed: connection refused
             Error went_off: the server switched it off, and switching it on again failed: connection refused; will retry when the server answers
             Warning not_switched_on: switching it on failed: connection refused
@@ -578,8 +579,8 @@ mod tests {
                 short: not deployed / the address does not answer as Open WebUI: a web page
             Error failed: this key may not change it: 401 Unauthorized
                 short: not deployed / this key may not change it: 401 Unauthorized
-            Error failed: the server has another text than the one sent: someone else has just edited it
-                short: not deployed / the server has another text than the one sent: someone else has just edited it
+            Error failed: the server stores a different text from the one sent: someone else has just edited the plugin
+                short: not deployed / the server stores a different text from the one sent: someone else has just edited the plugin
             Error failed: the server's database is locked
                 short: not deployed / the server's database is locked
             Error failed: the server rejects every new plugin, even an empty one: [ERROR: Error creating function]
@@ -634,7 +635,7 @@ mod tests {
             Info works: works: "hello" → "HELLO you"
             Info works: works with 2 models: "hello" → -a +b
             Info not_tried: not tried: it is switched off
-            Error not_tried: not tried: the server has another text by now
+            Error not_tried: not tried: the server now has a different text
             Info not_tried: not tried: it may act outside the chat (`import httpx`)
             Info not_tried: not tried: no function is named
             Info not_tried: not tried: the server's events call it, not a user

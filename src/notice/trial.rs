@@ -176,7 +176,7 @@ impl Untried {
     pub(super) fn sentence(&self) -> String {
         match self {
             Untried::Off => "not tried: it is switched off".to_owned(),
-            Untried::OtherText => "not tried: the server has another text by now".to_owned(),
+            Untried::OtherText => "not tried: the server now has a different text".to_owned(),
             Untried::ActsOutside { by } => format!("not tried: it may act outside the chat (`{by}`)"),
             Untried::NoFunction => "not tried: no function is named".to_owned(),
             Untried::Event => "not tried: the server's events call it, not a user".to_owned(),

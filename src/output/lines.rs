@@ -390,9 +390,9 @@ mod tests {
                 hint: correct the file
                 hint: `owui-watch deploy shout` sends it again as it is
                 12:34:56 ✗ filter  shout                     1.1        not deployed  34 ms
-                plugins/shout.py:1:1: error: the server has another text than the one sent: someone else has just
-                  edited it
-                hint: `owui-watch deploy shout` sends it again, once nobody else is editing it
+                plugins/shout.py:1:1: error: the server stores a different text from the one sent: someone else has
+                  just edited the plugin
+                hint: when nobody else is editing the plugin, `owui-watch deploy shout` sends it again
                 12:34:56 ✗ filter  shout                     1.1        not sent
                 plugins/shout.py:2:14: error: invalid Python: expected `)`
                   |

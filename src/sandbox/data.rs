@@ -61,7 +61,7 @@ impl Data {
         let path = canonical(folder).map_err(cannot)?;
         let marker = path.join(MARKER);
         if !marker.is_file() && path.read_dir().map_err(cannot)?.next().is_some() {
-            return Err(Error::new(format!("`{}` is not empty and no sandbox has made it", slashed(&folder)))
+            return Err(Error::new(format!("`{}` is not empty and was not made by a sandbox", slashed(&folder)))
                 .hinted("name a new folder with `--data`"));
         }
         let lock =
@@ -76,7 +76,7 @@ impl Data {
                 Ok(Self::Named { path, _lock: lock })
             }
             Err(TryLockError::WouldBlock) => Err(Error::new(format!("another sandbox uses `{}`", slashed(&folder)))
-                .hinted("end it, or name another folder with `--data`")),
+                .hinted("stop that sandbox, or name another folder with `--data`")),
             Err(TryLockError::Error(error)) => Err(cannot(error)),
         }
     }
@@ -143,7 +143,7 @@ mod tests {
 
         // A real installation's, or a project.
         let error = Data::named(home.path()).err().unwrap();
-        assert!(error.to_string().ends_with("is not empty and no sandbox has made it"), "{error}");
+        assert!(error.to_string().ends_with("is not empty and was not made by a sandbox"), "{error}");
         fs::write(home.path().join("file"), "").unwrap();
         assert!(Data::named(&home.path().join("file")).is_err());
     }

@@ -233,8 +233,7 @@ fn hint(said: &str, version: &str) -> String {
     let said = said.to_lowercase();
     let any = |words: &[&str]| words.iter().any(|word| said.contains(word));
     if any(&["no space left", "disk quota", "not enough space"]) {
-        return "it needs about 1 GB in the cache folder; make room, or name another one with `XDG_CACHE_HOME`"
-            .to_owned();
+        return "it needs 1.2 GB in the cache folder; make room, or name another one with `XDG_CACHE_HOME`".to_owned();
     }
     if any(&["certificate", "unknownissuer", "tls handshake"]) {
         return "a proxy seems to sign the connections of this network; set `SSL_CERT_FILE` to its certificates, or \
@@ -254,7 +253,7 @@ fn hint(said: &str, version: &str) -> String {
     ];
     if any(&network) {
         return "the download needs the network, or a proxy in `HTTPS_PROXY`\n\
-                try again: it goes on where it stopped"
+                try again: the download resumes where it stopped"
             .to_owned();
     }
     if said.contains(&format!("no version of open-webui=={version}")) {
@@ -321,7 +320,7 @@ mod tests {
             ("error: Failed to fetch: `https://…`\n  Caused by: dns error", "the network"),
             ("error: Request failed after 3 retries\n  Caused by: operation timed out", "the network"),
             ("error: Failed to fetch\n  Caused by: invalid peer certificate: UnknownIssuer", "SSL_CERT_FILE"),
-            ("error: failed to write: No space left on device (os error 28)", "1 GB"),
+            ("error: failed to write: No space left on device (os error 28)", "1.2 GB"),
             ("  × No solution found\n  ╰─▶ Because there is no version of open-webui==9.9.9 and", "no release 9.9.9"),
             ("error: something else", "--openwebui"),
         ];

@@ -299,7 +299,7 @@ impl Server {
         if self.keep {
             format!("its full log is `{}`", slashed(&self.log))
         } else {
-            "the lines above end its log; `--keep` keeps all of it".to_owned()
+            "the lines above are the end of the server's log; `--keep` keeps the whole log".to_owned()
         }
     }
 

@@ -203,7 +203,7 @@ impl Trying<'_> {
         if let (Some(digest), Some(stored)) = (self.plugin.digest, self.row.get("content").and_then(Value::as_str))
             && Digest::of_text(&normal::normal(stored)) != digest
         {
-            return Err(Obstacle::new(ObstacleKind::OtherText, "the server has another text by now"));
+            return Err(Obstacle::new(ObstacleKind::OtherText, "the server now has a different text"));
         }
         if self.row.get("is_active") == Some(&Value::Bool(false)) {
             return Err(Obstacle::new(ObstacleKind::Off, "it is switched off on the server")

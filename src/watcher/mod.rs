@@ -354,7 +354,7 @@ impl Limit {
     fn of(error: &notify::Error) -> Option<Self> {
         match &error.kind {
             ErrorKind::MaxFilesWatch => {
-                let raised = "events are used again after a SIGHUP";
+                let raised = "after that, a reload (`r`, or SIGHUP without a terminal) uses events again";
                 Some(Self { what: "inotify watches", name: "max_user_watches", enough: 524_288, raised })
             }
             ErrorKind::Io(io) if io.raw_os_error() == Some(24) => {

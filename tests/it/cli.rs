@@ -35,7 +35,7 @@ fn the_definition_is_sound() {
 fn help() {
     let help = Args::command().term_width(100).render_help().to_string();
     expect![[r#"
-        Watches a folder of Open WebUI plugins and makes every save live on the server
+        Watches a folder of Open WebUI plugins and deploys every save to the server
 
         Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
 
@@ -69,7 +69,7 @@ fn help() {
               --wait           If another owui-watch runs for this project and server, wait until it exits
               --yes            Create a plugin even if the server seems to have it under another id
               --try            Try each plugin after its deploy, as its `try` table in watch.toml says
-              --url <URL>      The server's address [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+              --url <URL>      The server's address [default: `OPENWEBUI_URL`, or `url` in watch.toml]
               --root <DIR>     The folder with the plugins; repeatable [default: `root` in watch.toml]
               --config <FILE>  The settings file [default: watch.toml, if it exists]
               --json           Print one JSON object per line
@@ -118,11 +118,11 @@ fn help_of_sandbox() {
               --keep                  Keep the server's temporary folder afterwards
               --no-live               Print plain lines: no live view below the log, and no keys
               --install-requirements  Let the server install what plugins ask for with `requirements:`
-              --quiet-calls           Leave out calls of plugins that succeed
+              --quiet-calls           Leave out plugin calls that succeed
               --log                   Show the server's log
               --config <FILE>         The settings file [default: watch.toml, if it exists]
               --try                   Try each plugin after its deploy: as its `try` table in watch.toml
-                                      says, else with `hello` if it cannot act outside the chat
+                                      says, or with `hello` if it cannot act outside the chat
               --json                  Print one JSON object per line
               --root <DIR>            The folder with the plugins; repeatable [default: `root` in
                                       watch.toml]
@@ -157,7 +157,7 @@ fn help_of_rollback() {
 
         Options:
               --url <URL>
-                  The server's address [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+                  The server's address [default: `OPENWEBUI_URL`, or `url` in watch.toml]
 
               --root <DIR>
                   The folder with the plugins; repeatable [default: `root` in watch.toml]
@@ -292,7 +292,7 @@ fn a_command_refuses_flags_that_it_ignores() {
     }
     for line in ["service uninstall", "service status"] {
         let refused = read(&format!("--root a {line}")).unwrap_err();
-        let expected = "error: '--root' cannot be used with 'service', which takes it after `install` alone\n";
+        let expected = "error: '--root' cannot be used with 'service', which takes it only after `install`\n";
         assert!(refused.starts_with(expected), "{line}: {refused}");
         read(&format!("{line} --root a")).expect_err(line);
     }
@@ -316,7 +316,7 @@ fn help_of_service_install() {
 
         Options:
               --url <URL>
-                  The server's address [default: `OPENWEBUI_URL`, else `url` in watch.toml]
+                  The server's address [default: `OPENWEBUI_URL`, or `url` in watch.toml]
 
               --root <DIR>
                   The folder with the plugins; repeatable [default: `root` in watch.toml]
@@ -363,7 +363,7 @@ fn a_service_gets_its_flags_at_installation() {
         read(line).expect_err(line);
     }
     refusal("--url http://h:1 service status").says(&expect![[r#"
-        error: '--url' cannot be used with 'service', which takes it after `install` alone
+        error: '--url' cannot be used with 'service', which takes it only after `install`
 
         Usage: owui-watch [OPTIONS] [PLUGINS]... [COMMAND]
 

@@ -74,7 +74,7 @@ fn a_system_without_certificates_is_named_with_the_remedy() {
     assert_eq!(ran.code, Some(2));
     assert_eq!(
         ran.stderr,
-        "error: cannot use https: this system has no certificates of CAs\n\
+        "error: cannot use https: this system has no CA certificates\n\
          hint: install them (the package `ca-certificates`), or set `ca_file` in watch.toml\n"
     );
     project.put("ca.pem", certified.authority_pem());

@@ -108,7 +108,7 @@ pub(crate) fn storm(table: &mut Table) {
         ..Line::default()
     });
     table.push(Line {
-        what: "memory before, and the most meanwhile",
+        what: "memory before, and its peak",
         goal: "flat",
         measured: megabytes(most),
         floor: megabytes(before),
@@ -137,7 +137,7 @@ pub(crate) fn growth(table: &mut Table) {
     let (cost, floor) = (many.cost(), few.cost());
     let ratio = cost.div_duration_f64(floor);
     table.push(Line {
-        what: "the same: time on a processor per save",
+        what: "the same: CPU time per save",
         goal: "ratio ≤ 1.2",
         measured: shown(cost),
         floor: shown(floor),

@@ -31,7 +31,7 @@ pub(crate) fn idle(table: &mut Table) {
         ..Line::default()
     });
     table.push(Line {
-        what: "idle: time on a processor in 10 s",
+        what: "idle: CPU time in 10 s",
         goal: "0.0 %",
         measured: shown(ran),
         floor: "0".to_owned(),

@@ -17,8 +17,8 @@ The server runs all plugins on a single event loop, whether a hook is a plain `d
 `aiohttp`, `asyncio.sleep` or `asyncio.create_subprocess_exec`, or move the call to a thread with
 `await asyncio.to_thread(…)`.
 
-Only calls that a hook or a tool reaches are reported, directly or through `self.…()` and functions
-of the file.",
+The rule reports only calls that a hook or a tool reaches, directly or through `self.…()` and
+functions of the file.",
     wrong: "
 import time
 

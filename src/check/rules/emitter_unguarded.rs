@@ -10,11 +10,11 @@ use crate::plugin::{Entry, Severity};
 pub(super) const RULE: CheckRule = CheckRule {
     id: "emitter-unguarded",
     severity: Severity::Warning,
-    title: "an event emitter that is called without a test whether there is one",
+    title: "an event emitter that is called without checking that it is not `None`",
     page: "
 In `pipe` and `outlet`, `__event_emitter__` and `__event_call__` are `None` if there is no chat to
 show anything in: when the server asks a pipe for a title or tags, and when a program calls the
-model through the API. A call of `None` fails. If a function tests the emitter anywhere, or calls
+model through the API. Calling `None` fails. If a function tests the emitter anywhere, or calls
 it under `try`, nothing is reported.",
     wrong: "
 class Pipe:

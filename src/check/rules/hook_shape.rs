@@ -19,9 +19,9 @@ The server accepts any class called `Pipe`, `Filter` or `Action`, and looks for 
 when a user chats. It calls `pipe`, `inlet`, `outlet` and `action` with `body=…`, and `stream` with
 `event=…`. The return value of `inlet` replaces the request: if a global filter returns nothing,
 every chat of the server fails. A `Pipe` without `pipe` fails each chat. An `Action` without
-`action` has a button that does nothing, and an `Event` without `event` never hears of one: the
-server says nothing of either. A filter without hooks is fine if it sets `toggle`, since it adds
-a switch to the chat. Otherwise you get a warning, unless the class is empty. `Tools` without a
+`action` has a button that does nothing, and an `Event` without `event` never receives an event.
+The server reports neither mistake. A filter without hooks is fine if it sets `toggle`, since it
+adds a switch to the chat. Otherwise you get a warning, unless the class is empty. `Tools` without a
 public function is a warning, too: a model can call only those whose names do not begin with `_`.",
     wrong: "
 class Filter:

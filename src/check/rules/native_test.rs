@@ -11,7 +11,7 @@ use crate::plugin::Severity;
 pub(super) const RULE: CheckRule = CheckRule {
     id: "native-test",
     severity: Severity::Warning,
-    title: "`function_calling` compared with \"native\", which is the default since 0.10",
+    title: "`function_calling` compared with \"native\", the default since 0.10",
     page: "
 Up to 0.9, `function_calling` was `\"native\"` if the model calls its tools itself, and empty
 otherwise. Since 0.10, native is the default: the setting is empty, or `\"legacy\"`. So a comparison

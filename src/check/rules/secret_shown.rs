@@ -11,11 +11,11 @@ use crate::plugin::{Fix, Severity};
 pub(super) const RULE: CheckRule = CheckRule {
     id: "secret-shown",
     severity: Severity::Warning,
-    title: "a key that the form of the valves shows in clear",
+    title: "a key that the form of the valves shows in plain text",
     page: "
-The form of the valves shows the text of a field in clear. To show dots, set the password input with
+The form of the valves shows a field in plain text. To show dots, set the password input with
 `json_schema_extra`. The rule finds fields of type `str` with a name such as `api_key`, `token`,
-`secret` or `password`. Whatever the form shows, the server's API gives admins the value in clear.",
+`secret` or `password`. Whatever the form shows, the server's API gives admins the value itself.",
     wrong: "
 from pydantic import BaseModel, Field
 
@@ -60,7 +60,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
                 continue;
             }
             let hint = format!("give it `{EXTRA}`");
-            report.add(name.range(), format!("the form of the valves shows `{}` in clear", name.id), hint);
+            report.add(name.range(), format!("the form of the valves shows `{}` in plain text", name.id), hint);
             if is_model(context, valves)
                 && let Some(fix) = fix(context, valves, field)
             {

@@ -133,7 +133,7 @@ fn certificate(connection: &Connection) -> Finding {
         (None, _) if !connection.url.starts_with("https:") => {
             fine(Area::Certificate, "none: plain HTTP, within this machine or a private network")
         }
-        (None, Some(file)) => fine(Area::Certificate, format!("trusted, also by `{}`", slashed(&file))),
+        (None, Some(file)) => fine(Area::Certificate, format!("trusted, by this system or by `{}`", slashed(&file))),
         (None, None) => fine(Area::Certificate, "trusted by this system"),
     }
 }
@@ -201,9 +201,13 @@ fn account(answers: &Answers) -> Finding {
     let word = kind.word();
     let message = format!("not an admin: cannot deploy {word}s");
     match answers.plugins.iter().filter(|key| key.kind == *kind).count() {
-        0 => note(Area::Account, format!("{message}; there are none here")),
-        here => Finding::new(Area::Account, Verdict::Wrong, format!("{message}; here: {}", count(here, word)))
-            .hinted("use an admin's API key"),
+        0 => note(Area::Account, format!("{message}; this project has none")),
+        here => Finding::new(
+            Area::Account,
+            Verdict::Wrong,
+            format!("{message}, but this project has {}", count(here, word)),
+        )
+        .hinted("use an admin's API key"),
     }
 }
 
@@ -222,14 +226,14 @@ fn plugins(answers: &Answers) -> Finding {
     let off: Vec<_> = named.iter().filter(|(_, is)| *is == Some(false)).map(|(name, _)| *name).collect();
     if let [first, ..] = off[..] {
         return Finding::new(Area::Plugins, Verdict::Wrong, format!("switched off on the server: {}", off.join(", ")))
-            .hinted(format!("set {first}=true in the server's environment, and start it again"));
+            .hinted(format!("set {first}=true in the server's environment, and restart the server"));
     }
     let remedy = "check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment";
     if let Some(key) = &answers.hidden {
         return Finding::new(
             Area::Plugins,
             Verdict::Wrong,
-            format!("seem to be off: the server has {key}, but its list is empty"),
+            format!("seem to be off: the server has {key}, but lists no {}s", key.kind.word()),
         )
         .hinted(remedy);
     }
@@ -276,27 +280,27 @@ fn minutes(time: Duration) -> usize {
 /// Key files without a known risk. The system may not tell who can read them, and git may not answer.
 pub(super) fn private(files: &[PathBuf], permissions: bool, git: bool) -> Finding {
     let files: Vec<_> = files.iter().map(|file| format!("`{}`", slashed(&file))).collect();
+    let (them, they_are) = if files.len() == 1 { ("it", "it is") } else { ("them", "they are") };
     let files = files.join(", ");
-    match (permissions, git) {
-        (true, true) => fine(Area::KeyFiles, format!("{files}: only you can read it, and git ignores it")),
-        (true, false) => {
-            note(Area::KeyFiles, format!("{files}: only you can read it; git could not tell whether it is ignored"))
-        }
-        (false, true) => {
-            note(Area::KeyFiles, format!("{files}: git ignores it; this system does not tell who can read it"))
-        }
-        (false, false) => note(
-            Area::KeyFiles,
-            format!("{files}: this system does not tell who can read it, and git could not tell whether it is ignored"),
-        ),
-    }
+    let readers = if permissions {
+        format!("only you can read {them}")
+    } else {
+        format!("this system does not tell who can read {them}")
+    };
+    let ignored =
+        if git { format!("git ignores {them}") } else { format!("git could not tell whether {they_are} ignored") };
+    let message = format!("{files}: {readers}; {ignored}");
+    if permissions && git { fine(Area::KeyFiles, message) } else { note(Area::KeyFiles, message) }
 }
 
 pub(super) fn roots(roots: &[PathBuf], plugins: usize) -> Finding {
     let named: Vec<_> = roots.iter().map(|root| format!("`{}`", slashed(&root))).collect();
     let message = format!("{} in {}", count(plugins, "plugin"), named.join(", "));
     if plugins == 0 {
-        note(Area::Roots, message).hinted("`owui-watch check` says what it reads")
+        note(Area::Roots, message).hinted(
+            "a plugin is a Python file with a class Pipe, Filter, Action, Event or Tools\n\
+             set `root` in watch.toml (or --root) to the folder with the plugins",
+        )
     } else {
         fine(Area::Roots, message)
     }
@@ -415,17 +419,17 @@ mod tests {
         let nobody = Answers { lists: vec![(Kind::Function, refused()), (Kind::Tool, refused())], ..answers() };
         let connection = Connection::default();
         let found = [user, with_tools, nobody].map(|it| shown(&[key(&connection, &it), account(&it), plugins(&it)]));
-        expect![[r"
+        expect![[r#"
             ✓ key: none, and the server asks for none
-            ✗ account: not an admin: cannot deploy functions; here: 1 function | use an admin's API key
+            ✗ account: not an admin: cannot deploy functions, but this project has 1 function | use an admin's API key
             · plugins: the server lists none; they may be switched off there
             ✓ key: none, and the server asks for none
-            · account: not an admin: cannot deploy functions; there are none here
+            · account: not an admin: cannot deploy functions; this project has none
             · plugins: the server lists none; they may be switched off there
             ✗ key: the server denied access | use another key
             · account: not checked: see above
             · plugins: not checked: see above
-        "]]
+        "#]]
         .assert_eq(&found.concat());
     }
 
@@ -463,15 +467,15 @@ mod tests {
             Answers { lists: empty(), ..answers() },
             answers(),
         ];
-        expect![[r"
+        expect![[r#"
             ✓ plugins: on; the server has 2 functions and 1 tool
-            ✗ plugins: switched off on the server: ENABLE_PLUGINS | set ENABLE_PLUGINS=true in the server's environment, and start it again
-            ✗ plugins: switched off on the server: ENABLE_FUNCTIONS, ENABLE_TOOLS | set ENABLE_FUNCTIONS=true in the server's environment, and start it again
-            ✗ plugins: seem to be off: the server has function a, but its list is empty | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
+            ✗ plugins: switched off on the server: ENABLE_PLUGINS | set ENABLE_PLUGINS=true in the server's environment, and restart the server
+            ✗ plugins: switched off on the server: ENABLE_FUNCTIONS, ENABLE_TOOLS | set ENABLE_FUNCTIONS=true in the server's environment, and restart the server
+            ✗ plugins: seem to be off: the server has function a, but lists no functions | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
             ! plugins: tools seem to be off: the server has 1 tool, but its list is empty | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
             · plugins: the server lists none; they may be switched off there
             ✓ plugins: on; the server has 2 functions and 1 tool
-        "]].assert_eq(&found.map(|it| shown(&[plugins(&it)])).concat());
+        "#]].assert_eq(&found.map(|it| shown(&[plugins(&it)])).concat());
     }
 
     #[test]

@@ -346,7 +346,7 @@ impl Report {
             Report::Switched { switch, is, before, usage } => status::switched(about, *switch, *is, *before, *usage),
             Report::NotSwitched { switch, wanted, cause } => status::not_switched(about, *switch, *wanted, *cause),
             Report::OtherText => {
-                Said::info("other_text", format!("{name} differs from the server, whose text is tried"))
+                Said::info("other_text", format!("{name} differs from the server's text; the server's text is tried"))
                     .at(Level::Warning)
                     .hinted(format!("`owui-watch diff {id}` shows the difference"))
             }
@@ -546,7 +546,7 @@ mod tests {
             no_history info: function shout has no history yet {"id":"shout","kind":"function"}
             trusted info: allowed from now on: read a key {"folder":"folder"}
             nothing_to_trust info: these settings need no consent, or you have given it already {}
-            other_text warning: `plugins/shout.py` differs from the server, whose text is tried | `owui-watch diff shout` shows the difference {"id":"shout","kind":"function","path":"plugins/shout.py"}
+            other_text warning: `plugins/shout.py` differs from the server's text; the server's text is tried | `owui-watch diff shout` shows the difference {"id":"shout","kind":"function","path":"plugins/shout.py"}
             not_tried error: a message | a hint {"id":"shout","kind":"function","path":"plugins/shout.py"}
             works info: `plugins/shout.py` works: model `shout`, 34 ms {"answer":"HELLO","id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py"}
             works info: `plugins/shout.py` works: model `shout`, 34 ms {"diff":"-a\n+b\n","id":"shout","kind":"function","model":"shout","ms":34.0,"path":"plugins/shout.py"}

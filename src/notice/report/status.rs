@@ -477,7 +477,7 @@ mod tests {
             (PluginState::RolledBack, on),
             (
                 PluginState::Blocked {
-                    message: "`Users.get_users` is a coroutine since 0.9, and nobody awaits it".to_owned(),
+                    message: "`Users.get_users` has been a coroutine since 0.9, but is not awaited".to_owned(),
                     span: Some(Span { line: 3, column: 5, width: 1, source: "    Users.get_users()".to_owned() }),
                 },
                 on,
@@ -505,7 +505,7 @@ mod tests {
             ✗ refused | refused | p.py:3:5: words | true
             ✗ held | held | p.py: someone else changed it on the server | true
             ✗ held | held | p.py: rolled back; not deployed until the file changes | true
-            ✗ held | held | p.py:3:5: `Users.get_users` is a coroutine since 0.9, and nobody awaits it | true
+            ✗ held | held | p.py:3:5: `Users.get_users` has been a coroutine since 0.9, but is not awaited | true
             ✗ held | held | p.py: the server seems to have it as `old` | true
             ✗ differs | differs (off) | p.py: the server has version 1.0 | true
             ✗ differs | differs | p.py: the server has another text | true

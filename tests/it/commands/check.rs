@@ -49,7 +49,7 @@ fn check_reads_any_folder() {
         5 |     async def pipe(self, body, __user__, __model__=None):
           |                                          ^^^^^^^^^
 
-        deep/er/wrong.py:6:16: error: `Users.get_user_by_id` is a coroutine since 0.9, and nobody awaits it: `.email` of it fails [missing-await]
+        deep/er/wrong.py:6:16: error: `Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` of it fails [missing-await]
           |
         6 |         user = Users.get_user_by_id(__user__["id"])
           |                ^^^^^^^^^^^^^^^^^^^^
@@ -68,7 +68,7 @@ fn each_form_of_output_has_each_diagnostic() {
         1,
         &expect![[r#"
         deep/er/wrong.py:5:42: warning: the server never gives `pipe` a `__model__`: it is always `None` [argument-always-default]
-        deep/er/wrong.py:6:16: error: `Users.get_user_by_id` is a coroutine since 0.9, and nobody awaits it: `.email` of it fails [missing-await]
+        deep/er/wrong.py:6:16: error: `Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` of it fails [missing-await]
         1 error and 1 warning in 1 of 2 plugins, for Open WebUI 0.12.4
     "#]],
     );
@@ -77,7 +77,7 @@ fn each_form_of_output_has_each_diagnostic() {
         1,
         &expect![[r#"
         ::warning file=deep/er/wrong.py,line=5,col=42,endColumn=51,title=argument-always-default::the server never gives `pipe` a `__model__`: it is always `None`
-        ::error file=deep/er/wrong.py,line=6,col=16,endColumn=36,title=missing-await::`Users.get_user_by_id` is a coroutine since 0.9, and nobody awaits it: `.email` of it fails%0Ahint: write `await Users.get_user_by_id(…)`
+        ::error file=deep/er/wrong.py,line=6,col=16,endColumn=36,title=missing-await::`Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` of it fails%0Ahint: write `await Users.get_user_by_id(…)`
     "#]],
     );
     let ran = project.run(&["check", "--json"]);

@@ -68,7 +68,7 @@ fn delete_does_nothing_while_a_root_is_missing() {
     let ran = project.run(&["delete", "stray", "--yes"]);
     check(&ran, 2);
     assert!(
-        ran.stderr.starts_with("error: there is no folder `share`: its plugins may have files\n"),
+        ran.stderr.starts_with("error: there is no folder `share`, which may hold the plugin's file\n"),
         "{}",
         ran.stderr
     );

@@ -51,7 +51,7 @@ fn a_healthy_project_has_a_line_for_everything() {
     let shown = format!("{before} answers in N{}", &after[after.find(" ms").unwrap()..]);
     // Windows does not tell who can read a file.
     let unknown = "· key files    `.env`: git ignores it; this system does not tell who can read it\n";
-    let known = "✓ key files    `.env`: only you can read it, and git ignores it\n";
+    let known = "✓ key files    `.env`: only you can read it; git ignores it\n";
     let shown = if cfg!(windows) { shown.replace(unknown, known) } else { shown };
     expect![[r#"
         ✓ settings     read for `FOLDER`
@@ -62,7 +62,7 @@ fn a_healthy_project_has_a_line_for_everything() {
         ✓ version      Open WebUI 0.12.4, which is tested
         ✓ plugins      on; the server has 0 functions and 1 tool
         ✓ clock        matches the server's
-        ✓ key files    `.env`: only you can read it, and git ignores it
+        ✓ key files    `.env`: only you can read it; git ignores it
         ✓ roots        1 plugin in `plugins`
         ✓ file events  1 folder can be watched
         ✓ state        `.owui-watch` can be written to
@@ -134,7 +134,7 @@ fn an_untrusted_certificate_has_its_own_line() {
     assert!(lines["certificate"].starts_with("wrong: ") && lines["certificate"].contains("ca_file"), "{lines:#?}");
     project.put("ca.pem", certified.authority_pem());
     project.put("watch.toml", "ca_file = \"ca.pem\"\n");
-    assert_eq!(found(&project, 0)["certificate"], "fine: trusted, also by `ca.pem`");
+    assert_eq!(found(&project, 0)["certificate"], "fine: trusted, by this system or by `ca.pem`");
 }
 
 #[test]
@@ -164,13 +164,13 @@ fn functions_need_the_key_of_an_admin() {
     let lines = found(&project, 1);
     assert_eq!(
         lines["account"],
-        "wrong: not an admin: cannot deploy functions; here: 1 function | use an admin's API key"
+        "wrong: not an admin: cannot deploy functions, but this project has 1 function | use an admin's API key"
     );
     fs::rename(project.path("plugins/a.py"), project.path("a.txt")).unwrap();
     project.put("plugins/clock.py", tool("1"));
     tools();
     let lines = found(&project, 0);
-    assert_eq!(lines["account"], "note: not an admin: cannot deploy functions; there are none here");
+    assert_eq!(lines["account"], "note: not an admin: cannot deploy functions; this project has none");
 }
 
 #[test]
@@ -220,7 +220,7 @@ fn a_key_file_that_others_read_or_git_takes_is_a_risk() {
     project.sh("git", &["init", "-q"]);
     assert!(found(&project, 1)["key_files"].starts_with("risk: git does not ignore `.env`"));
     project.put(".gitignore", ".env\n");
-    assert_eq!(found(&project, 0)["key_files"], "fine: `.env`: only you can read it, and git ignores it");
+    assert_eq!(found(&project, 0)["key_files"], "fine: `.env`: only you can read it; git ignores it");
     project.sh("git", &["add", "-f", ".env"]);
     assert!(found(&project, 1)["key_files"].contains("git rm --cached .env"));
     project.sh("git", &["rm", "-q", "--cached", ".env"]);

@@ -109,7 +109,7 @@ fn a_plugin_is_named_by_path_or_id_or_kind() {
     check(&ran, 2);
     assert_eq!(
         ran.stderr,
-        "error: `clock` is both a function and a tool\nhint: say `function:clock` or `tool:clock`\n"
+        "error: `clock` is both a function and a tool\nhint: write `function:clock` or `tool:clock`\n"
     );
     for (name, version) in [("function:clock", "f"), ("tool:clock", "t"), ("only", "only")] {
         assert_eq!(notices(&project, &["history", name], 0)[0]["version"], version);
@@ -131,8 +131,8 @@ fn a_plugin_is_named_by_path_or_id_or_kind() {
     let ran = project.run(&["history", "plugins/more"]);
     check(&ran, 0);
     assert_eq!(ran.stdout, "function one\nfunction two\n");
-    refused(&["rollback", "plugins/more"], "`plugins/more` is not one plugin\nhint: ");
-    refused(&["rollback", "."], "`.` is not one plugin\nhint: ");
+    refused(&["rollback", "plugins/more"], "`plugins/more` does not name a single plugin\nhint: ");
+    refused(&["rollback", "."], "`.` does not name a single plugin\nhint: ");
     project.put("plugins/other/one.py", filter("1"));
     refused(&["diff", "one"], "`plugins/more/one.py` and `plugins/other/one.py` claim the id `one`\nhint: ");
     let ran = project.run(&["history", "plugins/other/one.py"]);

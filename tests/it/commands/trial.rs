@@ -288,7 +288,7 @@ fn another_text_on_the_server_is_told() {
     project.put("plugins/shout.py", PIPE.replace("upper", "lower"));
     let ran = tried(&server, &project, &["shout"], 200, r#"{"choices": []}"#);
     check(&ran, 0);
-    let warning = "warning: `plugins/shout.py` differs from the server, whose text is tried\n";
+    let warning = "warning: `plugins/shout.py` differs from the server's text; the server's text is tried\n";
     assert!(ran.stderr.starts_with(warning), "{}", ran.stderr);
 }
 

@@ -117,7 +117,7 @@ fn an_excluded_file_cannot_be_watched() {
         project.put(path, filter("1"));
     }
     project.put("plugins/.gitignore", "ignored.py\n");
-    let hint = "name a plugin file, or a folder, in a root that neither `exclude` nor .gitignore leaves out";
+    let hint = "name a plugin file or a folder below a root; `exclude` and .gitignore must not leave it out";
     for path in [
         "plugins/tests/a.py",
         "plugins/tests",

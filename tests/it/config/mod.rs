@@ -598,7 +598,7 @@ fn tables_about_files() {
     "#]]);
     invalid("file_without_plugins").says(&expect![[r#"
         error: cannot use `watch.toml:1:2`: unknown key `plugins/a.py`
-        hint: settings of one file stand under [plugins."plugins/a.py"]
+        hint: settings for one file go under [plugins."plugins/a.py"]
     "#]]);
     invalid("plugins_folder").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: `plugins` must be made of tables such as [plugins."plugins/shout.py"], not "plugins"

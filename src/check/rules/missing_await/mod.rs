@@ -197,14 +197,15 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, severity: S
     let Coroutine { call, value, function, since, .. } = coroutine;
     let (name, place) = (context.source(function.range()), function.range());
     let message = match &coroutine.way {
-        Way::Called => format!("`{name}` is a coroutine since {since}, and nobody awaits it: {why}"),
+        Way::Called => format!("`{name}` has been a coroutine since {since}, but is not awaited: {why}"),
         Way::InThread => {
-            let message = format!("`{name}` is a coroutine since {since}, which no thread runs: {why}");
+            let message = format!("`{name}` has been a coroutine since {since}, which no thread runs: {why}");
             return report.add_as(severity, place, message, format!("write `await {name}(…)`"));
         }
         Way::Returned(helper, source) if helper.is_async => {
-            let message =
-                format!("`{name}` returns `{source}`, a coroutine since {since}, and nobody awaits that: {why}");
+            let message = format!(
+                "`{name}` returns `{source}`, which has been a coroutine since {since}, but is not awaited: {why}"
+            );
             return report.add_as(
                 severity,
                 place,
@@ -213,7 +214,7 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, severity: S
             );
         }
         Way::Returned(_, source) => {
-            format!("`{name}` returns `{source}`, a coroutine since {since}, and nobody awaits it: {why}")
+            format!("`{name}` returns `{source}`, which has been a coroutine since {since}, but is not awaited: {why}")
         }
     };
     match context.semantics.function(context.semantics.scope(*call)) {
