@@ -242,8 +242,7 @@ fn plugins(answers: &Answers) -> Finding {
     }
     let tools = answers.listed(Kind::Tool);
     if let (Some(exported @ 1..), Some(0)) = (tools, answers.probe.listed_tools) {
-        let message =
-            format!("tools seem to be off: the server has {}, but its list is empty", count(exported, "tool"));
+        let message = format!("tools seem to be off: the server has {}, but lists none", count(exported, "tool"));
         return Finding::new(Area::Plugins, Verdict::Risk, message).hinted(remedy);
     }
     let functions = answers.listed(Kind::Function);
@@ -419,7 +418,7 @@ mod tests {
         let nobody = Answers { lists: vec![(Kind::Function, refused()), (Kind::Tool, refused())], ..answers() };
         let connection = Connection::default();
         let found = [user, with_tools, nobody].map(|it| shown(&[key(&connection, &it), account(&it), plugins(&it)]));
-        expect![[r#"
+        expect![[r"
             ✓ key: none, and the server asks for none
             ✗ account: not an admin: cannot deploy functions, but this project has 1 function | use an admin's API key
             · plugins: the server lists none; they may be switched off there
@@ -429,7 +428,7 @@ mod tests {
             ✗ key: the server denied access | use another key
             · account: not checked: see above
             · plugins: not checked: see above
-        "#]]
+        "]]
         .assert_eq(&found.concat());
     }
 
@@ -467,15 +466,15 @@ mod tests {
             Answers { lists: empty(), ..answers() },
             answers(),
         ];
-        expect![[r#"
+        expect![[r"
             ✓ plugins: on; the server has 2 functions and 1 tool
             ✗ plugins: switched off on the server: ENABLE_PLUGINS | set ENABLE_PLUGINS=true in the server's environment, and restart the server
             ✗ plugins: switched off on the server: ENABLE_FUNCTIONS, ENABLE_TOOLS | set ENABLE_FUNCTIONS=true in the server's environment, and restart the server
             ✗ plugins: seem to be off: the server has function a, but lists no functions | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
-            ! plugins: tools seem to be off: the server has 1 tool, but its list is empty | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
+            ! plugins: tools seem to be off: the server has 1 tool, but lists none | check ENABLE_PLUGINS, ENABLE_FUNCTIONS and ENABLE_TOOLS in the server's environment
             · plugins: the server lists none; they may be switched off there
             ✓ plugins: on; the server has 2 functions and 1 tool
-        "#]].assert_eq(&found.map(|it| shown(&[plugins(&it)])).concat());
+        "]].assert_eq(&found.map(|it| shown(&[plugins(&it)])).concat());
     }
 
     #[test]
