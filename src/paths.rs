@@ -1,5 +1,8 @@
 //! Project paths: what the user would type, and where it is on disk. The only place that shortens paths.
 
+use std::borrow::Borrow;
+use std::collections::BTreeSet;
+use std::ops::Bound;
 use std::path::{Component, Path, PathBuf, Prefix};
 
 /// A folder of the project, by the names that it goes by.
@@ -63,6 +66,16 @@ pub fn is_here(path: &Path) -> bool {
 #[must_use]
 pub fn is_under(path: &Path, folder: &Path) -> bool {
     is_here(folder) || path.starts_with(folder)
+}
+
+/// The tidy paths of a set that are this folder or in it: they stand together.
+pub fn those_under<'a, P>(paths: &'a BTreeSet<P>, folder: &'a Path) -> impl Iterator<Item = &'a P>
+where
+    P: Borrow<Path> + Ord,
+{
+    let first = if is_here(folder) { Bound::Unbounded } else { Bound::Included(folder) };
+    let rest = paths.range::<Path, _>((first, Bound::Unbounded));
+    rest.take_while(move |path| is_under((*path).borrow(), folder))
 }
 
 /// `a/../b` is `b` to the eye, and may be another place behind a link.
@@ -137,6 +150,17 @@ pub fn real(path: &Path) -> Option<PathBuf> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn those_under_a_folder_stand_together() {
+        let paths: BTreeSet<_> = ["a", "a-b", "a-b/c", "a.py", "a/b", "a/b/c.py", "ab", "b"].map(PathBuf::from).into();
+        let under = |folder: &str| those_under(&paths, Path::new(folder)).map(slashed).collect::<Vec<_>>();
+        assert_eq!(under("a"), ["a", "a/b", "a/b/c.py"]);
+        assert_eq!(
+            (under("a/b/c.py"), under("c"), under(".").len()),
+            (vec!["a/b/c.py".to_owned()], vec![], paths.len())
+        );
+    }
 
     #[test]
     fn paths_are_shown_as_typed() {

@@ -205,11 +205,23 @@ async fn live(
     let mut daemon = Daemon::new(start, &setup, settings, audience, notices);
     daemon.warn(&setup.config, None);
     loop {
-        let end = daemon.run(signals).await;
+        let mut end = daemon.run(signals).await;
         if !matches!(end, End::Interrupted(_)) {
-            daemon.flush().await;
-            if daemon.settings.is_none() {
-                daemon.finish_leaks().await;
+            let finished = async {
+                daemon.flush().await;
+                if daemon.settings.is_none() {
+                    daemon.finish_leaks().await;
+                }
+            };
+            // A disk may hang for minutes, and a dead network folder for ever.
+            let stopped = tokio::select! {
+                biased;
+                number = signals.second_stop() => Some(number),
+                () = finished => None,
+            };
+            if let Some(number) = stopped {
+                daemon.successor = None;
+                end = End::Interrupted(number);
             }
         }
         if daemon.successor.is_none() {
@@ -604,11 +616,12 @@ impl<'a> Daemon<'a> {
             }
             () = reached(deadline) => Wakeup::Time,
             touch = touch(&mut self.settings) => Wakeup::ConfigFileEvent(touch),
-            Some(sign) = signs.recv(), if listens => Wakeup::Sign(sign),
+            // These are few. A log or a folder that never rests must not hold them up.
             Some(event) = trials.next() => Wakeup::Replied(event),
+            found = checks.next(has_time, requests) => Wakeup::Checked(found),
+            Some(sign) = signs.recv(), if listens => Wakeup::Sign(sign),
             Some(notice) = self.notices.recv() => Wakeup::Heard(Box::new(notice)),
             Some(found) = found(&mut self.server_log) => Wakeup::Found(found),
-            found = checks.next(has_time, requests) => Wakeup::Checked(found),
             () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
         }
     }

@@ -451,7 +451,8 @@ impl<R: AsyncRead + Unpin> Output<R> {
         self.stream.is_some()
     }
 
-    /// Reads up to the end of a line, or of the stream; with `skips`, as much as there is. Safe to cancel.
+    /// Reads up to the end of a line, or of the stream, or until it was enough for a second; with `skips`, as much as there
+    /// is. Safe to cancel.
     async fn read(&mut self, skips: bool) {
         while let Some(stream) = &mut self.stream {
             let bytes = stream.fill_buf().await.unwrap_or_default();
@@ -477,8 +478,8 @@ impl<R: AsyncRead + Unpin> Output<R> {
             // The rest is still there.
             self.bytes -= bytes.len() - read;
             stream.consume(read);
-            if end.is_some() {
-                self.is_whole = true;
+            self.is_whole = end.is_some();
+            if self.is_whole || self.bytes > MOST_BYTES {
                 return;
             }
         }
@@ -572,6 +573,13 @@ mod tests {
         tasks.spawn_local(beside);
         tasks.run_until(read).await;
         assert!(turns.get() > 20, "{turns:?}");
+    }
+
+    #[tokio::test]
+    async fn a_line_without_an_end_is_read_for_a_part_of_each_second() {
+        let mut output = Output::new(Some(tokio::io::repeat(b'x')));
+        output.read(false).await;
+        assert!(output.bytes > MOST_BYTES && output.line.len() == LONGEST && output.taken().is_none());
     }
 
     #[tokio::test]

@@ -1,5 +1,6 @@
 //! What interrupts the watch: the system's signals, keys, and a reader that goes away.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -17,6 +18,9 @@ pub(super) const SIGPIPE: u8 = 13;
 /// How long the program waits at its end for a reader who makes no progress.
 const READER_PATIENCE: Duration = Duration::from_secs(1);
 
+/// How much longer the disk may take once the user has asked twice.
+const DISK_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The system's signals. A reader of our output that goes away counts as one, and so do keys.
 pub(super) struct Signals {
     system: UnboundedReceiver<Signal>,
@@ -24,6 +28,8 @@ pub(super) struct Signals {
     /// Gets a message when the reader is gone; closed once everything is printed.
     gone: UnboundedReceiver<()>,
     stopped: bool,
+    /// Those that came while only a second stop counted.
+    kept: VecDeque<Signal>,
 }
 
 impl Signals {
@@ -32,10 +38,33 @@ impl Signals {
         keys: UnboundedReceiver<Signal>,
         gone: UnboundedReceiver<()>,
     ) -> Self {
-        Self { system, keys, gone, stopped: false }
+        Self { system, keys, gone, stopped: false, kept: VecDeque::new() }
     }
 
     pub(super) async fn recv(&mut self) -> Option<Signal> {
+        if let Some(signal) = self.kept.pop_front() {
+            return Some(signal);
+        }
+        self.next().await
+    }
+
+    /// Waits for the second request to stop, and a little longer: what is being written is usually on disk by then. Keeps
+    /// the signals before it.
+    pub(super) async fn second_stop(&mut self) -> u8 {
+        loop {
+            let is_stopping = self.stopped;
+            match self.next().await {
+                Some(Signal::Stop(number)) if is_stopping && number != SIGPIPE => {
+                    tokio::time::sleep(DISK_PATIENCE).await;
+                    return number;
+                }
+                Some(signal) => self.kept.push_back(signal),
+                None => std::future::pending().await,
+            }
+        }
+    }
+
+    async fn next(&mut self) -> Option<Signal> {
         let signal = tokio::select! {
             biased;
             Some(signal) = self.system.recv() => signal,
@@ -64,5 +93,29 @@ impl Signals {
                 return;
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::sync::mpsc::unbounded_channel;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn only_a_second_stop_ends_at_once_and_the_others_are_kept() {
+        let (system, receiver) = unbounded_channel();
+        let (_keys, keys) = unbounded_channel();
+        let (_gone, gone) = unbounded_channel();
+        let mut signals = Signals::new(receiver, keys, gone);
+        for signal in [Signal::Rescan, Signal::Stop(SIGINT), Signal::Stop(SIGPIPE), Signal::Stop(15)] {
+            system.send(signal).unwrap();
+        }
+        assert_eq!(signals.second_stop().await, 15);
+        let mut kept = Vec::new();
+        for _ in 0..3 {
+            kept.extend(signals.recv().await);
+        }
+        assert_eq!(kept, [Signal::Rescan, Signal::Stop(SIGINT), Signal::Stop(SIGPIPE)]);
     }
 }

@@ -190,6 +190,8 @@ pub struct State {
     rollbacks_seen: Option<SystemTime>,
     /// When the folder of the requests was.
     requests_seen: Option<SystemTime>,
+    /// Whether they were ever taken.
+    has_taken_requests: bool,
     /// The folder of the bell, when it was last made.
     bell_at: Option<Mark>,
     /// Held as long as the process lives: two writers would overwrite each other's records.
@@ -210,7 +212,15 @@ impl State {
         let folder = Folder::new(folder, server);
         let (_, aside) = folder.make().map_err(|error| folder.cannot_keep(&error))?;
         let lock = folder.take_lock(&folder.lock())?;
-        Ok(Self { folder, aside, rollbacks_seen: None, requests_seen: None, bell_at: None, lock })
+        Ok(Self {
+            folder,
+            aside,
+            rollbacks_seen: None,
+            requests_seen: None,
+            has_taken_requests: false,
+            bell_at: None,
+            lock,
+        })
     }
 
     /// The folder, for uses that need no lock.

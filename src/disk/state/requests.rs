@@ -242,17 +242,19 @@ impl State {
         has_changed(&folder, &mut self.requests_seen)
     }
 
-    /// Takes the requests that were left since. Each is deleted.
+    /// Takes the requests that were left since. Each is deleted. An old one counts only if somebody watched when it was
+    /// left: by the clock of a network folder's server, each may be old.
     pub fn take_requests(&mut self) -> Vec<(RequestId, Request)> {
         if !self.requests_changed() {
             return Vec::new();
         }
+        let may_be_abandoned = !std::mem::replace(&mut self.has_taken_requests, true);
         let mut requests = Vec::new();
         let entries = self.entries(&self.requests_folder());
         let named = entries.filter_map(|entry| Some((RequestId::of_file(&entry.file_name())?, entry)));
         for (id, entry) in named.take(MOST) {
-            let is_outdated =
-                entry.metadata().ok().and_then(|metadata| age(&metadata)).is_some_and(|age| age > OUTDATED);
+            let is_outdated = may_be_abandoned
+                && entry.metadata().ok().and_then(|metadata| age(&metadata)).is_some_and(|age| age > OUTDATED);
             let request = self.read_posted(&entry.path(), LARGEST_REQUEST).filter(|_| !is_outdated);
             // Only a request that is deleted is taken: it must not be taken twice.
             if self.remove(&entry.path()).is_ok() {
@@ -332,6 +334,9 @@ mod tests {
         assert_eq!(left.len(), 2, "the bell, and what is no request: {left:?}");
         planted(5, &whole);
         assert_eq!(state.take_requests().len(), 1, "it is ours by that number alone");
+        // A network folder whose server's clock is behind.
+        age(&state.request(&state.save_request(&request("late")).unwrap()));
+        assert_eq!(state.take_requests().len(), 1, "somebody watches");
         // An answer that nobody took goes with a later one.
         let answered = |n: u8| RequestId(format!("{n:032x}"));
         state.save_answer(&answered(1), &Answer::default()).unwrap();
