@@ -33,7 +33,7 @@ class Event:
         """What an admin can set."""
 
         watch: str = Field(
-            default="*", description="What to log, for example `auth.*, function.*`."
+            default="*", description="What to log, for example `auth.*, user.*`."
         )
         ignore: str = Field(
             default="function.*, tool.*",

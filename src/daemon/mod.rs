@@ -206,6 +206,8 @@ async fn live(
     daemon.warn(&setup.config, None);
     loop {
         let mut end = daemon.run(signals).await;
+        let is_last = daemon.successor.is_none();
+        let mut answers = is_last;
         if !matches!(end, End::Interrupted(_)) {
             let finished = async {
                 daemon.flush().await;
@@ -216,15 +218,15 @@ async fn live(
             // A disk may hang for minutes, and a dead network folder for ever.
             let stopped = tokio::select! {
                 biased;
-                number = signals.second_stop() => Some(number),
+                number = signals.second_stop(), if is_last => Some(number),
                 () = finished => None,
             };
             if let Some(number) = stopped {
-                daemon.successor = None;
                 end = End::Interrupted(number);
+                answers = false;
             }
         }
-        if daemon.successor.is_none() {
+        if answers {
             daemon.answer_requests(true);
         }
         daemon.outside.tell_all();

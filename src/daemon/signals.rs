@@ -1,6 +1,5 @@
 //! What interrupts the watch: the system's signals, keys, and a reader that goes away.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use tokio::sync::mpsc::UnboundedReceiver;
@@ -28,8 +27,6 @@ pub(super) struct Signals {
     /// Gets a message when the reader is gone; closed once everything is printed.
     gone: UnboundedReceiver<()>,
     stopped: bool,
-    /// Those that came while only a second stop counted.
-    kept: VecDeque<Signal>,
 }
 
 impl Signals {
@@ -38,33 +35,10 @@ impl Signals {
         keys: UnboundedReceiver<Signal>,
         gone: UnboundedReceiver<()>,
     ) -> Self {
-        Self { system, keys, gone, stopped: false, kept: VecDeque::new() }
+        Self { system, keys, gone, stopped: false }
     }
 
     pub(super) async fn recv(&mut self) -> Option<Signal> {
-        if let Some(signal) = self.kept.pop_front() {
-            return Some(signal);
-        }
-        self.next().await
-    }
-
-    /// Waits for the second request to stop, and a little longer: what is being written is usually on disk by then. Keeps
-    /// the signals before it.
-    pub(super) async fn second_stop(&mut self) -> u8 {
-        loop {
-            let is_stopping = self.stopped;
-            match self.next().await {
-                Some(Signal::Stop(number)) if is_stopping && number != SIGPIPE => {
-                    tokio::time::sleep(DISK_PATIENCE).await;
-                    return number;
-                }
-                Some(signal) => self.kept.push_back(signal),
-                None => std::future::pending().await,
-            }
-        }
-    }
-
-    async fn next(&mut self) -> Option<Signal> {
         let signal = tokio::select! {
             biased;
             Some(signal) = self.system.recv() => signal,
@@ -74,6 +48,22 @@ impl Signals {
         };
         self.stopped |= matches!(signal, Signal::Stop(_));
         Some(signal)
+    }
+
+    /// Waits for the second request to stop, and a little longer: what is being written is usually on disk by then. Only
+    /// for the end, since it takes the other signals.
+    pub(super) async fn second_stop(&mut self) -> u8 {
+        loop {
+            let is_stopping = self.stopped;
+            match self.recv().await {
+                Some(Signal::Stop(number)) if is_stopping && number != SIGPIPE => {
+                    tokio::time::sleep(DISK_PATIENCE).await;
+                    return number;
+                }
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
     }
 
     /// Waits until everything is printed. A watch gives up on a reader that makes no progress; a pass that ended by
@@ -103,7 +93,7 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn only_a_second_stop_ends_at_once_and_the_others_are_kept() {
+    async fn only_a_second_stop_ends_at_once() {
         let (system, receiver) = unbounded_channel();
         let (_keys, keys) = unbounded_channel();
         let (_gone, gone) = unbounded_channel();
@@ -112,10 +102,5 @@ mod tests {
             system.send(signal).unwrap();
         }
         assert_eq!(signals.second_stop().await, 15);
-        let mut kept = Vec::new();
-        for _ in 0..3 {
-            kept.extend(signals.recv().await);
-        }
-        assert_eq!(kept, [Signal::Rescan, Signal::Stop(SIGINT), Signal::Stop(SIGPIPE)]);
     }
 }

@@ -161,7 +161,9 @@ impl Watcher {
     /// Ends the watch of a folder that is gone, and of its subfolders: a moved folder would report its old path.
     pub fn forget_folder(&mut self, folder: &Path) {
         self.poller.forget_folders_in(folder);
-        let gone: Vec<_> = those_under(&self.watched, folder).cloned().collect();
+        // Other roots are not under `.`.
+        let is_gone = |watched: &&PathBuf| watched.starts_with(folder);
+        let gone: Vec<_> = those_under(&self.watched, folder).filter(is_gone).cloned().collect();
         for folder in &gone {
             self.watched.remove(folder);
             let Ok(full) = std::path::absolute(folder) else { continue };

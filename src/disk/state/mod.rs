@@ -190,7 +190,7 @@ pub struct State {
     rollbacks_seen: Option<SystemTime>,
     /// When the folder of the requests was.
     requests_seen: Option<SystemTime>,
-    /// Whether they were ever taken.
+    /// Whether all of them were ever taken.
     has_taken_requests: bool,
     /// The folder of the bell, when it was last made.
     bell_at: Option<Mark>,

@@ -248,12 +248,13 @@ impl State {
         if !self.requests_changed() {
             return Vec::new();
         }
-        let may_be_abandoned = !std::mem::replace(&mut self.has_taken_requests, true);
         let mut requests = Vec::new();
         let entries = self.entries(&self.requests_folder());
         let named = entries.filter_map(|entry| Some((RequestId::of_file(&entry.file_name())?, entry)));
+        let mut n = 0;
         for (id, entry) in named.take(MOST) {
-            let is_outdated = may_be_abandoned
+            n += 1;
+            let is_outdated = !self.has_taken_requests
                 && entry.metadata().ok().and_then(|metadata| age(&metadata)).is_some_and(|age| age > OUTDATED);
             let request = self.read_posted(&entry.path(), LARGEST_REQUEST).filter(|_| !is_outdated);
             // Only a request that is deleted is taken: it must not be taken twice.
@@ -261,6 +262,7 @@ impl State {
                 requests.extend(request.map(|request| (id, request)));
             }
         }
+        self.has_taken_requests |= n < MOST;
         requests
     }
 }
