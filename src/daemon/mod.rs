@@ -207,27 +207,13 @@ async fn live(
     loop {
         let mut end = daemon.run(signals).await;
         let is_last = daemon.successor.is_none();
-        let mut answers = is_last;
         if !matches!(end, End::Interrupted(_)) {
-            let finished = async {
-                daemon.flush().await;
-                if daemon.settings.is_none() {
-                    daemon.finish_leaks().await;
-                }
-            };
-            // A disk may hang for minutes, and a dead network folder for ever.
-            let stopped = tokio::select! {
+            tokio::select! {
                 biased;
-                number = signals.second_stop(), if is_last => Some(number),
-                () = finished => None,
-            };
-            if let Some(number) = stopped {
-                end = End::Interrupted(number);
-                answers = false;
+                // A disk may hang for minutes, and a dead network folder for ever.
+                number = signals.second_stop(), if is_last => end = End::Interrupted(number),
+                () = daemon.finish() => {}
             }
-        }
-        if answers {
-            daemon.answer_requests(true);
         }
         daemon.outside.tell_all();
         if let Some(successor) = daemon.successor.take() {
@@ -676,6 +662,20 @@ impl<'a> Daemon<'a> {
 
     fn tell(&mut self, notice: Notice) {
         self.outside.tell(notice);
+    }
+
+    /// Does what is left to do: waits until everything is on disk, and answers the requests if no successor will.
+    async fn finish(&mut self) {
+        self.flush().await;
+        if self.settings.is_none() {
+            self.finish_leaks().await;
+        }
+        if self.successor.is_none() {
+            self.answer_requests(true);
+        }
+        // What is told goes into the plugins' logs.
+        self.outside.tell_all();
+        self.drain().await;
     }
 
     /// Waits until everything is on disk.

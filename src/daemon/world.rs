@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use anyhow::Context as _;
 use jiff::Timestamp;
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::task::{JoinError, JoinHandle, JoinSet};
@@ -166,40 +167,30 @@ impl Outside {
     // ---- the user ---------------------------------------------------------------------------------------------------
 
     pub(super) fn tell_all(&mut self) {
-        let mut told = std::mem::take(&mut self.untold);
-        let mut failed = None;
+        let told = std::mem::take(&mut self.untold);
         for (notice, time) in &told {
             self.audience.take_in(notice, *time);
-            failed = failed.or(self.log(notice, *time).map(|error| (error, *time)));
-            self.keep_version(notice);
+            self.note_down(notice, *time);
             if self.watches {
                 self.checks.hear(notice, &self.config);
             }
-        }
-        if let Some((error, time)) = failed
-            && !std::mem::replace(&mut self.write_failed, true)
-        {
-            let message = format!("plugin logs cannot be written: {error:#}");
-            told.push((Notice::general(NoticeKind::Trouble { message, hint: None }), time));
         }
         if !told.is_empty() {
             self.audience.output.tell(told);
         }
     }
 
-    /// Keeps the server's version for `check`, which asks no server.
-    fn keep_version(&self, notice: &Notice) {
-        if let (NoticeKind::Connected { version, .. }, Some(state)) = (&notice.what, &self.state)
-            && let Err(error) = state.save_version(version)
-        {
-            tracing::debug!("{error:#}");
+    /// Has a notice written to the log of its plugin, and the server's version kept for `check`, which asks no server.
+    fn note_down(&mut self, notice: &Notice, time: Timestamp) {
+        let Some(writer) = &mut self.writer else { return };
+        if let Some(key) = notice.about.key.clone().filter(|_| notice.is_logged()) {
+            let line = notice.log_line(time);
+            writer.note(Box::new(move |folder| folder.log(&key, &line).context("plugin logs cannot be written")));
         }
-    }
-
-    /// Writes a notice to the log of its plugin.
-    fn log(&self, notice: &Notice, time: Timestamp) -> Option<anyhow::Error> {
-        let key = notice.about.key.as_ref().filter(|_| notice.is_logged())?;
-        self.state.as_ref()?.log(key, &notice.log_line(time)).err()
+        if let NoticeKind::Connected { version, .. } = &notice.what {
+            let version = version.clone();
+            writer.note(Box::new(move |folder| folder.save_version(&version)));
+        }
     }
 
     // ---- the watcher ------------------------------------------------------------------------------------------------

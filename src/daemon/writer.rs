@@ -26,10 +26,15 @@ pub(super) enum Written {
     Nothing(anyhow::Result<()>),
 }
 
+/// A small write that nothing waits for.
+pub(super) type Note = Box<dyn FnOnce(&Folder) -> anyhow::Result<()> + Send>;
+
 /// One write after the other.
 pub(super) struct Writer {
     folder: Folder,
     queue: VecDeque<Write>,
+    /// Small writes that nothing waits for. They come after the others.
+    notes: Vec<Note>,
     running: Option<JoinHandle<Vec<Written>>>,
     /// Intents to clear once the ledger is on disk.
     superfluous: BTreeSet<Key>,
@@ -45,6 +50,7 @@ impl Writer {
         Self {
             folder,
             queue: VecDeque::new(),
+            notes: Vec::new(),
             running: None,
             superfluous: BTreeSet::new(),
             needs_whole: false,
@@ -56,6 +62,11 @@ impl Writer {
     /// Queues a write.
     pub(super) fn push(&mut self, write: Write) {
         self.queue.push_back(write);
+    }
+
+    /// Queues a small write that nothing waits for.
+    pub(super) fn note(&mut self, note: Note) {
+        self.notes.push(note);
     }
 
     /// Starts the next write, unless one is running.
@@ -88,6 +99,11 @@ impl Writer {
                     Some(tokio::task::spawn_blocking(move || vec![perform(&folder, write)]))
                 }
             };
+        }
+        if self.running.is_none() && !self.notes.is_empty() {
+            let (folder, notes) = (self.folder.clone(), std::mem::take(&mut self.notes));
+            let write = move || notes.into_iter().map(|note| Written::Nothing(note(&folder))).collect();
+            self.running = Some(tokio::task::spawn_blocking(write));
         }
     }
 
@@ -142,7 +158,7 @@ impl Writer {
     /// Waits until everything is written.
     pub(super) async fn flush(&mut self) -> Vec<Written> {
         let mut all = Vec::new();
-        while self.running.is_some() || !self.queue.is_empty() {
+        while self.running.is_some() || !self.queue.is_empty() || !self.notes.is_empty() {
             all.extend(self.next().await);
         }
         all
@@ -244,6 +260,21 @@ mod tests {
         let asked = [Write::Ledger(a), Write::ClearIntent(key("a")), Write::ClearIntent(key("b"))];
         assert_eq!(write(&mut writer, asked).await, [LedgerWritten::Done]);
         assert_eq!(state.intents().into_keys().collect::<Vec<_>>(), [key("c")]);
+    }
+
+    #[tokio::test]
+    async fn what_nothing_waits_for_comes_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = State::open(folder.path().join(".owui-watch"), SERVER).unwrap();
+        let mut writer = Writer::new(state.folder());
+        let intents = |folder: &Folder| match folder.intents().len() {
+            1 => Ok(()),
+            many => anyhow::bail!("{many}"),
+        };
+        writer.note(Box::new(intents));
+        writer.push(Write::Intent(Ticket::default(), key("a"), intent()));
+        let written = writer.flush().await;
+        assert!(matches!(written[..], [Written::Event(_), Written::Nothing(Ok(()))]), "{written:?}");
     }
 
     fn remove(path: &std::path::Path) {
