@@ -65,17 +65,21 @@ pub fn is_here(path: &Path) -> bool {
 /// Whether a tidy path is this folder, or in it.
 #[must_use]
 pub fn is_under(path: &Path, folder: &Path) -> bool {
-    is_here(folder) || path.starts_with(folder)
+    // Other roots are not in the current folder.
+    let is_here_too = || path.is_relative() && !path.starts_with("..");
+    if is_here(folder) { is_here_too() } else { path.starts_with(folder) }
 }
 
-/// The tidy paths of a set that are this folder or in it: they stand together.
+/// The tidy paths of a set that are this folder or in it.
 pub fn those_under<'a, P>(paths: &'a BTreeSet<P>, folder: &'a Path) -> impl Iterator<Item = &'a P>
 where
     P: Borrow<Path> + Ord,
 {
-    let first = if is_here(folder) { Bound::Unbounded } else { Bound::Included(folder) };
-    let rest = paths.range::<Path, _>((first, Bound::Unbounded));
-    rest.take_while(move |path| is_under((*path).borrow(), folder))
+    // They stand together, those in the current folder with `..` among them.
+    let rest = paths
+        .range::<Path, _>((Bound::Included(if is_here(folder) { Path::new("") } else { folder }), Bound::Unbounded));
+    let is_one = move |path: &&P| is_under((*path).borrow(), folder);
+    rest.take_while(move |path| is_here(folder) || is_one(path)).filter(is_one)
 }
 
 /// `a/../b` is `b` to the eye, and may be another place behind a link.
@@ -156,10 +160,13 @@ mod tests {
         let paths: BTreeSet<_> = ["a", "a-b", "a-b/c", "a.py", "a/b", "a/b/c.py", "ab", "b"].map(PathBuf::from).into();
         let under = |folder: &str| those_under(&paths, Path::new(folder)).map(slashed).collect::<Vec<_>>();
         assert_eq!(under("a"), ["a", "a/b", "a/b/c.py"]);
-        assert_eq!(
-            (under("a/b/c.py"), under("c"), under(".").len()),
-            (vec!["a/b/c.py".to_owned()], vec![], paths.len())
-        );
+        assert_eq!((under("a/b/c.py"), under("c")), (vec!["a/b/c.py".to_owned()], vec![]));
+    }
+
+    #[test]
+    fn other_roots_are_not_in_the_current_folder() {
+        let paths: BTreeSet<_> = [".", "..", "../a", "/a", "a", "b/c"].map(PathBuf::from).into();
+        assert_eq!(those_under(&paths, Path::new(".")).map(slashed).collect::<Vec<_>>(), [".", "a", "b/c"]);
     }
 
     #[test]

@@ -15,7 +15,7 @@ use crate::engine::files::Loaded;
 use crate::error::Error;
 use crate::notice::{Level, Notice, NoticeKind, Subject};
 use crate::output::{CheckOutput, Repository, Screen};
-use crate::paths::slashed;
+use crate::paths::{is_under, slashed};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Diagnostic, Parsed, Plugin, Severity, Syntax};
 
@@ -171,8 +171,8 @@ fn roots(words: &[String], world: &World) -> Result<(Vec<PathBuf>, Vec<String>),
         }
         let folder = if full.is_dir() { path } else { path.parent().unwrap_or(Path::new("")) };
         let folder = if folder.as_os_str().is_empty() { here() } else { folder.to_owned() };
-        if !roots.iter().any(|root| folder.starts_with(root)) {
-            roots.retain(|root| !root.starts_with(&folder));
+        if !roots.iter().any(|root| is_under(&folder, root)) {
+            roots.retain(|root| !is_under(root, &folder));
             roots.push(folder);
         }
     }

@@ -10,6 +10,7 @@ use super::files::{File, Files, Loaded, Owner};
 use super::plan::Decision;
 use super::{Effect, Engine, Now, Scan};
 use crate::notice::{Notice, NoticeKind, Subject};
+use crate::paths::is_under;
 use crate::plugin::{Invalid, Key, Parsed, Plugin, Rule, Severity};
 
 /// How long an empty, missing or changing file may take to become complete before its state counts.
@@ -157,7 +158,7 @@ impl Tree {
 
     /// Whether a path is in a missing root: its state counts again when the root is back.
     pub(super) fn is_out_of_reach(&self, path: &Path) -> bool {
-        self.missing.iter().any(|root| path.starts_with(root))
+        self.missing.iter().any(|root| is_under(path, root))
     }
 }
 

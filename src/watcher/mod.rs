@@ -22,7 +22,7 @@ use notify::event::{AccessKind, AccessMode, CreateKind, ModifyKind, RemoveKind, 
 use notify::{ErrorKind, EventKind, RecommendedWatcher, RecursiveMode, Watcher as _};
 use notify_debouncer_full::{DebounceEventResult, Debouncer, RecommendedCache};
 
-use crate::paths::{ProjectPath, slashed, those_under};
+use crate::paths::{ProjectPath, is_under, slashed, those_under};
 use crate::plugin::kind::is_source;
 use polling::Poller;
 
@@ -150,7 +150,7 @@ impl Watcher {
                 Some(_) if self.watched.contains(folder) => {}
                 Some(root) => debouncer.watch(&root.full, RecursiveMode::Recursive)?,
                 None => {
-                    return Ok(self.watched.iter().any(|root| *root == *Path::new(".") || folder.starts_with(root)));
+                    return Ok(self.watched.iter().any(|root| is_under(folder, root)));
                 }
             },
         }
@@ -161,9 +161,7 @@ impl Watcher {
     /// Ends the watch of a folder that is gone, and of its subfolders: a moved folder would report its old path.
     pub fn forget_folder(&mut self, folder: &Path) {
         self.poller.forget_folders_in(folder);
-        // Other roots are not under `.`.
-        let is_gone = |watched: &&PathBuf| watched.starts_with(folder);
-        let gone: Vec<_> = those_under(&self.watched, folder).filter(is_gone).cloned().collect();
+        let gone: Vec<_> = those_under(&self.watched, folder).cloned().collect();
         for folder in &gone {
             self.watched.remove(folder);
             let Ok(full) = std::path::absolute(folder) else { continue };

@@ -15,7 +15,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::{Sign, is_rules};
-use crate::paths::{self, canonical};
+use crate::paths::{self, canonical, is_under};
 use crate::plugin::kind::is_source;
 
 /// A file this old cannot change again within the same whole second, even if clocks differ.
@@ -115,8 +115,8 @@ impl Poller {
     /// Stops polling a folder and its subfolders.
     pub(super) fn forget_folders_in(&self, folder: &Path) {
         let mut places = self.0.places();
-        places.folders.retain(|known, _| !known.starts_with(folder));
-        places.links.retain(|link, _| !link.starts_with(folder));
+        places.folders.retain(|known, _| !is_under(known, folder));
+        places.links.retain(|link, _| !is_under(link, folder));
     }
 
     /// Sets the links whose targets to poll.
