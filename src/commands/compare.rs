@@ -388,9 +388,8 @@ fn check(context: &CommandContext, path: &Path, stored: &Text, key: &Key) -> Res
 fn warn_if_not_deployed(compared: &mut Compared, local: &Local, stored: &Text) {
     if compared.files.deploys(&local.path, &local.key) != Some(stored.digest) {
         let message = format!("a watch would not deploy `{}`", slashed(&local.path));
-        let hint =
-            "`owui-watch --once --dry-run` shows the file's error; if it shows none, `exclude` leaves the file out"
-                .to_owned();
+        let hint = "`owui-watch --once --dry-run` shows what is wrong with it; if nothing is, `exclude` leaves it out"
+            .to_owned();
         compared.screen.aside(&trouble(local.subject(), message, Some(hint)));
     }
 }

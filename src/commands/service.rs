@@ -215,7 +215,7 @@ fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Erro
     let (here, _) = consenting(args, world)?;
     let project = here.project.join(".env").display().to_string();
     let unseen = |what: &str, from: &str| {
-        cannot_install(format!("{what} from {from} of this shell, but a service does not see its environment"))
+        cannot_install(format!("{what} from {from} of this shell, which a service does not see"))
     };
     let (there, requests) = consenting(args, &world.of_service())
         .map_err(|error| unseen("settings come", "variables").hinted(format!("without them: {error}")))?;

@@ -289,7 +289,7 @@ impl Listing {
                 self.digest(key).is_none().then(|| "the server's list does not show its text".to_owned())
             }
             None if !self.kinds.contains(&key.kind) || self.is_incomplete(key.kind) => {
-                Some("the server's list does not show this plugin; `status` with its id asks for it".to_owned())
+                Some("the server's list does not show this plugin; `owui-watch status ID` asks for it alone".to_owned())
             }
             None => None,
         }

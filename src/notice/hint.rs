@@ -85,7 +85,7 @@ impl Notice {
             NoticeKind::Insecure { .. } => "use https, a tunnel or a VPN",
             NoticeKind::RolledBack => {
                 return Some(format!(
-                    "`owui-watch deploy {}` deploys the file as it is; a change of the file is deployed, too",
+                    "`owui-watch deploy {}` deploys the file as it is; so does the next save that changes it",
                     id()
                 ));
             }
@@ -100,7 +100,7 @@ impl Notice {
                 "to rename a file and keep its plugin, give it an `id` in its header or watch.toml"
             }
             NoticeKind::Spared { why: KeepReason::Folder | KeepReason::Emptied | KeepReason::Many } => {
-                "if you no longer need it, delete it or switch it off on the server"
+                return Some(format!("if you no longer need it, `owui-watch delete {}` deletes it there", id()));
             }
             NoticeKind::IdChanged { from } => {
                 let keep = set_id(&self.about, &from.id);
@@ -232,7 +232,7 @@ fn of_refusal(
          make the plugin smaller"
     } else if refusal::valves_do_not_fit(words) {
         "change its stored valves on the server (the gear beside the plugin)\n\
-         or change the class `Valves` to accept them"
+         if they are right, change the class `Valves` to accept them"
     } else if refusal::install_failed(words) {
         let packages = requirements.unwrap_or("its requirements");
         return Some(format!(
@@ -371,7 +371,7 @@ mod tests {
             twin: if it is another one, `owui-watch deploy --yes shout` creates it (with --once: add --yes)
             twin: if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
             twin: if it is another one, `owui-watch deploy --yes shout` creates it (with --once: add --yes)
-            rolled_back: `owui-watch deploy shout` deploys the file as it is; a change of the file is deployed, too
+            rolled_back: `owui-watch deploy shout` deploys the file as it is; so does the next save that changes it
             blocked: write `await Users.get_users(…)`
             blocked: `owui-watch deploy shout` deploys it as it is
             rollback_undone: `owui-watch rollback shout 2a51d3547c23` restores it
@@ -406,9 +406,9 @@ mod tests {
             removed: restore the file to prevent this
             removed: restore the file to prevent this
             left_off: `owui-watch on shout` switches it on
-            spared: if you no longer need it, delete it or switch it off on the server
-            spared: if you no longer need it, delete it or switch it off on the server
-            spared: if you no longer need it, delete it or switch it off on the server
+            spared: if you no longer need it, `owui-watch delete shout` deletes it there
+            spared: if you no longer need it, `owui-watch delete shout` deletes it there
+            spared: if you no longer need it, `owui-watch delete shout` deletes it there
             id_changed: to keep the old one with its settings, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
             id_changed: `owui-watch delete old` deletes the one that has no file here
             fails: `owui-watch try shout` runs it again

@@ -103,7 +103,7 @@ impl Notice {
             NoticeKind::WouldCreate => "would be created".to_owned(),
             NoticeKind::WouldUpdate { foreign: false, .. } => "would be updated".to_owned(),
             NoticeKind::WouldUpdate { foreign: true, .. } => {
-                "would be updated; the text on the server was not deployed from here; a copy of it would be kept"
+                "would be updated; a copy would be kept of the server's text, which was not deployed from here"
                     .to_owned()
             }
             NoticeKind::RolledBack => "rolled back; not deployed until the file changes".to_owned(),
@@ -523,7 +523,7 @@ mod tests {
             Info unchanged: good again, unchanged (off)
             Info would_create: would be created
             Info would_update: would be updated
-            Info would_update: would be updated; the text on the server was not deployed from here; a copy of it would be kept
+            Info would_update: would be updated; a copy would be kept of the server's text, which was not deployed from here
             Error remote_edit: not deployed: someone else changed it on the server
                 short: not deployed / someone else changed it on the server
             Error remote_edit: not deployed: someone else changed it on the server (version 1.0)

@@ -146,7 +146,7 @@ fn a_dry_run_changes_nothing_and_a_deploy_deploys() {
 
         | | plugin | file | |
         | --- | --- | --- | --- |
-        | ✏️ | filter shout 2 | plugins/shout.py | would be updated&#59; the text on the server was not deployed from here&#59; a copy of it would be kept |
+        | ✏️ | filter shout 2 | plugins/shout.py | would be updated&#59; a copy would be kept of the server&#39;s text&#44; which was not deployed from here |
         | 🆕 | filter whisper 1 | plugins/whisper.py | would be created |"#]]
     .assert_eq(&rows.join("\n"));
     assert_eq!(writes(&server), before);

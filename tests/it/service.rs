@@ -224,29 +224,29 @@ fn settings_known_only_to_this_shell_are_refused() {
         scene.plain(&ran.stderr)
     };
     expect![[r#"
-        error: cannot install the service: the API key comes from `OPENWEBUI_API_KEY` of this shell, but a service does not see its environment
+        error: cannot install the service: the API key comes from `OPENWEBUI_API_KEY` of this shell, which a service does not see
         hint: write OPENWEBUI_API_KEY=… into `.env`, or the key alone into a file that `api_key_file` in watch.toml names, or into `HOME/.config/owui-watch/openwebui_api_key`
     "#]]
     .assert_eq(&says(&Scene::bare().with("OPENWEBUI_API_KEY", "sk-1")));
     expect![[r#"
-        error: cannot install the service: the API key comes from `OPENWEBUI_API_KEY` of this shell, but a service does not see its environment
+        error: cannot install the service: the API key comes from `OPENWEBUI_API_KEY` of this shell, which a service does not see
         hint: the service would use the key from `OPENWEBUI_API_KEY` in `.env`: unset the variable, or correct the key there
     "#]]
     .assert_eq(&says(&Scene::new().with("OPENWEBUI_API_KEY", "sk-2")));
     expect![[r#"
-        error: cannot install the service: the server comes from `OPENWEBUI_URL` of this shell, but a service does not see its environment
+        error: cannot install the service: the server comes from `OPENWEBUI_URL` of this shell, which a service does not see
         hint: add --url http://h:1, or write `url` into watch.toml or `.env`
     "#]]
     .assert_eq(&says(&Scene::new().with("OPENWEBUI_URL", "http://h:1")));
     expect![[r#"
-        error: cannot install the service: settings come from `OWUI_WATCH_ON_REMOTE_EDIT` of this shell, but a service does not see its environment
+        error: cannot install the service: settings come from `OWUI_WATCH_ON_REMOTE_EDIT` of this shell, which a service does not see
         hint: write them into watch.toml or `.env`, or unset them
     "#]]
     .assert_eq(&says(&Scene::new().with("OWUI_WATCH_ON_REMOTE_EDIT", "hold")));
     let scene = Scene::new().with("OWUI_WATCH_ROOT", "elsewhere");
     fs::rename(scene.project.path("plugins"), scene.project.path("elsewhere")).unwrap();
     expect![[r#"
-        error: cannot install the service: settings come from variables of this shell, but a service does not see its environment
+        error: cannot install the service: settings come from variables of this shell, which a service does not see
         hint: without them: cannot watch `plugins`: there is no such folder
     "#]]
     .assert_eq(&says(&scene));

@@ -15,7 +15,7 @@ pub(super) const RULE: CheckRule = CheckRule {
     page: "
 The form of the valves shows a field in plain text. To show dots, set the password input with
 `json_schema_extra`. The rule finds fields of type `str` with a name such as `api_key`, `token`,
-`secret` or `password`. Whatever the form shows, the server's API gives admins the value itself.",
+`secret` or `password`. Whatever the form shows, admins can read the value through the server's API.",
     wrong: "
 from pydantic import BaseModel, Field
 

@@ -199,24 +199,22 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, severity: S
     let message = match &coroutine.way {
         Way::Called => format!("`{name}` has been a coroutine since {since}, but is not awaited: {why}"),
         Way::InThread => {
-            let message = format!("`{name}` has been a coroutine since {since}, which no thread runs: {why}");
-            return report.add_as(severity, place, message, format!("write `await {name}(…)`"));
-        }
-        Way::Returned(helper, source) if helper.is_async => {
-            let message = format!(
-                "`{name}` returns `{source}`, which has been a coroutine since {since}, but is not awaited: {why}"
-            );
-            return report.add_as(
-                severity,
-                place,
-                message,
-                format!("write `return await {source}(…)` in `{}`", helper.name),
-            );
+            format!("`{name}`, which a thread calls, has been a coroutine since {since}, but is not awaited: {why}")
         }
         Way::Returned(_, source) => {
             format!("`{name}` returns `{source}`, which has been a coroutine since {since}, but is not awaited: {why}")
         }
     };
+    let elsewhere = match &coroutine.way {
+        Way::InThread => Some(format!("write `await {name}(…)`")),
+        Way::Returned(helper, source) if helper.is_async => {
+            Some(format!("write `return await {source}(…)` in `{}`", helper.name))
+        }
+        Way::Called | Way::Returned(..) => None,
+    };
+    if let Some(remedy) = elsewhere {
+        return report.add_as(severity, place, message, remedy);
+    }
     match context.semantics.function(context.semantics.scope(*call)) {
         Some(around) if around.is_async => {
             report.add_as(severity, place, message, format!("write `await {name}(…)`"));
