@@ -189,8 +189,8 @@ impl Driver {
     }
 
     /// Tells the engine that a request for this plugin was answered.
-    pub fn end_request(&mut self, key: &Key) {
-        self.engine.end_request(key);
+    pub fn end_request(&mut self, key: &Key, path: &Path) {
+        self.engine.end_request(key, path);
     }
 
     /// When [`Event::Wake`] is wanted, if at all.

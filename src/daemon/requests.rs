@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::Daemon;
 use super::checks::Checks;
 use crate::disk::{Answer, Done, Folder, Request, RequestId, Requested, State, Told};
-use crate::engine::request::Progress;
+use crate::engine::request::{Progress, RequestResult};
 use crate::engine::{Code, Engine, Event};
 use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Tried};
 use crate::output::Transcript;
@@ -38,26 +38,16 @@ impl OpenRequest {
         self.plugins.iter().any(is_one)
     }
 
-    /// The exit code: what was last told of each plugin decides.
-    fn code(&self, is_waiting: bool) -> Code {
-        let is_good = |key: &Key, path: &Arc<Path>| {
-            let about = self.told.iter().map(|(notice, _)| notice).filter(|notice| match &notice.about.key {
-                Some(about) => about == key,
-                None => notice.about.path.as_ref() == Some(path),
-            });
-            about.fold(false, |good, notice| match notice.what {
-                NoticeKind::Created { .. } | NoticeKind::Updated { .. } | NoticeKind::Unchanged { .. } => true,
-                // It is deployed all the same.
-                NoticeKind::Surprising(_) => good,
-                // It may still be switched on.
-                _ => good && notice.level() < Level::Error && !matches!(notice.what, NoticeKind::NotSwitchedOn { .. }),
-            })
-        };
-        let waits = self.told.iter().any(|(notice, _)| matches!(notice.what, NoticeKind::Waiting { .. }));
-        match self.plugins.iter().all(|(key, path)| is_good(key, path)) {
-            true => Code::Fine,
-            false if is_waiting || waits => Code::NoServer,
-            false => Code::NotDeployed,
+    /// The exit code.
+    fn code(&self, engine: &Engine) -> Code {
+        let is = |wanted| move |(key, _): &(Key, Arc<Path>)| engine.request_result(key) == Some(wanted);
+        let waits = |(key, path): &(Key, Arc<Path>)| engine.progress(key, path) == Progress::Waiting;
+        if self.plugins.iter().all(is(RequestResult::Good)) {
+            Code::Fine
+        } else if self.plugins.iter().any(|plugin| is(RequestResult::Waits)(plugin) || waits(plugin)) {
+            Code::NoServer
+        } else {
+            Code::NotDeployed
         }
     }
 }
@@ -86,17 +76,20 @@ impl Requests {
         self.0.iter().any(|request| request.plugins.iter().any(|(named, _)| named == key))
     }
 
-    /// Writes the answers that are complete; all of them if the watch ends. Returns the plugins whose requests are over:
-    /// one that waits for the server is deployed later.
-    pub(super) fn answer(&mut self, engine: &Engine, checks: &Checks, folder: Option<&Folder>, ends: bool) -> Vec<Key> {
+    /// Writes the answers that are complete; all of them if the watch ends. Returns the plugins that were answered for.
+    pub(super) fn answer(
+        &mut self,
+        engine: &Engine,
+        checks: &Checks,
+        folder: Option<&Folder>,
+        ends: bool,
+    ) -> Vec<(Key, Arc<Path>)> {
         let mut over = Vec::new();
-        self.0.retain(|request| {
-            let progress = || request.plugins.iter().map(|(key, path)| engine.progress(key, path));
-            let is_busy = progress().any(|progress| progress == Progress::Busy);
+        self.0.retain_mut(|request| {
+            let is_busy = request.plugins.iter().any(|(key, path)| engine.progress(key, path) == Progress::Busy);
             if !ends && (is_busy || request.plugins.iter().any(|(key, _)| checks.is_checking(key))) {
                 return true;
             }
-            let is_waiting = progress().any(|progress| progress == Progress::Waiting);
             let mut transcript = Transcript::new();
             let mut told: Vec<_> = request
                 .told
@@ -114,14 +107,13 @@ impl Requests {
                 let (line, more, json) = transcript.add(&notice, wall_clock());
                 told.push(Told { level: Level::Warning.name().to_owned(), line, more, json });
             }
-            let answer = Answer { code: request.code(is_waiting) as u8, told };
+            let answer = Answer { code: request.code(engine) as u8, told };
             if let Some(Err(error)) = folder.map(|folder| folder.save_answer(&request.id, &answer)) {
                 // The disk may be full: the next turn tries again.
                 tracing::debug!("{error:#}");
                 return !ends;
             }
-            let done = request.plugins.iter().filter(|(key, path)| engine.progress(key, path) == Progress::Done);
-            over.extend(done.map(|(key, _)| key.clone()));
+            over.append(&mut request.plugins);
             false
         });
         over
@@ -186,8 +178,8 @@ impl Daemon<'_> {
     pub(super) fn answer_requests(&mut self, ends: bool) {
         let folder = self.outside.state.as_ref().map(State::folder);
         let (engine, checks) = (self.driver.engine(), &self.outside.checks);
-        for key in self.outside.requests.answer(engine, checks, folder.as_ref(), ends) {
-            self.driver.end_request(&key);
+        for (key, path) in self.outside.requests.answer(engine, checks, folder.as_ref(), ends) {
+            self.driver.end_request(&key, &path);
         }
     }
 

@@ -16,6 +16,7 @@ use super::plan::{self, Decision, Remote, Situation, Why};
 use super::prefetch::Asked;
 use super::removal::Removal;
 use super::repair::Recovery;
+use super::request::{Request, RequestResult};
 use super::retry::Cause;
 use super::site::ServerListing;
 use super::tree::{Complaint, Pending};
@@ -92,7 +93,7 @@ impl Engine {
             access: self.site.access(),
             has_text: plugin.has_text(),
             force: self.first_pass && self.policy.deploy.force,
-            requested: lanes.get(key).is_some_and(|lane| lane.requested),
+            requested: lanes.get(key).is_some_and(|lane| lane.request.is_some_and(Request::is_due)),
             has_result: self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key)),
             in_flight: in_flight.map(|plugin| plugin.digest),
             waiting: lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
@@ -112,11 +113,14 @@ impl Engine {
         if let Decision::Deploy(_) | Decision::InFlight = decision
             && let Some(lane) = self.site.lanes.get_mut(key)
         {
-            lane.requested = false;
+            lane.request = lane.request.and_then(Request::started);
         }
         match decision {
             Decision::Deploy(why) => self.request(plugin, why, since, in_pass),
-            Decision::Wait(reason) => self.tell(Notice::of(plugin, NoticeKind::Waiting { reason, again: false })),
+            Decision::Wait(reason) => {
+                self.note_request(key, RequestResult::Waits);
+                self.tell(Notice::of(plugin, NoticeKind::Waiting { reason, again: false }));
+            }
             // The text was just checked.
             Decision::AwaitProbe | Decision::Check => {}
             Decision::ReadText => {
@@ -531,6 +535,7 @@ impl Engine {
         let good_again = self.site.lanes.in_flight(&plugin.key).is_none()
             && self.tree.complaints.remove(&plugin.path).is_some_and(|complaint| complaint != Complaint::Held)
             && self.is_good(plugin);
+        self.note_request(&plugin.key, RequestResult::Good);
         if in_pass {
             self.note_result(&plugin.key, PassResult::Unchanged);
         }

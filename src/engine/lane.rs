@@ -13,6 +13,7 @@ use super::ledger::{Rollback, UpdateIntent};
 use super::plan::{Remote, Why};
 use super::queue::Queue;
 use super::removal::PendingRemoval;
+use super::request::Request;
 
 use super::removal::{self, Mode, Removal};
 use super::repair::{self, Recovery};
@@ -49,8 +50,8 @@ pub(super) struct Lane {
     pub(super) unread: Option<Remote>,
     /// What `check` found in it, where that may hold its deploy back.
     pub(super) checked: Option<CheckedText>,
-    /// The user asked for a deploy of it, which has not started yet.
-    pub(super) requested: bool,
+    /// The user asked for a deploy of it.
+    pub(super) request: Option<Request>,
     /// The server has answered whether a model uses it, and it still needs one.
     pub(super) has_known_use: bool,
 }
@@ -96,9 +97,9 @@ impl Lane {
 
     /// The state for the next engine of the same server.
     fn hand_over(self) -> Self {
-        let Self { removal, session, unanswered, crash, retry, sent, requested, has_known_use, .. } = self;
+        let Self { removal, session, unanswered, crash, retry, sent, request, has_known_use, .. } = self;
         let retry = retry.filter(|retry| retry.cause == Cause::Crash);
-        Self { session, removal, unanswered, crash, retry, sent, requested, has_known_use, ..Self::default() }
+        Self { session, removal, unanswered, crash, retry, sent, request, has_known_use, ..Self::default() }
     }
 
     /// Adds that state to what was saved.
@@ -109,8 +110,8 @@ impl Lane {
 
     fn is_empty(&self) -> bool {
         let Self { job, in_flight, intent, rollback, session, removal, created, renamed_from, .. } = self;
-        let Self { unanswered, crash, retry, sent, duplicate, unread, checked, requested, has_known_use, .. } = self;
-        let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none() && !requested;
+        let Self { unanswered, crash, retry, sent, duplicate, unread, checked, request, has_known_use, .. } = self;
+        let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none() && request.is_none();
         let is_trusted = unanswered.is_none() && crash.is_none() && duplicate.is_none() && unread.is_none();
         let is_trusted = is_trusted && checked.as_ref().is_none_or(|checked| checked.errors.is_empty());
         let is_new = rollback.is_none() && session.is_none() && sent.is_none() && !has_known_use;

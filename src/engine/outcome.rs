@@ -10,6 +10,7 @@ use super::lane::{Conversation, Ended, Session};
 use super::ledger::{Deployed, LastAttempt, Refusal, Rollback};
 use super::pass::PassResult;
 use super::plan::Remote;
+use super::request::RequestResult;
 use super::retry::Cause;
 use super::site::Access;
 use super::tree::Complaint;
@@ -61,7 +62,7 @@ impl Engine {
             (Conversation::Deploy(deploy), Ended::Deploy(outcome)) => {
                 self.on_deployed(&deploy, outcome, flight.in_pass, took, now);
             }
-            (Conversation::Remove(plugin, _), Ended::Remove(outcome)) => self.on_removed(&plugin, outcome, took, now),
+            (Conversation::Remove(plugin, _), Ended::Remove(outcome)) => self.on_removed(&plugin, outcome, now),
             (_, Ended::Recover(outcome)) => self.on_recovered(key, outcome, switches_on, took, now),
             (_, Ended::Deploy(_) | Ended::Remove(_)) => {}
         }
@@ -264,21 +265,26 @@ impl Engine {
         }
     }
 
-    /// Tells that a conversation waits, or why it failed.
-    pub(super) fn tell_failed(&mut self, about: Subject, what: Result<WaitReason, Failure>, took: Duration) {
-        let what = match what {
-            Ok(reason) => {
-                let again = self.site.outage.as_ref().is_some_and(|outage| outage.attempts > 1);
-                NoticeKind::Waiting { reason, again: again && reason == WaitReason::Away }
-            }
-            Err(failure) => {
-                self.tree.complaints.extend(about.path.clone().map(|path| (path, Complaint::Error)));
-                if let Some(key) = &about.key {
-                    self.note_result(key, PassResult::Failed);
-                }
-                NoticeKind::Failed { failure, took }
-            }
+    /// Tells that a deploy waits, or why it failed.
+    fn tell_failed(&mut self, about: Subject, what: Result<WaitReason, Failure>, took: Duration) {
+        let failure = match what {
+            Ok(reason) => return self.tell_waiting(about, reason),
+            Err(failure) => failure,
         };
+        self.tree.complaints.extend(about.path.clone().map(|path| (path, Complaint::Error)));
+        if let Some(key) = &about.key {
+            self.note_result(key, PassResult::Failed);
+        }
+        self.tell(Notice { about, what: NoticeKind::Failed { failure, took } });
+    }
+
+    /// Tells that a conversation waits for the server.
+    pub(super) fn tell_waiting(&mut self, about: Subject, reason: WaitReason) {
+        if let Some(key) = &about.key {
+            self.note_request(key, RequestResult::Waits);
+        }
+        let again = self.site.outage.as_ref().is_some_and(|outage| outage.attempts > 1);
+        let what = NoticeKind::Waiting { reason, again: again && reason == WaitReason::Away };
         self.tell(Notice { about, what });
     }
 

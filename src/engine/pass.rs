@@ -200,8 +200,9 @@ impl Engine {
         undeployed
     }
 
-    /// Notes the result of a plugin, if a pass is running.
+    /// Notes the result of a plugin, for the pass and for a request.
     pub(super) fn note_result(&mut self, key: &Key, result: PassResult) {
+        self.note_request(key, result.into());
         let Some(pass) = &mut self.site.pass else { return };
         // A resumed pass finds a plugin unchanged that it deployed before.
         let is_newer = result != PassResult::Unchanged

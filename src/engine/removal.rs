@@ -46,13 +46,37 @@ pub(super) enum Outcome {
     /// It is deleted. `kept`: the copy of its text.
     Deleted { kept: PathBuf },
     /// It was left as it is.
-    Kept(KeepReason),
+    Kept(Kept),
     /// It was left as it is: another file may be the same plugin.
     Unclear,
     /// The copy of its text could not be written, so it was left as it is.
     NotSaved { words: String },
     /// A call failed.
     Failed(CallFailure),
+}
+
+/// Why the server keeps it, as the conversation found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kept {
+    /// It is not there any more.
+    Gone,
+    /// Somebody else changed it.
+    Edited,
+    /// It is off already.
+    Off,
+    /// Its file is back.
+    Back,
+}
+
+impl From<Kept> for KeepReason {
+    fn from(kept: Kept) -> Self {
+        match kept {
+            Kept::Gone => Self::Gone,
+            Kept::Edited => Self::Edited,
+            Kept::Off => Self::Off,
+            Kept::Back => Self::Back,
+        }
+    }
 }
 
 type Step = deploy::Step<Outcome>;
@@ -99,7 +123,7 @@ impl Removal {
     pub(super) fn reply(&mut self, reply: Reply) -> Step {
         match (std::mem::replace(&mut self.stage, Stage::Asked), reply) {
             (Stage::Asked, Reply::Row(row)) => self.on_found(&row),
-            (Stage::Asked, Reply::Absent) => Step::Done(Outcome::Kept(KeepReason::Gone)),
+            (Stage::Asked, Reply::Absent) => Step::Done(Outcome::Kept(Kept::Gone)),
             (Stage::Deleting { kept }, Reply::Deleted | Reply::Absent | Reply::Lost { .. }) => {
                 self.call(Stage::Checking { kept }, Call::Get(self.key.clone()))
             }
@@ -116,7 +140,7 @@ impl Removal {
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(_)) => {
                 failed(CallFailure::Odd { words: "somebody else switches it at the same moment".to_owned() })
             }
-            (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Absent) => Step::Done(Outcome::Kept(KeepReason::Gone)),
+            (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Absent) => Step::Done(Outcome::Kept(Kept::Gone)),
             (_, reply) => failed(failure(reply)),
         }
     }
@@ -132,9 +156,9 @@ impl Removal {
 
     fn on_found(&mut self, row: &Row) -> Step {
         let ours = row.content.as_deref().filter(|text| Digest::of_text(text) == self.deployed);
-        let Some(text) = ours else { return Step::Done(Outcome::Kept(KeepReason::Edited)) };
+        let Some(text) = ours else { return Step::Done(Outcome::Kept(Kept::Edited)) };
         match self.mode {
-            Mode::Deactivate if row.is_active != Some(true) => Step::Done(Outcome::Kept(KeepReason::Off)),
+            Mode::Deactivate if row.is_active != Some(true) => Step::Done(Outcome::Kept(Kept::Off)),
             Mode::Deactivate => self.flip(false),
             Mode::Delete => {
                 self.stage = Stage::SavingBackup;
@@ -272,7 +296,7 @@ impl Engine {
         let waits_again = self.site.lanes.get(key)?.removal.as_ref().is_some_and(|removal| removal.due.is_some());
         let kept = match self.tree.files.owner(key) {
             _ if removal.has_begun() => return None,
-            Owner::One(_) | Owner::Conflict(_) => Outcome::Kept(KeepReason::Back),
+            Owner::One(_) | Owner::Conflict(_) => Outcome::Kept(Kept::Back),
             // A scan that is under way may find it.
             Owner::None
                 if waits_again
@@ -293,8 +317,9 @@ impl Engine {
         }
     }
 
-    pub(super) fn on_removed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, took: Duration, now: Now) {
+    pub(super) fn on_removed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, now: Now) {
         let key = &plugin.key;
+        let deletes = self.policy.on_delete == OnDelete::Delete;
         let ended = match outcome {
             Outcome::Deactivated => Some(NoticeKind::Deactivated),
             Outcome::Deleted { kept } => {
@@ -303,10 +328,10 @@ impl Engine {
                 Some(NoticeKind::Deleted { kept })
             }
             Outcome::Kept(why) => {
-                if let KeepReason::Edited | KeepReason::Gone = why {
+                if let Kept::Edited | Kept::Gone = why {
                     self.record_seen(key, None);
                 }
-                Some(NoticeKind::Spared { why })
+                Some(NoticeKind::Spared { why: why.into() })
             }
             // Check it again, at once unless the wait has started again.
             Outcome::Unclear => {
@@ -322,20 +347,21 @@ impl Engine {
                     std::mem::replace(&mut removal.told, true)
                 });
                 if !is_known {
-                    self.tell_failed((&**plugin).into(), Err(Failure::KeepFailed { words }), took);
+                    let failure = Failure::KeepFailed { words };
+                    self.tell(Notice::of(plugin, NoticeKind::NotRemoved { deletes, failure }));
                 }
                 None
             }
-            Outcome::Failed(failure) => {
-                let what = self.wait_out(failure.into(), now);
-                if what.is_err() {
-                    self.site.end_removal(key);
-                } else if let Some(removal) = self.site.removal_mut(key) {
-                    removal.due = Some(now.at);
+            Outcome::Failed(failure) => match self.wait_out(failure.into(), now) {
+                Ok(reason) => {
+                    if let Some(removal) = self.site.removal_mut(key) {
+                        removal.due = Some(now.at);
+                    }
+                    self.tell_waiting((&**plugin).into(), reason);
+                    None
                 }
-                self.tell_failed((&**plugin).into(), what, took);
-                None
-            }
+                Err(failure) => Some(NoticeKind::NotRemoved { deletes, failure }),
+            },
         };
         if let Some(what) = ended {
             self.site.end_removal(key);

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::files::Owner;
+use super::pass::PassResult;
 use super::site::Access;
 use super::tree::Pending;
 use super::{Effect, Engine, Now};
@@ -21,13 +22,57 @@ pub enum Progress {
     Done,
 }
 
+/// What has become of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestResult {
+    /// The server holds the text.
+    Good,
+    /// It does not yet: it could not be reached, or used.
+    Waits,
+    /// It does not, or the function is off.
+    Bad,
+}
+
+impl From<PassResult> for RequestResult {
+    fn from(result: PassResult) -> Self {
+        match result {
+            PassResult::Created | PassResult::Updated | PassResult::Unchanged => Self::Good,
+            PassResult::Refused | PassResult::Held | PassResult::Failed => Self::Bad,
+        }
+    }
+}
+
+/// A deploy that the user asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Request {
+    /// Somebody waits for the answer.
+    Open { has_started: bool, result: Option<RequestResult> },
+    /// The answer was that it waits for the server.
+    Answered,
+}
+
+impl Request {
+    /// Whether the deploy has not started.
+    pub(super) fn is_due(self) -> bool {
+        !matches!(self, Self::Open { has_started: true, .. })
+    }
+
+    /// The request after the start of its deploy.
+    pub(super) fn started(self) -> Option<Self> {
+        match self {
+            Self::Open { result, .. } => Some(Self::Open { has_started: true, result }),
+            Self::Answered => None,
+        }
+    }
+}
+
 impl Engine {
     /// Reads the file, whose plugin is sent even if it is held or was refused.
     pub(super) fn on_requested(&mut self, key: &Key, path: Arc<Path>, now: Now) {
         if !self.policy.selects(&path, Some(key.id.as_str())) {
             return;
         }
-        self.site.lanes.of(key).requested = true;
+        self.site.lanes.of(key).request = Some(Request::Open { has_started: false, result: None });
         self.try_soon();
         self.read(path, Pending::new(now.at, Some(now.at)));
     }
@@ -75,10 +120,29 @@ impl Engine {
         self.consider(key, now.at, now);
     }
 
-    /// Forgets a request that was answered: the next save is a save like any other.
-    pub fn end_request(&mut self, key: &Key) {
+    /// Forgets a request that was answered: the next save is a save like any other. One that waits for the server is
+    /// deployed later.
+    pub fn end_request(&mut self, key: &Key, path: &Path) {
+        let is_done = self.progress(key, path) == Progress::Done;
         if let Some(lane) = self.site.lanes.get_mut(key) {
-            lane.requested = false;
+            lane.request = lane.request.filter(|request| !is_done && request.is_due()).map(|_| Request::Answered);
+        }
+    }
+
+    /// What has become of the request for this plugin so far.
+    #[must_use]
+    pub fn request_result(&self, key: &Key) -> Option<RequestResult> {
+        match self.site.lanes.get(key)?.request? {
+            Request::Open { result, .. } => result,
+            Request::Answered => None,
+        }
+    }
+
+    /// Notes what has become of a plugin, if somebody waits for that.
+    pub(super) fn note_request(&mut self, key: &Key, is: RequestResult) {
+        let request = self.site.lanes.get_mut(key).and_then(|lane| lane.request.as_mut());
+        if let Some(Request::Open { result, .. }) = request {
+            *result = Some(is);
         }
     }
 
@@ -92,7 +156,7 @@ impl Engine {
     #[must_use]
     pub fn progress(&self, key: &Key, path: &Path) -> Progress {
         let lane = self.site.lanes.get(key);
-        let is_requested = lane.is_some_and(|lane| lane.requested);
+        let is_requested = lane.is_some_and(|lane| lane.request.is_some_and(Request::is_due));
         let retries = lane.is_some_and(|lane| lane.retry.as_ref().is_some_and(|retry| retry.due.is_some()));
         if self.tree.scanning || self.tree.pending.contains_key(path) || self.is_use_asked(key) {
             return Progress::Busy;

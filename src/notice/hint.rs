@@ -156,7 +156,8 @@ impl Notice {
             }
             NoticeKind::NotTried { why, .. } => return why.hint(&self.about),
             NoticeKind::Report(report) => return report.said(&self.about).hint,
-            NoticeKind::Failed { failure: Failure::Call(CallFailure::NotOurs { .. }), .. } => {
+            NoticeKind::Failed { failure: Failure::Call(CallFailure::NotOurs { .. }), .. }
+            | NoticeKind::NotRemoved { failure: Failure::Call(CallFailure::NotOurs { .. }), .. } => {
                 "use the key of an admin or of the tool's owner"
             }
             NoticeKind::Failed { failure: Failure::TakesNone { .. }, .. } => {
@@ -169,7 +170,8 @@ impl Notice {
                     id()
                 ));
             }
-            NoticeKind::Failed { failure: Failure::KeepFailed { .. }, .. } => {
+            NoticeKind::Failed { failure: Failure::KeepFailed { .. }, .. }
+            | NoticeKind::NotRemoved { failure: Failure::KeepFailed { .. }, .. } => {
                 "free disk space or make the state folder writable; a watch then retries"
             }
             _ => return None,
@@ -227,7 +229,7 @@ fn of_refusal(
              `owui-watch deploy {}` sends it again as it is",
             about.id()
         ));
-    } else if words.starts_with("413 ") {
+    } else if refusal::too_large(words) {
         "raise the proxy's limit (in nginx: `client_max_body_size`)\n\
          make the plugin smaller"
     } else if refusal::valves_do_not_fit(words) {
@@ -405,6 +407,8 @@ mod tests {
             removed: a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file
             removed: restore the file to prevent this
             removed: restore the file to prevent this
+            not_removed: free disk space or make the state folder writable; a watch then retries
+            not_removed: use the key of an admin or of the tool's owner
             left_off: `owui-watch on shout` switches it on
             spared: if you no longer need it, `owui-watch delete shout` deletes it there
             spared: if you no longer need it, `owui-watch delete shout` deletes it there

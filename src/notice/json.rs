@@ -66,6 +66,7 @@ impl Notice {
             NoticeKind::Conflict { .. } => "conflict",
             NoticeKind::Removed { .. } => "removed",
             NoticeKind::Deactivated => "deactivated",
+            NoticeKind::NotRemoved { .. } => "not_removed",
             NoticeKind::LeftOff => "left_off",
             NoticeKind::Deleted { .. } => "deleted",
             NoticeKind::Spared { .. } => "spared",
@@ -203,7 +204,9 @@ impl Notice {
                 vec![("words", json!(words)), ("on_server", json!(on_server))]
             }
             NoticeKind::Crashed { words, next } => vec![("words", json!(words)), ("next_ms", json!(millis(*next)))],
-            NoticeKind::Failed { failure, .. } => vec![("reason", json!(failure.word()))],
+            NoticeKind::Failed { failure, .. } | NoticeKind::NotRemoved { failure, .. } => {
+                vec![("reason", json!(failure.word()))]
+            }
             NoticeKind::Flawed { diagnostic, digest, .. } => {
                 vec![("reason", json!(diagnostic.rule.reason())), ("digest", json!(digest))]
             }
@@ -508,6 +511,8 @@ mod tests {
             conflict {"paths":["a.py","b/a.py"]}
             removed {}
             deactivated {}
+            not_removed {"reason":"backup_failed"}
+            not_removed {"reason":"not_ours"}
             left_off {}
             deleted {"backup":"state/copy.py"}
             spared {"reason":"folder_gone"}

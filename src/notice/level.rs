@@ -120,6 +120,7 @@ impl Notice {
             | NoticeKind::Duplicate { .. }
             | NoticeKind::WentOff { .. }
             | NoticeKind::Failed { .. }
+            | NoticeKind::NotRemoved { .. }
             | NoticeKind::Flawed { .. }
             | NoticeKind::Blocked(_)
             | NoticeKind::Raised(_)

@@ -432,6 +432,13 @@ pub enum NoticeKind {
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },
+    /// Its file is gone, and it was not removed from the server.
+    NotRemoved {
+        /// Whether it was to be deleted, and not switched off.
+        deletes: bool,
+        /// The reason.
+        failure: Failure,
+    },
     /// The file has an error; nothing was sent.
     Flawed {
         /// The error. Each has a notice of its own.

@@ -302,6 +302,14 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::Removed { file_there: false, on_server: true, next: Some((OnDelete::Deactivate, ms(30_000))) },
         NoticeKind::Removed { file_there: false, on_server: true, next: Some((OnDelete::Delete, ms(30_000))) },
         NoticeKind::Deactivated,
+        NoticeKind::NotRemoved {
+            deletes: true,
+            failure: Failure::KeepFailed { words: "No space left on device".to_owned() },
+        },
+        NoticeKind::NotRemoved {
+            deletes: false,
+            failure: CallFailure::NotOurs { words: "401 Unauthorized".to_owned() }.into(),
+        },
         NoticeKind::LeftOff,
         NoticeKind::Deleted { kept: PathBuf::from("state/copy.py") },
         NoticeKind::Spared { why: KeepReason::Folder },

@@ -136,6 +136,11 @@ impl Notice {
                 "deleted an older version of this editing session from the server's history".to_owned()
             }
             NoticeKind::Failed { failure, .. } => failed(failure),
+            NoticeKind::NotRemoved { failure: Failure::KeepFailed { words }, .. } => {
+                format!("not deleted: no copy of it can be kept: {words}")
+            }
+            NoticeKind::NotRemoved { deletes: true, failure } => format!("not deleted: {}", failed(failure)),
+            NoticeKind::NotRemoved { deletes: false, failure } => format!("not switched off: {}", failed(failure)),
             NoticeKind::Flawed { diagnostic, .. }
             | NoticeKind::Blocked(diagnostic)
             | NoticeKind::Surprising(diagnostic) => diagnostic.message(),
@@ -604,6 +609,8 @@ mod tests {
             Info removed: removed here; switched off on the server in 30 s unless it comes back
             Info removed: removed here; deleted on the server in 30 s unless it comes back
             Info deactivated: switched off on the server because its file is gone
+            Error not_removed: not deleted: no copy of it can be kept: No space left on device
+            Error not_removed: not switched off: this key may not change it: 401 Unauthorized
             Warning left_off: its file is back; the function was switched off meanwhile and stays off
             Info deleted: deleted on the server because its file is gone; a copy is in state/copy.py
             Info spared: the server keeps it: its whole folder is gone, not just the file

@@ -161,6 +161,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::RolledBack,
         NoticeKind::RollbackUndone { put_back: digest },
         NoticeKind::Deactivated,
+        NoticeKind::NotRemoved { deletes: true, failure: Failure::StoredOther },
         NoticeKind::LeftOff,
         NoticeKind::Deleted { kept: path() },
         NoticeKind::Spared { why: KeepReason::Many },

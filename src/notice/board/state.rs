@@ -71,6 +71,7 @@ impl State {
             | NoticeKind::Disabled
             | NoticeKind::SameFile { .. }
             | NoticeKind::Deactivated
+            | NoticeKind::NotRemoved { .. }
             | NoticeKind::Deleted { .. }
             | NoticeKind::Report(Report::DeletedStray { .. })
             | NoticeKind::Spared { .. } => State::Gone,

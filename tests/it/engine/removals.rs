@@ -112,7 +112,7 @@ fn without_a_backup_nothing_is_removed() {
             32351ms #1 row a v1
                   #2 back up v1
             32352ms #2 not-saved
-                  a failed ms=2 reason=backup_failed
+                  a not_removed reason=backup_failed
         "#]],
     );
 }
