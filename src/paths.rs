@@ -18,10 +18,6 @@ pub struct ProjectPath {
 
 impl ProjectPath {
     /// Finds a folder, which need not be there.
-    ///
-    /// # Errors
-    ///
-    /// Where the current folder is not known.
     pub fn new(typed: &Path) -> std::io::Result<Self> {
         let full = std::path::absolute(typed)?;
         let real = real(&full).filter(|real| *real != full);
@@ -97,10 +93,6 @@ pub fn without_dots(path: &Path) -> PathBuf {
 
 /// Where an existing path really is, from the top and without links. On Windows it has no `\\\\?\\` before it, which git and
 /// Python do not understand, unless it is too long without that.
-///
-/// # Errors
-///
-/// Where there is no such path, or it cannot be followed.
 pub fn canonical(path: &Path) -> std::io::Result<PathBuf> {
     path.canonicalize().map(as_typed)
 }

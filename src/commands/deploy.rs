@@ -34,10 +34,6 @@ pub enum RequestProgress {
 
 impl DeployRequest {
     /// Asks the running watch to deploy these plugins; `None` if no watch runs for this project and server.
-    ///
-    /// # Errors
-    ///
-    /// A word names no plugin here, or the state folder cannot be written.
     pub async fn send(context: &CommandContext, words: &[String]) -> Result<Option<Self>, Error> {
         let Some(watch) = context.folder.holder() else { return Ok(None) };
         let files = Files::read(&context.config)?;
@@ -60,10 +56,6 @@ impl DeployRequest {
     }
 
     /// Looks for the answer, and prints it.
-    ///
-    /// # Errors
-    ///
-    /// The watch does not take the request.
     pub fn poll(&mut self) -> Result<RequestProgress, Error> {
         self.looks += 1;
         if let Some(answer) = self.folder.take_answer(&self.id) {

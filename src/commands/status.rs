@@ -79,10 +79,6 @@ struct Listing {
 type Line = (Subject, PluginStatus);
 
 /// Prints the status of each plugin, or of those that the words name.
-///
-/// # Errors
-///
-/// A word names no plugin, or the server cannot be reached or denies access.
 pub async fn status(mut context: CommandContext, words: &[String]) -> Result<Code, Error> {
     context.client = context.client.with_digests();
     let here = Here::read(&context.config)?;
