@@ -25,22 +25,32 @@ pub(super) struct Context<'a> {
     by_class: RefCell<HashMap<TextSize, HashMap<&'a str, Option<&'a StmtFunctionDef>>>>,
 }
 
-/// An argument with two underscores, and the version that it came with.
-type Special = (&'static str, &'static str);
-
 /// A method that the server calls.
 #[derive(Clone, Copy)]
 pub(super) struct Hook<'a> {
     pub(super) function: &'a StmtFunctionDef,
     /// What it is called with, beside the arguments with two underscores.
-    pub(super) given: &'static [&'static str],
-    /// All arguments with two underscores that it may get, each with the version that it came with.
-    pub(super) specials: &'static [Special],
+    pub(super) given: &'static str,
+    specials: &'static str,
 }
 
 impl<'a> Hook<'a> {
     pub(super) fn name(&self) -> &'a str {
         &self.function.name
+    }
+
+    /// Whether every version gives it this argument.
+    pub(super) fn is_given(&self, name: &str) -> bool {
+        self.given == name || self.specials.split(' ').any(|special| special == name)
+    }
+
+    /// The version since which it is given this argument, if older ones do not.
+    pub(super) fn since(&self, name: &str) -> Option<&'static str> {
+        match (self.name(), name) {
+            ("inlet", "__chat_id__" | "__message_id__") => Some("0.7"),
+            ("stream", "__chat_id__" | "__message_id__") => Some("0.11"),
+            _ => None,
+        }
     }
 
     /// Its parameters without `self`.
@@ -65,88 +75,29 @@ fn is_static(function: &StmtFunctionDef) -> bool {
         .any(|decorator| decorator.expression.as_name_expr().is_some_and(|name| name.id.as_str() == "staticmethod"))
 }
 
-const EVER: &str = "0.0";
-/// `functions.py` of the server.
-const OF_PIPE: &[Special] = &[
-    ("__event_emitter__", EVER),
-    ("__event_call__", EVER),
-    ("__chat_id__", EVER),
-    ("__session_id__", EVER),
-    ("__message_id__", EVER),
-    ("__task__", EVER),
-    ("__task_body__", EVER),
-    ("__files__", EVER),
-    ("__user__", EVER),
-    ("__metadata__", EVER),
-    ("__oauth_token__", EVER),
-    ("__request__", EVER),
-    ("__tools__", EVER),
-];
-/// `utils/filter.py` and its callers in `utils/middleware.py`.
-const OF_INLET: &[Special] = &[
-    ("__event_emitter__", EVER),
-    ("__event_call__", EVER),
-    ("__user__", EVER),
-    ("__metadata__", EVER),
-    ("__oauth_token__", EVER),
-    ("__request__", EVER),
-    ("__model__", EVER),
-    ("__id__", EVER),
-    ("__chat_id__", "0.7"),
-    ("__message_id__", "0.7"),
-];
-const OF_OUTLET: &[Special] = &[
-    ("__event_emitter__", EVER),
-    ("__event_call__", EVER),
-    ("__user__", EVER),
-    ("__metadata__", EVER),
-    ("__request__", EVER),
-    ("__model__", EVER),
-    ("__id__", EVER),
-];
-const OF_STREAM: &[Special] = &[
-    ("__event_emitter__", EVER),
-    ("__event_call__", EVER),
-    ("__user__", EVER),
-    ("__metadata__", EVER),
-    ("__oauth_token__", EVER),
-    ("__request__", EVER),
-    ("__model__", EVER),
-    ("__id__", EVER),
-    ("__body__", EVER),
-    ("__chat_id__", "0.11"),
-    ("__message_id__", "0.11"),
-];
-/// `utils/actions.py`.
-const OF_ACTION: &[Special] = &[
-    ("__model__", EVER),
-    ("__id__", EVER),
-    ("__event_emitter__", EVER),
-    ("__event_call__", EVER),
-    ("__request__", EVER),
-    ("__user__", EVER),
-];
-/// `events.py`.
-const OF_EVENT: &[Special] = &[
-    ("__id__", EVER),
-    ("__event__", EVER),
-    ("__event_id__", EVER),
-    ("__event_name__", EVER),
-    ("__app__", EVER),
-    ("__request__", EVER),
-];
-
-/// What the server calls a hook with: its own arguments, and those with two underscores that it may ask for.
-fn given(hook: &str) -> (&'static [&'static str], &'static [Special]) {
-    match hook {
-        "pipe" => (&["body"], OF_PIPE),
-        "inlet" => (&["body"], OF_INLET),
-        "outlet" => (&["body"], OF_OUTLET),
-        "stream" => (&["event"], OF_STREAM),
-        "action" => (&["body"], OF_ACTION),
-        "event" => (&["event"], OF_EVENT),
-        _ => (&[], &[]),
-    }
+/// What the server calls a hook with: its own argument, and the names of those with two underscores that it may ask for in
+/// every version. They are in `functions.py` of the server, `utils/filter.py` and its callers in `utils/middleware.py`,
+/// `utils/actions.py` and `events.py`.
+fn given(hook: &str) -> Option<(&'static str, &'static str)> {
+    Some(match hook {
+        "pipe" => (
+            "body",
+            "__event_emitter__ __event_call__ __chat_id__ __session_id__ __message_id__ __task__ __task_body__ __files__ \
+             __user__ __metadata__ __oauth_token__ __request__ __tools__",
+        ),
+        "inlet" => (
+            "body",
+            "__event_emitter__ __event_call__ __user__ __metadata__ __oauth_token__ __request__ __model__ __id__",
+        ),
+        "outlet" => ("body", "__event_emitter__ __event_call__ __user__ __metadata__ __request__ __model__ __id__"),
+        "stream" => (
+            "event",
+            "__event_emitter__ __event_call__ __user__ __metadata__ __oauth_token__ __request__ __model__ __id__ __body__",
+        ),
+        "action" => ("body", "__model__ __id__ __event_emitter__ __event_call__ __request__ __user__"),
+        "event" => ("event", "__id__ __event__ __event_id__ __event_name__ __app__ __request__"),
+        _ => return None,
+    })
 }
 
 impl<'a> Context<'a> {
@@ -196,7 +147,7 @@ impl<'a> Context<'a> {
             if named.next().is_some() {
                 return None;
             }
-            let (given, specials) = given(name);
+            let (given, specials) = given(name)?;
             Some(Hook { function, given, specials })
         };
         self.entry.hooks().iter().filter_map(hook).collect()

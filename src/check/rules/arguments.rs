@@ -121,14 +121,9 @@ fn strangers<'a>(context: &Context<'a>) -> Vec<(&'a StmtFunctionDef, &'a Paramet
     for hook in context.hooks().iter().filter(|hook| !hook.is_decorated()) {
         for parameter in hook.parameters() {
             let name = parameter.name().as_str();
-            let special = hook.specials.iter().find(|(special, _)| *special == name);
-            let since = match special {
-                Some((_, since)) if context.version.is_since(since) => continue,
-                Some((_, since)) => Some(*since),
-                None if hook.given.contains(&name) => continue,
-                None => None,
-            };
-            if !is_called_with(context, hook.function, name) {
+            let since = hook.since(name);
+            let is_given = hook.is_given(name) || since.is_some_and(|since| context.version.is_since(since));
+            if !is_given && !is_called_with(context, hook.function, name) {
                 found.push((hook.function, parameter, since));
             }
         }

@@ -156,18 +156,13 @@ fn is_empty(class: &StmtClassDef) -> bool {
 /// The server hands its argument over by name.
 fn takes_its_argument(hook: &Hook<'_>, report: &mut Report) {
     let parameters = &hook.function.parameters;
-    for given in hook.given {
-        let by_name = hook.parameters().any(|parameter| parameter.name().as_str() == *given);
-        let by_position = parameters.posonlyargs.iter().any(|parameter| parameter.name().as_str() == *given);
-        if parameters.kwarg.is_none() && (!by_name || by_position) {
-            // An event's arguments are handed over only where they are asked for.
-            if hook.name() == "event" {
-                continue;
-            }
-            let message =
-                format!("the server calls `{}` with `{given}=…`, which it does not take: each call fails", hook.name());
-            report.add(name_of(hook.function), message, format!("name a parameter `{given}`"));
-        }
+    let (name, given) = (hook.name(), hook.given);
+    let by_name = hook.parameters().any(|parameter| parameter.name().as_str() == given);
+    let by_position = parameters.posonlyargs.iter().any(|parameter| parameter.name().as_str() == given);
+    // An event's arguments are handed over only where they are asked for.
+    if parameters.kwarg.is_none() && (!by_name || by_position) && name != "event" {
+        let message = format!("the server calls `{name}` with `{given}=…`, which it does not take: each call fails");
+        report.add(name_of(hook.function), message, format!("name a parameter `{given}`"));
     }
 }
 
@@ -180,7 +175,7 @@ fn returns_its_value(context: &Context<'_>, hook: &Hook<'_>, report: &mut Report
         "inlet" => (Severity::Error, "the chat fails"),
         _ => (Severity::Warning, "the next filter gets None"),
     };
-    let value = hook.given.first().copied().unwrap_or("body");
+    let value = hook.given;
     let ends = Ends::of(&hook.function.body);
     let (name, hint) = (hook.name(), format!("`return {value}`"));
     if ends.yields {

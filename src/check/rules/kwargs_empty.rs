@@ -31,7 +31,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
     }
     for hook in context.hooks().iter().filter(|hook| !hook.is_decorated()) {
         // With `**kwargs` alone the first argument arrives in it.
-        let is_named = hook.given.iter().all(|given| hook.parameters().any(|it| it.name().as_str() == *given));
+        let is_named = hook.parameters().any(|it| it.name().as_str() == hook.given);
         if let Some(kwargs) = hook.function.parameters.kwarg.as_ref().filter(|_| is_named) {
             let message = format!("`**{}` of `{}` stays empty", kwargs.name, hook.name());
             report.add(kwargs.range(), message, "name the parameters, such as `__user__`");
