@@ -1,40 +1,19 @@
 //! The rules that hold for every file. Most of them keep a file from being deployed, so none can be switched off. This
 //! list has their pages; `plugin/diagnostic.rs` has their messages.
 
+use super::CheckRule;
 use crate::plugin::Severity;
 
-/// A rule that holds for every file, whatever the settings say.
-#[derive(Debug)]
-pub struct FileRule {
-    /// Its id, which never changes.
-    pub id: &'static str,
-    /// How bad a diagnostic of it is.
-    pub severity: Severity,
-    /// What is wrong, in a few words.
-    pub title: &'static str,
-    /// Why it matters, and what to do.
-    pub page: &'static str,
+const fn error(id: &'static str, title: &'static str, page: &'static str) -> CheckRule {
+    CheckRule { id, severity: Severity::Error, title, page, wrong: "", right: "", check: |_, _| {} }
 }
 
-impl FileRule {
-    /// Its page: what `check --explain` prints.
-    #[must_use]
-    pub fn explanation(&self) -> String {
-        let Self { id, severity, title, page } = self;
-        format!("{id} ({}): {title}\n\n{page}\nThis rule cannot be ignored.\n", severity.word())
-    }
-}
-
-const fn error(id: &'static str, title: &'static str, page: &'static str) -> FileRule {
-    FileRule { id, severity: Severity::Error, title, page }
-}
-
-const fn warning(id: &'static str, title: &'static str, page: &'static str) -> FileRule {
-    FileRule { id, severity: Severity::Warning, title, page }
+const fn warning(id: &'static str, title: &'static str, page: &'static str) -> CheckRule {
+    CheckRule { severity: Severity::Warning, ..error(id, title, page) }
 }
 
 /// All of them, the most frequent first.
-pub const FILE_RULES: &[FileRule] = &[
+pub const FILE_RULES: &[CheckRule] = &[
     error(
         "syntax",
         "a text that Python cannot compile",

@@ -22,7 +22,7 @@ use ruff_text_size::TextRange;
 use crate::plugin::{Diagnostic, Fix, Plugin, Rule, RuleFinding, Severity, Span, Syntax, python};
 pub use choice::{Choice, Choices};
 use context::Context;
-pub use file_rules::{FILE_RULES, FileRule};
+pub use file_rules::FILE_RULES;
 pub use fix::mended;
 pub use id_twice::ids_twice;
 pub use rules::{CheckRule, RULES};
@@ -61,32 +61,9 @@ pub fn rule(id: &str) -> Option<&'static CheckRule> {
     RULES.iter().find(|rule| rule.id == id)
 }
 
-/// What is said of a rule.
-#[derive(Debug)]
-pub struct RulePage {
-    /// Its id.
-    pub id: &'static str,
-    /// How bad a diagnostic of it is.
-    pub severity: Severity,
-    /// What is wrong, in a few words.
-    pub title: &'static str,
-    /// Why it matters.
-    pub page: &'static str,
-    /// What `check --explain` prints.
-    pub explanation: String,
-}
-
-/// The pages of all rules: those of [`RULES`], and then those of [`FILE_RULES`].
-pub fn pages() -> impl Iterator<Item = RulePage> {
-    let chosen = RULES.iter().map(|rule| {
-        let &CheckRule { id, severity, title, page, .. } = rule;
-        RulePage { id, severity, title, page, explanation: rule.explanation() }
-    });
-    let of_files = FILE_RULES.iter().map(|rule| {
-        let &FileRule { id, severity, title, page } = rule;
-        RulePage { id, severity, title, page, explanation: rule.explanation() }
-    });
-    chosen.chain(of_files)
+/// All rules: those of [`RULES`], and then those of [`FILE_RULES`].
+pub fn all_rules() -> impl Iterator<Item = &'static CheckRule> {
+    RULES.iter().chain(FILE_RULES)
 }
 
 /// The hint for a word that is no selectable rule.
@@ -95,7 +72,7 @@ pub fn instead_of(id: &str) -> String {
     if FILE_RULES.iter().any(|rule| rule.id == id) {
         return "this rule holds for every file: it cannot be chosen or ignored".to_owned();
     }
-    let near = pages().map(|page| page.id).map(|known| (strsim::jaro_winkler(id, known), known));
+    let near = all_rules().map(|rule| (strsim::jaro_winkler(id, rule.id), rule.id));
     let near = near.filter(|(likeness, _)| *likeness > 0.8).max_by(|a, b| a.0.total_cmp(&b.0));
     near.map_or("`owui-watch check --explain all` lists the rules".to_owned(), |(_, near)| {
         format!("did you mean `{near}`?")

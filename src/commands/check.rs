@@ -136,11 +136,13 @@ fn version_of_server(config: &Config) -> ServerVersion {
 /// Prints the page of a rule, or the list of all.
 fn explain(id: &str) -> Result<Code, Error> {
     let text = if id == "all" {
-        let width = check::pages().map(|rule| rule.id.len()).max().unwrap_or_default();
-        let line = |rule: check::RulePage| format!("{:width$}  {:7}  {}\n", rule.id, rule.severity.word(), rule.title);
-        check::pages().map(line).collect()
+        let width = check::all_rules().map(|rule| rule.id.len()).max().unwrap_or_default();
+        let line =
+            |rule: &check::CheckRule| format!("{:width$}  {:7}  {}\n", rule.id, rule.severity.word(), rule.title);
+        check::all_rules().map(line).collect()
     } else {
-        let page = check::pages().find(|page| page.id == id).map(|page| page.explanation);
+        let rule = check::all_rules().find(|rule| rule.id == id);
+        let page = rule.map(check::CheckRule::explanation);
         page.ok_or_else(|| Error::new(format!("there is no rule `{id}`")).hinted(check::instead_of(id)))?
     };
     CheckOutput::page(&text);

@@ -13,7 +13,7 @@ use super::frames::frame;
 use super::messages::{hint_line, wrapped};
 use super::screen::out;
 use super::styles::{BOLD_RED, CYAN, DIM, YELLOW};
-use crate::check::{ServerVersion, pages};
+use crate::check::{ServerVersion, all_rules};
 use crate::cli::CheckFormat;
 use crate::paths::{slashed, without_dots};
 use crate::plugin::{Diagnostic, Severity};
@@ -150,13 +150,13 @@ impl CheckOutput {
             Severity::Warning => "warning",
             Severity::Info => "note",
         };
-        let rules: Vec<Value> = pages()
+        let rules: Vec<Value> = all_rules()
             .map(|rule| {
                 json!({
                     "id": rule.id,
                     "shortDescription": { "text": rule.title },
                     "fullDescription": { "text": rule.page.trim() },
-                    "help": { "text": rule.explanation },
+                    "help": { "text": rule.explanation() },
                     "defaultConfiguration": { "level": level(rule.severity) },
                 })
             })

@@ -23,6 +23,7 @@ use super::context::Context;
 use crate::plugin::Severity;
 
 /// A rule of `check`.
+#[derive(Debug)]
 pub struct CheckRule {
     /// Its id, which never changes.
     pub id: &'static str,
@@ -32,17 +33,11 @@ pub struct CheckRule {
     pub title: &'static str,
     /// Why it matters, and since when.
     pub page: &'static str,
-    /// A part of a plugin that breaks it.
+    /// A part of a plugin that breaks it; empty if the rule cannot be ignored.
     pub wrong: &'static str,
     /// The same, as it should be.
     pub right: &'static str,
     pub(super) check: fn(&Context<'_>, &mut Report),
-}
-
-impl std::fmt::Debug for CheckRule {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.id)
-    }
 }
 
 impl CheckRule {
@@ -55,9 +50,12 @@ impl CheckRule {
                 .map(|line| if line.is_empty() { "\n".to_owned() } else { format!("    {line}\n") })
                 .collect::<String>()
         };
-        let Self { id, title, page, .. } = self;
-        let (severity, wrong, right) = (self.severity.word(), indented(self.wrong), indented(self.right));
-        format!("{id} ({severity}): {title}\n\n{}\n\nWrong:\n\n{wrong}\nRight:\n\n{right}", page.trim())
+        let Self { id, title, wrong, right, .. } = self;
+        let head = format!("{id} ({}): {title}\n\n{}\n", self.severity.word(), self.page.trim());
+        if wrong.is_empty() {
+            return format!("{head}\nThis rule cannot be ignored.\n");
+        }
+        format!("{head}\nWrong:\n\n{}\nRight:\n\n{}", indented(wrong), indented(right))
     }
 }
 
