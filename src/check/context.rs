@@ -10,6 +10,7 @@ use ruff_text_size::{Ranged as _, TextRange, TextSize};
 use super::semantics::{Binding, Node, NodeId, ScopeId, Semantics};
 use super::servers::ServerVersion;
 use crate::plugin::frontmatter::Frontmatter;
+use crate::plugin::python::{is_name, is_plain};
 use crate::plugin::{Entry, Plugin, Syntax};
 
 pub(super) struct Context<'a> {
@@ -61,18 +62,12 @@ impl<'a> Hook<'a> {
 
     /// Whether a decorator may give it another signature.
     pub(super) fn is_decorated(&self) -> bool {
-        self.function
-            .decorator_list
-            .iter()
-            .any(|decorator| decorator.expression.as_name_expr().is_none_or(|name| name.id.as_str() != "staticmethod"))
+        self.function.decorator_list.iter().any(|decorator| !is_name(&decorator.expression, "staticmethod"))
     }
 }
 
 fn is_static(function: &StmtFunctionDef) -> bool {
-    function
-        .decorator_list
-        .iter()
-        .any(|decorator| decorator.expression.as_name_expr().is_some_and(|name| name.id.as_str() == "staticmethod"))
+    function.decorator_list.iter().any(|decorator| is_name(&decorator.expression, "staticmethod"))
 }
 
 /// What the server calls a hook with: its own argument, and the names of those with two underscores that it may ask for in
@@ -196,9 +191,7 @@ impl<'a> Context<'a> {
                     continue;
                 }
                 match &*call.expr.func {
-                    Expr::Attribute(attribute)
-                        if attribute.value.as_name_expr().is_some_and(|name| name.id.as_str() == "self") =>
-                    {
+                    Expr::Attribute(attribute) if is_name(&attribute.value, "self") => {
                         pending.extend(methods.iter().filter(|method| method.name.id == attribute.attr.id));
                     }
                     Expr::Name(name) => {
@@ -256,14 +249,6 @@ pub(super) fn methods(class: &StmtClassDef) -> Vec<&StmtFunctionDef> {
     let mut found = Vec::new();
     collect(&class.body, &mut found);
     found
-}
-
-/// Whether a class has no base but `object`, and no metaclass.
-pub(super) fn is_plain(class: &StmtClassDef) -> bool {
-    class.arguments.as_ref().is_none_or(|arguments| {
-        arguments.keywords.is_empty()
-            && arguments.args.iter().all(|base| base.as_name_expr().is_some_and(|name| name.id.as_str() == "object"))
-    })
 }
 
 /// The class in the body of another.

@@ -6,6 +6,7 @@ use ruff_text_size::Ranged;
 use super::{CheckRule, Context, Report};
 use crate::check::context::inner_class;
 use crate::check::semantics::{Binding, Node};
+use crate::plugin::python::is_name;
 use crate::plugin::{Fix, Severity};
 
 pub(super) const RULE: CheckRule = CheckRule {
@@ -86,12 +87,9 @@ fn names_a_secret(name: &str) -> bool {
 
 /// `str`, or nothing.
 fn is_text(annotation: &Expr) -> bool {
-    let is_str = |expr: &Expr| expr.as_name_expr().is_some_and(|name| name.id.as_str() == "str");
+    let is_str = |expr: &Expr| is_name(expr, "str");
     match annotation {
-        Expr::Subscript(subscript) => {
-            subscript.value.as_name_expr().is_some_and(|name| name.id.as_str() == "Optional")
-                && is_str(&subscript.slice)
-        }
+        Expr::Subscript(subscript) => is_name(&subscript.value, "Optional") && is_str(&subscript.slice),
         Expr::BinOp(either) => {
             either.op == Operator::BitOr
                 && ((is_str(&either.left) && either.right.is_none_literal_expr())

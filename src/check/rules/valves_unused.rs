@@ -5,9 +5,10 @@ use ruff_python_ast::{Expr, ExprContext, Stmt};
 use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context, Report};
-use crate::check::context::{inner_class, is_plain};
+use crate::check::context::inner_class;
 use crate::check::semantics::Node;
 use crate::plugin::Severity;
+use crate::plugin::python::{is_name, is_plain};
 
 pub(super) const RULE: CheckRule = CheckRule {
     id: "valves-unused",
@@ -79,8 +80,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
             continue;
         }
         is_mentioned = true;
-        let is_self =
-            context.semantics.expr(id).and_then(Expr::as_name_expr).is_some_and(|it| it.id.as_str() == "self");
+        let is_self = context.semantics.expr(id).is_some_and(|it| is_name(it, "self"));
         if is_self && attribute.ctx == ExprContext::Load && class.range().contains_range(attribute.range()) {
             let is_written = matches!(context.parent(outer), Some((_, Node::Stmt(Stmt::Assign(_)))));
             read = read.or((!is_written).then(|| attribute.range()));
@@ -102,7 +102,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
 }
 
 fn is_valves(target: &Expr) -> bool {
-    target.as_name_expr().is_some_and(|name| name.id.as_str() == "valves")
+    is_name(target, "valves")
 }
 
 #[cfg(test)]

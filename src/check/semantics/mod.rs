@@ -12,6 +12,7 @@ use ruff_text_size::{Ranged, TextRange};
 use rustc_hash::FxHashMap as HashMap;
 
 use crate::plugin::normal;
+use crate::plugin::python::has_lazy_annotations;
 use walk::Walk;
 
 /// The newest Python that a server runs on, by its minor version.
@@ -137,12 +138,6 @@ thread_local! {
 impl<'a> Semantics<'a> {
     /// `nodes` is about how many nodes there are.
     pub(super) fn new(module: &'a ModModule, nodes: usize) -> Self {
-        let lazy_annotations = module.body.iter().any(|stmt| {
-            stmt.as_import_from_stmt().is_some_and(|import| {
-                import.module.as_deref() == Some("__future__")
-                    && import.names.iter().any(|alias| alias.name.as_str() == "annotations")
-            })
-        });
         let top =
             Scope { kind: ScopeKind::Module, parent: None, names: HashMap::default(), elsewhere: HashMap::default() };
         let done = Semantics {
@@ -155,7 +150,7 @@ impl<'a> Semantics<'a> {
             compares: Vec::new(),
             functions: Vec::new(),
             has_hidden_names: false,
-            lazy_annotations,
+            lazy_annotations: has_lazy_annotations(&module.body),
         };
         Walk::over(&module.body, done)
     }

@@ -10,6 +10,7 @@ use ruff_text_size::Ranged as _;
 use rustc_hash::FxHashMap as HashMap;
 
 use super::{Binding, Call, DEEPEST, Node, NodeId, Row, Scope, ScopeId, ScopeKind, Semantics, TOP};
+use crate::plugin::python::bound_by;
 
 pub(super) struct Walk<'a> {
     done: Semantics<'a>,
@@ -309,17 +310,7 @@ impl<'a> Visitor<'a> for Walk<'a> {
     }
 
     fn visit_pattern(&mut self, pattern: &'a Pattern) {
-        let name = match pattern {
-            Pattern::MatchAs(it) => it.name.as_ref(),
-            Pattern::MatchStar(it) => it.name.as_ref(),
-            Pattern::MatchMapping(it) => it.rest.as_ref(),
-            Pattern::MatchValue(_)
-            | Pattern::MatchSingleton(_)
-            | Pattern::MatchSequence(_)
-            | Pattern::MatchClass(_)
-            | Pattern::MatchOr(_) => None,
-        };
-        if let Some(name) = name {
+        if let Some(name) = bound_by(pattern) {
             self.bind(name, Binding::Other);
         }
         visitor::walk_pattern(self, pattern);

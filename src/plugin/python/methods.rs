@@ -1,9 +1,9 @@
 //! The methods of a class, as far as the text tells them all.
 
 use ruff_python_ast::statement_visitor::{StatementVisitor, walk_stmt};
-use ruff_python_ast::{Expr, Stmt, StmtClassDef};
+use ruff_python_ast::{Expr, Stmt};
 
-use super::syntax;
+use super::syntax::{self, is_plain};
 
 /// The public methods of a class at the top level of a text, with names that it assigns. `None` where it may have others.
 #[must_use]
@@ -24,14 +24,6 @@ pub fn public_methods(text: &str, class: &str) -> Option<Vec<String>> {
     let mut names = Names::default();
     names.visit_body(&found.body);
     Some(names.0)
-}
-
-/// Whether it inherits nothing.
-fn is_plain(class: &StmtClassDef) -> bool {
-    class.arguments.as_ref().is_none_or(|arguments| {
-        let is_object = |base: &Expr| base.as_name_expr().is_some_and(|name| name.id.as_str() == "object");
-        arguments.keywords.is_empty() && arguments.args.iter().all(is_object)
-    })
 }
 
 /// The public names that a class body binds to functions, or assigns. Also those that its methods set on `self`.

@@ -26,6 +26,7 @@ use entry::Module;
 pub use functions::Functions;
 pub use methods::public_methods;
 pub use outside::acts_outside;
+pub(crate) use syntax::{bound_by, has_lazy_annotations, is_name, is_plain};
 use walk::Place;
 
 /// What the user said of a file beside its code.

@@ -1,7 +1,7 @@
 //! Parsing: Python's syntax, and its limits on nesting.
 
-use ruff_python_ast::ModModule;
 use ruff_python_ast::token::{Token, TokenKind};
+use ruff_python_ast::{Expr, Identifier, ModModule, Pattern, Stmt, StmtClassDef};
 use ruff_python_parser::{Mode, Parsed, lexer, parse_module};
 
 use super::wording;
@@ -157,6 +157,40 @@ pub(super) fn nesting(tokens: impl Iterator<Item = TokenKind>, deepest: usize) -
         }
     }
     None
+}
+
+/// Whether an expression is this name.
+pub(crate) fn is_name(expr: &Expr, name: &str) -> bool {
+    expr.as_name_expr().is_some_and(|it| it.id.as_str() == name)
+}
+
+/// Whether a class has no base but `object`, and no metaclass.
+pub(crate) fn is_plain(class: &StmtClassDef) -> bool {
+    class.arguments.as_ref().is_none_or(|arguments| {
+        arguments.keywords.is_empty() && arguments.args.iter().all(|base| is_name(base, "object"))
+    })
+}
+
+/// Whether a module has annotations that are not evaluated.
+pub(crate) fn has_lazy_annotations(module: &[Stmt]) -> bool {
+    module.iter().filter_map(Stmt::as_import_from_stmt).any(|import| {
+        import.module.as_deref() == Some("__future__")
+            && import.names.iter().any(|alias| alias.name.as_str() == "annotations")
+    })
+}
+
+/// The name that a pattern itself binds, beside those of the patterns in it.
+pub(crate) fn bound_by(pattern: &Pattern) -> Option<&Identifier> {
+    match pattern {
+        Pattern::MatchAs(it) => it.name.as_ref(),
+        Pattern::MatchStar(it) => it.name.as_ref(),
+        Pattern::MatchMapping(it) => it.rest.as_ref(),
+        Pattern::MatchValue(_)
+        | Pattern::MatchSingleton(_)
+        | Pattern::MatchSequence(_)
+        | Pattern::MatchClass(_)
+        | Pattern::MatchOr(_) => None,
+    }
 }
 
 #[cfg(test)]

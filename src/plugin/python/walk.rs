@@ -7,6 +7,7 @@ use ruff_python_ast::{
 use ruff_text_size::TextRange;
 
 use super::entry::{Module, Origin, elements, names};
+use super::syntax::is_name;
 use crate::plugin::diagnostic::Rule;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -210,7 +211,7 @@ fn exit_call(expr: &Expr) -> Option<String> {
 /// `SystemExit` or `SystemExit(…)`.
 fn is_exit(raised: &Expr) -> bool {
     let class = raised.as_call_expr().map_or(raised, |call| &*call.func);
-    class.as_name_expr().is_some_and(|name| name.id.as_str() == "SystemExit")
+    is_name(class, "SystemExit")
 }
 
 /// What a condition comes to on the server, where that is plain to see.
@@ -253,8 +254,7 @@ fn truth(test: &Expr) -> Option<bool> {
 
 /// `__name__` and `"__main__"`.
 fn names_main(name: &Expr, main: &Expr) -> bool {
-    name.as_name_expr().is_some_and(|name| name.id.as_str() == "__name__")
-        && main.as_string_literal_expr().is_some_and(|main| main.value.to_str() == "__main__")
+    is_name(name, "__name__") && main.as_string_literal_expr().is_some_and(|main| main.value.to_str() == "__main__")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::Context;
 use crate::check::context::methods;
 use crate::check::semantics::{Binding, Node, NodeId, ScopeId};
 use crate::check::servers::{Found, find};
+use crate::plugin::python::is_name;
 
 /// A value is not followed through more names and functions.
 const MOST_STEPS: u32 = 4;
@@ -157,7 +158,9 @@ impl<'a, 'b> Judge<'a, 'b> {
                 Node::Stmt(statement) => {
                     let target = |target: &'a Expr| match target {
                         Expr::Name(name) => Goal::Name(&name.id),
-                        Expr::Attribute(attribute) if is_self(&attribute.value) => Goal::Attribute(&attribute.attr),
+                        Expr::Attribute(attribute) if is_name(&attribute.value, "self") => {
+                            Goal::Attribute(&attribute.attr)
+                        }
                         _ => Goal::Ends(Fate::Fine),
                     };
                     return match statement {
@@ -300,12 +303,10 @@ impl<'a, 'b> Judge<'a, 'b> {
         let is_none = |value: &Expr| value.is_none_literal_expr();
         let is_bound_in_body = class.body.iter().any(|statement| match statement {
             Stmt::Assign(assign) => {
-                let is_it = |target: &Expr| target.as_name_expr().is_some_and(|it| it.id.as_str() == name);
-                assign.targets.iter().any(is_it) && !is_none(&assign.value)
+                assign.targets.iter().any(|target| is_name(target, name)) && !is_none(&assign.value)
             }
             Stmt::AnnAssign(assign) => {
-                let is_it = assign.target.as_name_expr().is_some_and(|it| it.id.as_str() == name);
-                is_it && assign.value.as_deref().is_some_and(|value| !is_none(value))
+                is_name(&assign.target, name) && assign.value.as_deref().is_some_and(|value| !is_none(value))
             }
             _ => false,
         });
@@ -384,7 +385,7 @@ pub(super) fn local_function<'a>(context: &Context<'a>, called: &Expr, id: NodeI
             [Binding::Function(function)] => *function,
             _ => return None,
         },
-        Expr::Attribute(attribute) if is_self(&attribute.value) => {
+        Expr::Attribute(attribute) if is_name(&attribute.value, "self") => {
             let class = semantics.around(id).find_map(|(_, node)| match node {
                 Node::Stmt(Stmt::ClassDef(class)) => Some(class),
                 Node::Stmt(_) | Node::Expr(_) => None,
@@ -399,10 +400,6 @@ pub(super) fn local_function<'a>(context: &Context<'a>, called: &Expr, id: NodeI
 /// Whether a coroutine has this attribute, or may have it, as all objects have `__class__`.
 fn is_its_own(attr: &str) -> bool {
     matches!(attr, "send" | "close" | "throw") || attr.starts_with("cr_") || attr.starts_with("__")
-}
-
-fn is_self(expr: &Expr) -> bool {
-    expr.as_name_expr().is_some_and(|name| name.id.as_str() == "self")
 }
 
 /// Whether this is what a comprehension iterates over.

@@ -21,7 +21,7 @@ use ruff_python_parser::semantic_errors::{
 use ruff_text_size::{Ranged, TextRange};
 
 use super::Syntax;
-use super::syntax::nesting;
+use super::syntax::{bound_by, has_lazy_annotations, nesting};
 use super::wording::sentence;
 use names::{Names, Use};
 
@@ -77,13 +77,6 @@ impl Outline {
         }
         outline
     }
-}
-
-fn has_lazy_annotations(suite: &[Stmt]) -> bool {
-    suite.iter().filter_map(Stmt::as_import_from_stmt).any(|import| {
-        import.module.as_deref() == Some("__future__")
-            && import.names.iter().any(|alias| alias.name.as_str() == "annotations")
-    })
 }
 
 #[derive(Clone, Copy)]
@@ -441,13 +434,7 @@ impl<'a> Visitor<'a> for Walk<'a> {
     }
 
     fn visit_pattern(&mut self, pattern: &'a Pattern) {
-        let name = match pattern {
-            Pattern::MatchAs(it) => it.name.as_ref(),
-            Pattern::MatchStar(it) => it.name.as_ref(),
-            Pattern::MatchMapping(it) => it.rest.as_ref(),
-            _ => None,
-        };
-        if let Some(name) = name {
+        if let Some(name) = bound_by(pattern) {
             self.use_name(name, Use::BOUND);
         }
         if let Pattern::MatchValue(value) = pattern
