@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
-use clap::{CommandFactory as _, Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use clap_complete::env::CompleteEnv;
 use clap_complete::{ArgValueCandidates, CompletionCandidate};
 
@@ -527,88 +527,6 @@ pub struct ServerFlag {
     pub url: Option<String>,
 }
 
-/// The flags of a run that a command takes too, and their values after the command.
-#[derive(Default)]
-struct SharedFlags<'a> {
-    server: Option<&'a ServerFlag>,
-    root: Option<&'a [PathBuf]>,
-    yes: Option<bool>,
-    no_live: Option<bool>,
-    tries: Option<bool>,
-}
-
-impl<'a> SharedFlags<'a> {
-    fn of(project: &'a ProjectFlags) -> Self {
-        Self { server: Some(&project.server), root: Some(&project.root), ..Self::default() }
-    }
-}
-
-impl Command {
-    /// Whether it deals with texts that may exist only on the server.
-    #[must_use]
-    pub fn is_rollback(&self) -> bool {
-        match self {
-            Command::Status { .. }
-            | Command::On { .. }
-            | Command::Off { .. }
-            | Command::Global { .. }
-            | Command::History { .. }
-            | Command::Rollback { .. }
-            | Command::Diff { .. }
-            | Command::Pull { .. }
-            | Command::Delete { .. } => true,
-            Command::Deploy { .. }
-            | Command::Try { .. }
-            | Command::Check { .. }
-            | Command::Doctor { .. }
-            | Command::Service { .. }
-            | Command::Trust { .. }
-            | Command::Sandbox { .. } => false,
-        }
-    }
-
-    /// Its name, and the run's flags that it takes.
-    fn parts(&self) -> (&'static str, SharedFlags<'_>) {
-        match self {
-            Command::Status { project, .. } => ("status", SharedFlags::of(project)),
-            Command::Deploy { project, yes, .. } => {
-                ("deploy", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
-            }
-            Command::On { project, .. } => ("on", SharedFlags::of(project)),
-            Command::Off { project, .. } => ("off", SharedFlags::of(project)),
-            Command::Global { project, .. } => ("global", SharedFlags::of(project)),
-            Command::History { project, .. } => ("history", SharedFlags::of(project)),
-            Command::Rollback { project, yes, .. } => {
-                ("rollback", SharedFlags { yes: Some(*yes), ..SharedFlags::of(project) })
-            }
-            Command::Diff { project, .. } => ("diff", SharedFlags::of(project)),
-            Command::Try { project, .. } => ("try", SharedFlags::of(project)),
-            Command::Pull { project, all, yes, .. } => {
-                ("pull", SharedFlags { yes: all.then_some(*yes), ..SharedFlags::of(project) })
-            }
-            Command::Delete { server, yes, .. } => {
-                ("delete", SharedFlags { server: Some(server), yes: Some(*yes), ..SharedFlags::default() })
-            }
-            Command::Check { root, yes, .. } => {
-                ("check", SharedFlags { root: Some(root), yes: Some(*yes), ..SharedFlags::default() })
-            }
-            Command::Doctor { project } => ("doctor", SharedFlags::of(project)),
-            Command::Service { action: ServiceAction::Install { project, yes, tries, .. } } => {
-                ("service", SharedFlags { yes: Some(*yes), tries: Some(*tries), ..SharedFlags::of(project) })
-            }
-            Command::Service { action: ServiceAction::Uninstall { yes } } => {
-                ("service", SharedFlags { yes: Some(*yes), ..SharedFlags::default() })
-            }
-            Command::Service { action: ServiceAction::Status } => ("service", SharedFlags::default()),
-            Command::Trust { yes } => ("trust", SharedFlags { yes: Some(*yes), ..SharedFlags::default() }),
-            Command::Sandbox { root, no_live, tries, .. } => {
-                let flags = SharedFlags { root: Some(root), no_live: Some(*no_live), ..SharedFlags::default() };
-                ("sandbox", SharedFlags { tries: Some(*tries), ..flags })
-            }
-        }
-    }
-}
-
 /// The words after `owui-watch` that are not plugins: commands, and flags without a value.
 #[must_use]
 pub fn commands() -> Vec<String> {
@@ -680,11 +598,22 @@ impl Args {
         I: IntoIterator<Item = T>,
         T: Into<OsString> + Clone,
     {
-        let mut args = Self::try_parse_from(words)?;
-        let Some(command) = args.command.take() else { return Ok(args) };
-        let (name, shared) = command.parts();
+        let mut top = Self::command();
+        let matches = top.try_get_matches_from_mut(words)?;
+        let mut args = Self::from_arg_matches(&matches).map_err(|error| error.format(&mut top))?;
+        let Some((name, mut given)) = matches.subcommand() else { return Ok(args) };
+        let mut command = top.find_subcommand(name);
+        while let Some((action, inner)) = given.subcommand() {
+            (command, given) = (command.and_then(|command| command.find_subcommand(action)), inner);
+        }
+        // The run's flags that the command takes too. A `pull` of some plugins asks nothing.
+        let asks = !matches!(args.command, Some(Command::Pull { all: false, .. }));
+        let takes = |id: &str| {
+            (asks || id != "yes")
+                && command.is_some_and(|it| it.get_arguments().any(|argument| argument.get_id() == id))
+        };
         // clap would take `--once sandbox` and forget the `--once`.
-        if let Some(other) = args.beside_a_command(&shared) {
+        if let Some(other) = args.beside_a_command(takes) {
             let reason = match (name, other) {
                 (_, "--yes") => "asks nothing",
                 ("service", "--try") => "takes it only after `install`",
@@ -698,19 +627,20 @@ impl Args {
                 ("service", "--url" | "--root") => "takes it only after `install`",
                 _ => "makes no pass",
             };
-            return Err(Self::command().error(
+            return Err(top.error(
                 ErrorKind::ArgumentConflict,
                 format!("'{other}' cannot be used with '{name}', which {reason}"),
             ));
         }
-        if let Some(url) = shared.server.and_then(|server| server.url.as_ref()) {
-            args.url = Some(url.clone());
+        if takes("url") {
+            args.url = given.get_one("url").cloned().or(args.url);
         }
-        args.root.extend(shared.root.unwrap_or_default().iter().cloned());
-        args.yes |= shared.yes.unwrap_or_default();
-        args.no_live |= shared.no_live.unwrap_or_default();
-        args.tries |= shared.tries.unwrap_or_default();
-        args.command = Some(command);
+        if takes("root") {
+            args.root.extend(given.get_many("root").into_iter().flatten().cloned());
+        }
+        for (id, flag) in [("yes", &mut args.yes), ("no_live", &mut args.no_live), ("tries", &mut args.tries)] {
+            *flag |= takes(id) && given.get_flag(id);
+        }
         Ok(args)
     }
 
@@ -721,17 +651,17 @@ impl Args {
     }
 
     /// The first flag that does not apply to this command.
-    fn beside_a_command(&self, shared: &SharedFlags<'_>) -> Option<&str> {
+    fn beside_a_command(&self, takes: impl Fn(&str) -> bool) -> Option<&str> {
         let flags = [
             (self.once, "--once"),
             (self.dry_run, "--dry-run"),
             (self.force, "--force"),
             (self.wait, "--wait"),
-            (self.url.is_some() && shared.server.is_none(), "--url"),
-            (!self.root.is_empty() && shared.root.is_none(), "--root"),
-            (self.yes && shared.yes.is_none(), "--yes"),
-            (self.no_live && shared.no_live.is_none(), "--no-live"),
-            (self.tries && shared.tries.is_none(), "--try"),
+            (self.url.is_some() && !takes("url"), "--url"),
+            (!self.root.is_empty() && !takes("root"), "--root"),
+            (self.yes && !takes("yes"), "--yes"),
+            (self.no_live && !takes("no_live"), "--no-live"),
+            (self.tries && !takes("tries"), "--try"),
         ];
         flags.iter().find(|(given, _)| *given).map(|(_, flag)| *flag).or(self.plugins.first().map(String::as_str))
     }

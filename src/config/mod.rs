@@ -247,11 +247,17 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     if log_declined {
         settings.log_command = None;
     }
-    // Only a watch waits for a missing folder. A command reports it itself.
+    // A watch waits for a missing folder, and most commands go by what the server has. The others report it.
     let waits = match &args.command {
         None => !args.one_pass(),
-        Some(Command::Trust { .. } | Command::Doctor { .. }) => true,
-        Some(command) => command.is_rollback(),
+        Some(
+            Command::Deploy { .. }
+            | Command::Try { .. }
+            | Command::Check { .. }
+            | Command::Service { .. }
+            | Command::Sandbox { .. },
+        ) => false,
+        Some(_) => true,
     };
     let roots = merged.roots(&settings.root, waits, world)?;
     // Without a server, no key is sent anywhere.
