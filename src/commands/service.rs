@@ -15,7 +15,7 @@ use crate::notice::{Notice, Report, ServiceEvent, ServiceStatus, Subject};
 use crate::output::{Screen, unified};
 use crate::paths::canonical;
 use crate::systemd::control;
-use crate::systemd::unit::{self, OLDEST, Sandbox, Service};
+use crate::systemd::unit::{self, OLDEST, Service};
 
 /// How many lines of the log `status` shows.
 const LAST_LINES: usize = 8;
@@ -66,8 +66,7 @@ fn install(project: &Project, hardened: bool, args: &Args, world: &World, screen
     let hardening = if hardened {
         let writable = writable(project, &config, world)?;
         let visible: Vec<_> = config.roots.iter().map(|root| world.cwd.join(root)).chain([program.clone()]).collect();
-        let sandbox = Sandbox { writable: &writable, visible: &visible };
-        Some(unit::hardened(&project.folder, &sandbox).map_err(cannot_install)?)
+        Some(unit::hardened(&project.folder, &writable, &visible).map_err(cannot_install)?)
     } else {
         None
     };

@@ -1,9 +1,9 @@
 //! The unit for one project: `systemd/owui-watch.service` with the project's own lines, without the instructions for
 //! installing it by hand. The drop-in that hardens it is made from `systemd/hardened.conf` in the same way.
 
-use std::fmt;
 use std::path::{Path, PathBuf};
 
+use anyhow::anyhow;
 use sha2::{Digest as _, Sha256};
 
 /// The unit as shipped for installing by hand.
@@ -32,27 +32,6 @@ pub struct Service<'a> {
     pub credential: bool,
 }
 
-/// The folders that a hardened service may use.
-#[derive(Clone, Copy, Debug)]
-pub struct Sandbox<'a> {
-    /// The only folders that the service may write to.
-    pub writable: &'a [PathBuf],
-    /// Paths that it must be able to read: its program, its roots.
-    pub visible: &'a [PathBuf],
-}
-
-/// A text that cannot be written in a unit.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Unwritable(String);
-
-impl fmt::Display for Unwritable {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} cannot be written in a unit", self.0)
-    }
-}
-
-impl std::error::Error for Unwritable {}
-
 /// The name of a project's unit: readable and unique.
 #[must_use]
 pub fn name(folder: &Path) -> String {
@@ -72,18 +51,19 @@ pub fn drop_in(unit: &Path) -> PathBuf {
 }
 
 /// The unit's text.
-pub fn text(service: &Service<'_>) -> Result<String, Unwritable> {
+pub fn text(service: &Service<'_>) -> anyhow::Result<String> {
     Ok(sealed("install", service.folder, &body(service)?))
 }
 
-/// The text of the drop-in that hardens the unit of the project in this folder.
-pub fn hardened(folder: &Path, sandbox: &Sandbox<'_>) -> Result<String, Unwritable> {
-    let writable = sandbox.writable.iter().map(|folder| word(path(folder)?, false)).collect::<Result<Vec<_>, _>>()?;
-    let seen = || sandbox.writable.iter().chain(sandbox.visible);
+/// The text of the drop-in that hardens the unit of the project in this folder. The service may write only to the folders
+/// `writable`, and must be able to read the paths `visible`: its program, its roots.
+pub fn hardened(folder: &Path, writable: &[PathBuf], visible: &[PathBuf]) -> anyhow::Result<String> {
+    let seen = || writable.iter().chain(visible);
     let in_tmp = TEMPORARY.iter().any(|tmp| seen().any(|path| path.starts_with(tmp)));
+    let words = writable.iter().map(|folder| word(path(folder)?, false)).collect::<Result<Vec<_>, _>>()?;
     let (_, body) = DROP_IN.split_once("\n\n").unwrap_or_default();
     let body = with_lines(body, |name, value| match name {
-        "ReadWritePaths" => Some(format!("ReadWritePaths={}", writable.join(" "))),
+        "ReadWritePaths" => Some(format!("ReadWritePaths={}", words.join(" "))),
         "PrivateTmp" if in_tmp => Some(format!("#PrivateTmp={value}")),
         _ => None,
     });
@@ -108,7 +88,7 @@ pub fn is_ours(text: &str) -> bool {
 }
 
 /// The unit's text below the header.
-fn body(service: &Service<'_>) -> Result<String, Unwritable> {
+fn body(service: &Service<'_>) -> anyhow::Result<String> {
     let folder = folder(service.folder)?;
     let mut command = word(path(service.program)?, false)?;
     for argument in service.arguments {
@@ -132,22 +112,26 @@ fn with_lines(text: &str, replace: impl Fn(&str, &str) -> Option<String>) -> Str
     })
 }
 
-fn path(path: &Path) -> Result<&str, Unwritable> {
-    path.to_str().ok_or_else(|| Unwritable(path.display().to_string()))
+fn unwritable(text: &str) -> anyhow::Error {
+    anyhow!("{text:?} cannot be written in a unit")
+}
+
+fn path(path: &Path) -> anyhow::Result<&str> {
+    path.to_str().ok_or_else(|| unwritable(&path.display().to_string()))
 }
 
 /// A folder as a whole value, which cannot be quoted.
-fn folder(folder: &Path) -> Result<String, Unwritable> {
+fn folder(folder: &Path) -> anyhow::Result<String> {
     let text = path(folder)?;
     // A trailing backslash would join the next line; systemd trims blanks.
     if text.ends_with('\\') || text.trim() != text {
-        return Err(Unwritable(text.to_owned()));
+        return Err(unwritable(text));
     }
     percent(text)
 }
 
 /// A word of a command line. systemd expands variables in arguments, but not in the program's path.
-fn word(text: &str, is_argument: bool) -> Result<String, Unwritable> {
+fn word(text: &str, is_argument: bool) -> anyhow::Result<String> {
     let escaped = percent(text)?.replace('\\', r"\\").replace('"', "\\\"");
     let escaped = if is_argument { escaped.replace('$', "$$") } else { escaped };
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-:=@,+%".contains(c);
@@ -155,9 +139,9 @@ fn word(text: &str, is_argument: bool) -> Result<String, Unwritable> {
 }
 
 /// Escapes systemd's `%` specifiers.
-fn percent(text: &str) -> Result<String, Unwritable> {
+fn percent(text: &str) -> anyhow::Result<String> {
     if text.chars().any(char::is_control) {
-        return Err(Unwritable(text.to_owned()));
+        return Err(unwritable(text));
     }
     Ok(text.replace('%', "%%"))
 }
@@ -238,14 +222,13 @@ mod tests {
             (&["/tmpfs/plugins"], &[], "/tmpfs/plugins", true),
         ] {
             let (writable, visible) = (paths(writable), paths(visible));
-            let sandbox = Sandbox { writable: &writable, visible: &visible };
-            let text = hardened(&writable[0], &sandbox).unwrap();
+            let text = hardened(&writable[0], &writable, &visible).unwrap();
             assert_eq!(said(&text, "ReadWritePaths"), [read_write]);
             assert_eq!(said(&text, "PrivateTmp").len(), usize::from(private_tmp), "{read_write}");
             assert!(is_ours(&text) && !is_ours(&text.replace("ProtectSystem=strict", "ProtectSystem=yes")));
         }
         let broken = paths(&["/a\nPrivateUsers=no"]);
-        assert!(hardened(Path::new("/a"), &Sandbox { writable: &broken, visible: &[] }).is_err());
+        assert!(hardened(Path::new("/a"), &broken, &[]).is_err());
     }
 
     #[test]
