@@ -27,33 +27,16 @@ struct KindRow {
     takes_access_control: bool,
 }
 
-const FUNCTION: KindRow = KindRow {
-    word: "function",
-    extension: PYTHON,
-    table: "functions",
-    page: "admin/functions/edit",
-    has_switch: true,
-    takes_access_control: false,
-};
-
-const TOOL: KindRow = KindRow {
-    word: "tool",
-    extension: PYTHON,
-    table: "tools",
-    page: "workspace/tools/edit",
-    has_switch: false,
-    takes_access_control: true,
-};
-
 impl Kind {
     /// All of them.
     pub const ALL: [Self; 2] = [Self::Function, Self::Tool];
 
-    fn row(self) -> &'static KindRow {
-        match self {
-            Self::Function => &FUNCTION,
-            Self::Tool => &TOOL,
-        }
+    fn row(self) -> KindRow {
+        let (word, table, page, has_switch, takes_access_control) = match self {
+            Self::Function => ("function", "functions", "admin/functions/edit", true, false),
+            Self::Tool => ("tool", "tools", "workspace/tools/edit", false, true),
+        };
+        KindRow { word, extension: PYTHON, table, page, has_switch, takes_access_control }
     }
 
     /// The word used in messages, file names, settings and the ledger.

@@ -138,26 +138,20 @@ fn certificate(connection: &Connection) -> Finding {
     }
 }
 
-impl Rows {
-    fn is_refused(&self) -> bool {
-        matches!(self, Rows::Refused(_))
-    }
-}
-
 impl Answers {
-    fn rows(&self, kind: Kind) -> Option<&Rows> {
-        self.lists.iter().find(|(of, _)| *of == kind).map(|(_, rows)| rows)
-    }
-
-    fn is_refused(&self, kind: Kind) -> bool {
-        self.rows(kind).is_some_and(Rows::is_refused)
-    }
-
     fn listed(&self, kind: Kind) -> Option<usize> {
-        match self.rows(kind) {
-            Some(Rows::Listed(rows)) => Some(*rows),
-            Some(Rows::TooLarge | Rows::Refused(_) | Rows::Failed(_)) | None => None,
-        }
+        self.lists.iter().find_map(|(of, rows)| match rows {
+            Rows::Listed(rows) if *of == kind => Some(*rows),
+            Rows::Listed(_) | Rows::TooLarge | Rows::Refused(_) | Rows::Failed(_) => None,
+        })
+    }
+
+    /// The lists that are refused, each with the reason.
+    fn refused(&self) -> impl Iterator<Item = (Kind, &Error)> {
+        self.lists.iter().filter_map(|(kind, rows)| match rows {
+            Rows::Refused(why) => Some((*kind, why)),
+            Rows::Listed(_) | Rows::TooLarge | Rows::Failed(_) => None,
+        })
     }
 
     /// The first list that the server failed to give, and why.
@@ -170,11 +164,8 @@ impl Answers {
 
     /// Whether every list is refused, and then why.
     fn denial(&self) -> Option<&Error> {
-        let first = self.lists.first()?;
-        match &first.1 {
-            Rows::Refused(why) if self.lists.iter().all(|(_, rows)| rows.is_refused()) => Some(why),
-            _ => None,
-        }
+        let (_, why) = self.refused().next()?;
+        (self.refused().count() == self.lists.len()).then_some(why)
     }
 }
 
@@ -196,11 +187,12 @@ fn account(answers: &Answers) -> Finding {
         return Finding::new(Area::Account, Verdict::Wrong, message).hinted_if(why.hint().map(str::to_owned));
     }
     // Kinds with a switch are run by the server for everyone, so that it shows them to admins alone.
-    let refused: Vec<_> = Kind::ALL.into_iter().filter(|kind| answers.is_refused(*kind)).collect();
-    let Some(kind) = refused.first() else { return fine(Area::Account, "an admin: may deploy functions and tools") };
+    let Some((kind, _)) = answers.refused().next() else {
+        return fine(Area::Account, "an admin: may deploy functions and tools");
+    };
     let word = kind.word();
     let message = format!("not an admin: cannot deploy {word}s");
-    match answers.plugins.iter().filter(|key| key.kind == *kind).count() {
+    match answers.plugins.iter().filter(|key| key.kind == kind).count() {
         0 => note(Area::Account, format!("{message}; this project has none")),
         here => Finding::new(
             Area::Account,
@@ -266,14 +258,10 @@ fn clock(server: Option<Timestamp>, sent: Timestamp, received: Timestamp) -> Fin
     if by <= TOLERANCE {
         return fine(Area::Clock, "matches the server's");
     }
-    let by = Duration::try_from(by).unwrap_or_default();
-    let by = if by.as_secs() < 7200 { count(minutes(by), "minute") } else { count(minutes(by) / 60, "hour") };
+    let (n, unit) = if by.as_hours() < 2 { (by.as_mins(), "minute") } else { (by.as_hours(), "hour") };
+    let by = count(usize::try_from(n).unwrap_or(usize::MAX), unit);
     Finding::new(Area::Clock, Verdict::Risk, format!("this machine is {by} {word} the server"))
         .hinted("turn on time synchronization (NTP) on both machines: certificates and login tokens depend on it")
-}
-
-fn minutes(time: Duration) -> usize {
-    usize::try_from(time.as_secs() / 60).unwrap_or(usize::MAX)
 }
 
 /// Key files without a known risk. The system may not tell who can read them, and git may not answer.

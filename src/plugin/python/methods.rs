@@ -1,7 +1,7 @@
 //! The methods of a class, as far as the text tells them all.
 
 use ruff_python_ast::statement_visitor::{StatementVisitor, walk_stmt};
-use ruff_python_ast::{Expr, Stmt};
+use ruff_python_ast::{Expr, Stmt, StmtImport, StmtImportFrom};
 
 use super::syntax::{self, is_plain};
 
@@ -38,10 +38,10 @@ impl Names {
         }
     }
 
-    fn assigned(&mut self, target: &Expr, is_callable: bool) {
+    fn assigned(&mut self, target: &Expr, value: &Expr) {
         match target {
-            Expr::Name(name) if is_callable => self.add(&name.id),
-            Expr::Attribute(attribute) if is_callable => self.add(&attribute.attr),
+            Expr::Name(name) if may_be_callable(value) => self.add(&name.id),
+            Expr::Attribute(attribute) if may_be_callable(value) => self.add(&attribute.attr),
             _ => {}
         }
     }
@@ -51,19 +51,12 @@ impl<'a> StatementVisitor<'a> for Names {
     fn visit_stmt(&mut self, statement: &'a Stmt) {
         match statement {
             Stmt::FunctionDef(function) => self.add(&function.name),
-            Stmt::Assign(assign) => {
-                let is_callable = may_be_callable(&assign.value);
-                assign.targets.iter().for_each(|target| self.assigned(target, is_callable));
-            }
-            Stmt::AnnAssign(assign) => {
-                let is_callable = assign.value.as_ref().is_some_and(|value| may_be_callable(value));
-                self.assigned(&assign.target, is_callable);
-            }
-            Stmt::Import(import) => {
-                import.names.iter().for_each(|name| self.add(name.asname.as_ref().unwrap_or(&name.name)));
-            }
-            Stmt::ImportFrom(import) => {
-                import.names.iter().for_each(|name| self.add(name.asname.as_ref().unwrap_or(&name.name)));
+            Stmt::Assign(assign) => assign.targets.iter().for_each(|target| self.assigned(target, &assign.value)),
+            Stmt::AnnAssign(assign) => assign.value.iter().for_each(|value| self.assigned(&assign.target, value)),
+            Stmt::Import(StmtImport { names, .. }) | Stmt::ImportFrom(StmtImportFrom { names, .. }) => {
+                for name in names {
+                    self.add(name.asname.as_ref().unwrap_or(&name.name));
+                }
             }
             Stmt::ClassDef(_) => return,
             _ => {}

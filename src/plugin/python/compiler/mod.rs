@@ -13,7 +13,7 @@ use ruff_python_ast::token::{Token, TokenKind};
 use ruff_python_ast::visitor::{self, Visitor};
 use ruff_python_ast::{
     Comprehension, ExceptHandler, Expr, ExprContext, Keyword, Parameters, Pattern, PythonVersion, Stmt,
-    StmtFunctionDef, StmtTry,
+    StmtFunctionDef, StmtGlobal, StmtImport, StmtImportFrom, StmtNonlocal, StmtTry,
 };
 use ruff_python_parser::semantic_errors::{
     LazyImportContext, SemanticSyntaxChecker, SemanticSyntaxContext, SemanticSyntaxError,
@@ -350,25 +350,19 @@ impl<'a> Visitor<'a> for Walk<'a> {
                 self.is_compiled = outer;
                 self.visit_expr(&assign.target);
             }
-            Stmt::Import(import) => {
-                for alias in &import.names {
+            Stmt::Import(StmtImport { names, .. }) | Stmt::ImportFrom(StmtImportFrom { names, .. }) => {
+                for alias in names {
+                    // `import a.b` binds `a`.
                     let name = alias.asname.as_ref().unwrap_or(&alias.name);
                     self.use_name(name.split('.').next().unwrap_or_default(), Use::IMPORTED);
                 }
             }
-            Stmt::ImportFrom(import) => {
-                for alias in &import.names {
-                    self.use_name(alias.asname.as_ref().unwrap_or(&alias.name), Use::IMPORTED);
-                }
-            }
-            Stmt::Global(declaration) => {
-                if let Some(names) = &mut self.names {
-                    declaration.names.iter().for_each(|name| names.declare(name, Use::GLOBAL));
-                }
-            }
-            Stmt::Nonlocal(declaration) => {
-                if let Some(names) = &mut self.names {
-                    declaration.names.iter().for_each(|name| names.declare(name, Use::NONLOCAL));
+            Stmt::Global(StmtGlobal { names, .. }) | Stmt::Nonlocal(StmtNonlocal { names, .. }) => {
+                let how = if stmt.is_global_stmt() { Use::GLOBAL } else { Use::NONLOCAL };
+                if let Some(known) = &mut self.names {
+                    for name in names {
+                        known.declare(name, how);
+                    }
                 }
             }
             Stmt::Return(_) | Stmt::Break(_) | Stmt::Continue(_) => {
