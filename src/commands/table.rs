@@ -1,5 +1,7 @@
 //! Tables that fit the terminal.
 
+use console::measure_text_width as width;
+
 /// The last column is hidden below this width.
 const LEAST_WORDS: usize = 10;
 
@@ -44,8 +46,4 @@ fn row<const N: usize>(cells: &Cells<N>, widths: &[usize; N]) -> String {
     }
     line.truncate(line.trim_end().len());
     line
-}
-
-pub(super) fn width(text: &str) -> usize {
-    console::measure_text_width(text)
 }

@@ -180,7 +180,8 @@ impl Files {
             return Ok(vec![self.target(key)?]);
         }
         let path = self.path(name);
-        let below: Vec<_> = self.all().filter(|target| is_below(target, path)).collect();
+        let is_below = |target: &Target| target.local.as_ref().is_some_and(|local| local.path.starts_with(path));
+        let below: Vec<_> = self.all().filter(is_below).collect();
         if !below.is_empty() {
             return Ok(below);
         }
@@ -243,10 +244,6 @@ pub(super) fn unknown<'a>(
         None => "name it by its path or its id".to_owned(),
     };
     Error::new(format!("there is no plugin `{name}` here or on the server")).hinted(hint)
-}
-
-fn is_below(target: &Target, path: &Path) -> bool {
-    target.local.as_ref().is_some_and(|local| local.path.starts_with(path))
 }
 
 /// `tool:clock`

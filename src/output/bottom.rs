@@ -1,8 +1,9 @@
 //! The last lines of the terminal, below the scrolling log. Each change is one text that erases them, prints the log's new
 //! lines and draws them again. The cursor waits on the line below.
 
+use console::measure_text_width as width;
+
 use super::addition::Addition;
-use super::view::width;
 
 /// Show all of this at once.
 const BEGIN: &str = "\x1b[?2026h";

@@ -15,6 +15,7 @@ use super::screen::out;
 use super::styles::{BOLD_RED, CYAN, DIM, YELLOW};
 use crate::check::{ServerVersion, all_rules};
 use crate::cli::CheckFormat;
+use crate::notice::count;
 use crate::paths::{slashed, without_dots};
 use crate::plugin::{Diagnostic, Severity};
 use crate::printable;
@@ -86,14 +87,14 @@ impl CheckOutput {
     }
 
     /// Prints how many fixes there are.
-    pub fn fixes(&self, count: usize, files: usize, written: bool) {
-        let place = number(files, "file");
-        let text = match (count, written) {
+    pub fn fixes(&self, n: usize, files: usize, written: bool) {
+        let place = count(files, "file");
+        let text = match (n, written) {
             (0, _) => "no fix is certain".to_owned(),
             (1, true) => format!("1 fix written to {place}"),
             (1, false) => format!("1 fix for {place}; `--yes` writes it"),
-            (count, true) => format!("{count} fixes written to {place}"),
-            (count, false) => format!("{count} fixes for {place}; `--yes` writes them"),
+            (_, true) => format!("{n} fixes written to {place}"),
+            (_, false) => format!("{n} fixes for {place}; `--yes` writes them"),
         };
         out(&format!("{text}\n\n"));
     }
@@ -102,12 +103,12 @@ impl CheckOutput {
     pub fn summary(&self, errors: usize, warnings: usize, files: usize, plugins: usize) {
         match self.format {
             CheckFormat::Text | CheckFormat::Concise => {
-                let all = number(plugins, "plugin");
+                let all = count(plugins, "plugin");
                 let text = match (errors, warnings) {
                     (0, 0) => format!("no errors or warnings in {all}"),
-                    (_, 0) => format!("{} in {files} of {all}", number(errors, "error")),
-                    (0, _) => format!("{} in {files} of {all}", number(warnings, "warning")),
-                    _ => format!("{} and {} in {files} of {all}", number(errors, "error"), number(warnings, "warning")),
+                    (_, 0) => format!("{} in {files} of {all}", count(errors, "error")),
+                    (0, _) => format!("{} in {files} of {all}", count(warnings, "warning")),
+                    _ => format!("{} and {} in {files} of {all}", count(errors, "error"), count(warnings, "warning")),
                 };
                 out(&format!("{text}, for Open WebUI {}\n", self.version));
             }
@@ -129,9 +130,8 @@ impl CheckOutput {
         let escaped = |text: &str| text.replace('%', "%25").replace('\r', "%0D").replace('\n', "%0A");
         let property = |text: &str| escaped(text).replace(':', "%3A").replace(',', "%2C");
         let command = match diagnostic.severity() {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
             Severity::Info => "notice",
+            severity => severity.word(),
         };
         let region = diagnostic.span.as_ref().map_or_else(String::new, |span| {
             format!(",line={},col={},endColumn={}", span.line, span.column, span.column + span.width)
@@ -145,10 +145,9 @@ impl CheckOutput {
 
     /// SARIF 2.1.0, with the pages of all rules.
     fn sarif(&self, diagnostics: &[&Diagnostic]) -> Value {
-        let level = |severity| match severity {
-            Severity::Error => "error",
-            Severity::Warning => "warning",
+        let level = |severity: Severity| match severity {
             Severity::Info => "note",
+            _ => severity.word(),
         };
         let rules: Vec<Value> = all_rules()
             .map(|rule| {
@@ -197,10 +196,6 @@ impl CheckOutput {
             }],
         })
     }
-}
-
-fn number(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }
 
 fn path(diagnostic: &Diagnostic) -> String {

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 
 use annotate_snippets::Level as Label;
 use anstyle::Style;
+use console::measure_text_width as width;
 
 use super::frames::frame;
 use super::messages::{hint_line, labelled, wrapped};
@@ -132,7 +133,8 @@ impl Lines {
         }
         let what = notice.headline().map_or_else(|| notice.sentence_without_name(), Cow::into_owned);
         let what = printable::text(&what);
-        push(&mut line, format_args!("{style}{}{style:#}", first_line(&what)));
+        // The rest of a long answer stands below the line.
+        push(&mut line, format_args!("{style}{}{style:#}", what.lines().next().unwrap_or_default()));
         if times > 1 {
             push(&mut line, format_args!(" ×{times}"));
         }
@@ -181,15 +183,6 @@ fn push_column(line: &mut String, text: &str, columns: usize, style: Style) {
 /// Writing to a string cannot fail.
 fn push(line: &mut String, text: std::fmt::Arguments<'_>) {
     std::fmt::Write::write_fmt(line, text).ok();
-}
-
-fn width(text: &str) -> usize {
-    console::measure_text_width(text)
-}
-
-/// The rest of a long answer stands below the line.
-fn first_line(text: &str) -> &str {
-    text.lines().next().unwrap_or_default()
 }
 
 #[cfg(test)]

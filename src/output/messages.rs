@@ -170,14 +170,12 @@ impl Steps {
 
 #[cfg(test)]
 mod tests {
+    use console::measure_text_width as width;
+
     use super::super::difference::{coloured, unified};
     use super::super::frames::frame;
     use super::*;
     use crate::plugin::Span;
-
-    fn width(text: &str) -> usize {
-        console::measure_text_width(text)
-    }
 
     /// Whatever the width, no line is longer than it unless a single word is, and no text is lost or torn.
     #[test]

@@ -1,6 +1,7 @@
 //! The live view as lines: what is broken, what waits, what is on its way, and the totals.
 
 use anstyle::Style;
+use console::measure_text_width as width;
 
 use super::messages::wrapped;
 use super::styles::{BOLD, BOLD_RED, DIM, YELLOW};
@@ -229,8 +230,4 @@ fn tail(text: &str, hidden: usize) -> String {
         is_over
     });
     format!("…{}", rest.map_or("", |(at, _)| &text[at..]))
-}
-
-pub(super) fn width(text: &str) -> usize {
-    console::measure_text_width(text)
 }

@@ -94,10 +94,11 @@ fn words(entry: &Entry) -> String {
 
 #[cfg(test)]
 mod tests {
+    use console::measure_text_width as width;
     use expect_test::expect;
     use jiff::Timestamp;
 
-    use super::super::super::table::{aligned, width};
+    use super::super::super::table::aligned;
     use super::super::Text;
     use super::*;
     use crate::engine::deploy::Version;

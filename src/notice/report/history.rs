@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde_json::json;
 
-use super::{Said, shown};
+use super::Said;
 use crate::engine::deploy::Version;
+use crate::paths::slashed;
 
 /// A text that a plugin had.
 #[derive(Clone, Debug, PartialEq)]
@@ -65,7 +66,7 @@ impl HistoryEntry {
             .with("what", json!(self.what.word()))
             .with("at", json!(self.at.map(|at| at.to_string())))
             .with("current", json!(self.current))
-            .with("copy", json!(self.backup.as_deref().map(shown)))
+            .with("copy", json!(self.backup.as_deref().map(slashed)))
             .with("server_version_id", json!(version.map(|version| &version.id)))
             .with("commit_message", json!(version.and_then(|version| version.message.as_ref())))
             .with("author", json!(version.and_then(|version| version.author.as_ref())))

@@ -259,10 +259,10 @@ impl Report {
 
     pub(super) fn said(&self, about: &Subject) -> Said {
         let (name, id) = (name(about), about.id());
-        let path = shown(about.path.as_deref().unwrap_or(Path::new("")));
+        let path = slashed(about.path.as_deref().unwrap_or(Path::new("")));
         match self {
             Report::FoundProject { folder } => Said::info("project", format!("the project is `{}`", slashed(&folder)))
-                .with("folder", json!(shown(folder))),
+                .with("folder", json!(slashed(folder))),
             Report::OnSandbox { server } => {
                 Said::info("on_sandbox", format!("on the sandbox at {server}")).with("server", json!(server))
             }
@@ -276,7 +276,7 @@ impl Report {
                 Said { hint: hint.clone(), ..Said::info(word, message).at(Level::Error) }
             }
             Report::Declined { task, folder } => {
-                Said::info("left_alone", task.nothing_done()).with("folder", json!(folder.as_deref().map(shown)))
+                Said::info("left_alone", task.nothing_done()).with("folder", json!(folder.as_deref().map(slashed)))
             }
             Report::Same { level } => Said::info("same", format!("{name} equals the text on the server")).at(*level),
             Report::Difference { diff, between } => {
@@ -317,7 +317,7 @@ impl Report {
                     (old, new) if old == new => new.map(|new| format!(" {new}")).unwrap_or_default(),
                     (old, new) => format!(" {} → {}", old.unwrap_or("none"), new.unwrap_or("none")),
                 };
-                let backup = shown(backup);
+                let backup = slashed(backup);
                 Said::info("pulled", format!("pulled {path}{versions}; a copy of the old text is in {backup}"))
                     .with("from_version", json!(from_version))
                     .with("backup", json!(backup))
@@ -327,8 +327,8 @@ impl Report {
                 Said::info("pulled", format!("pulled {key} to the new file {path}"))
             }
             Report::DeletedStray { backup } => {
-                Said::info("deleted", format!("deleted {name} from the server; a copy is in `{}`", shown(backup)))
-                    .with("backup", json!(shown(backup)))
+                Said::info("deleted", format!("deleted {name} from the server; a copy is in `{}`", slashed(backup)))
+                    .with("backup", json!(slashed(backup)))
             }
             Report::AlreadyOnServer => Said::info("unchanged", format!("the server already has this text of {name}")),
             Report::RolledBack => Said::info("rolled_back", format!("{name} is not deployed again until it changes"))
@@ -336,7 +336,7 @@ impl Report {
             Report::History(entry) => entry.said(),
             Report::NoHistory => Said::info("no_history", format!("{name} has no history yet")),
             Report::Trusted { folder, allowed } => {
-                Said::info("trusted", format!("allowed from now on: {allowed}")).with("folder", json!(shown(folder)))
+                Said::info("trusted", format!("allowed from now on: {allowed}")).with("folder", json!(slashed(folder)))
             }
             Report::NothingToTrust => {
                 Said::info("nothing_to_trust", "these settings need no consent, or you have given it already")
@@ -382,10 +382,6 @@ fn name(about: &Subject) -> String {
         (None, Some(key)) => key.to_string(),
         (None, None) => String::new(),
     }
-}
-
-fn shown(path: &Path) -> String {
-    slashed(&path)
 }
 
 #[cfg(test)]

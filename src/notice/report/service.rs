@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
-use super::{Said, shown};
+use super::Said;
 use crate::paths::slashed;
 
 /// What happened to the systemd service.
@@ -67,7 +67,7 @@ pub struct ServiceStatus {
 impl ServiceEvent {
     pub(super) fn said(&self, unit: &str) -> Said {
         let of_file = |word, done: &str, file: &Path| {
-            let file = shown(file);
+            let file = slashed(file);
             Said::info(word, format!("{done} `{file}`")).with("file", json!(file))
         };
         match self {
@@ -80,7 +80,7 @@ impl ServiceEvent {
             ServiceEvent::HardeningRemoved(file) => of_file("hardening_removed", "removed", file),
             ServiceEvent::Started { folder } => {
                 Said::info("service_started", format!("{unit} runs, now and after each login"))
-                    .with("folder", json!(shown(folder)))
+                    .with("folder", json!(slashed(folder)))
             }
             ServiceEvent::Log => {
                 let command = format!("journalctl --user -u {unit} -f");

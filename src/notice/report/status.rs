@@ -357,18 +357,10 @@ fn position(switch: Switch, is: bool) -> &'static str {
     }
 }
 
-/// The stable word for a switch: `switch` in `--json`.
-fn word_of(switch: Switch) -> &'static str {
-    match switch {
-        Switch::Active => "active",
-        Switch::Global => "global",
-    }
-}
-
 /// What is said of a switch that is as the user wants it.
 pub(super) fn switched(about: &Subject, switch: Switch, is: bool, before: bool, usage: Use) -> Said {
     let message = format!("{} {}", name(about), stands(switch, is, before, usage));
-    let said = Said::info("switched", message).with("switch", json!(word_of(switch)));
+    let said = Said::info("switched", message).with("switch", json!(switch));
     let said = said.with("was_so_before", json!(before));
     Said { hint: but(switch, is, usage).and_then(|(_, word)| hint(word, about.id())), ..usage.fields(said) }
 }
@@ -408,7 +400,7 @@ pub(super) fn not_switched(about: &Subject, switch: Switch, wanted: bool, cause:
             Some("try again in a moment".to_owned()),
         ),
     };
-    let said = Said::info("not_switched", message).at(Level::Error).with("switch", json!(word_of(switch)));
+    let said = Said::info("not_switched", message).at(Level::Error).with("switch", json!(switch));
     Said { hint, ..said }
 }
 

@@ -83,17 +83,13 @@ impl TrialResult {
                 let got = if answer.is_some() { ", got:" } else { "" };
                 let fails =
                     if others.is_empty() { format!("{name} fails") } else { format!("the trial of {name} failed") };
-                let said = Said::info("fails", format!("{fails}: {called}, {after}: {words}{got}"))
+                Said { hint: hint.clone(), ..Said::info("fails", format!("{fails}: {called}, {after}: {words}{got}")) }
                     .at(Level::Error)
                     .with("words", json!(words))
                     .with("answer", json!(answer))
                     .with("others", json!(Some(others).filter(|others| !others.is_empty())))
                     .with("line", json!(place.as_ref().map(|place| place.line)))
-                    .with("column", json!(place.as_ref().map(|place| place.column)));
-                match hint {
-                    Some(hint) => said.hinted(hint),
-                    None => said,
-                }
+                    .with("column", json!(place.as_ref().map(|place| place.column)))
             }
         }
     }

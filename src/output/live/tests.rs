@@ -417,7 +417,7 @@ fn a_resized_window_keeps_one_view_and_the_whole_log() {
         let before = log(&scene);
         scene.resize(columns, 24);
         assert_eq!(log(&scene), before, "{columns}");
-        assert!(scene.view().lines().all(|line| super::super::view::width(line) <= columns.into()), "{columns}");
+        assert!(scene.view().lines().all(|line| ::console::measure_text_width(line) <= columns.into()), "{columns}");
     }
     for rows in [12, 9, 40, 24] {
         scene.resize(80, rows);
