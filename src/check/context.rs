@@ -7,7 +7,7 @@ use ruff_python_ast::token::Tokens;
 use ruff_python_ast::{Expr, ParameterWithDefault, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged as _, TextRange, TextSize};
 
-use super::semantics::{Binding, Node, NodeId, ScopeId, Semantics};
+use super::semantics::{Binding, Node, NodeId, Semantics};
 use super::servers::ServerVersion;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::python::{is_name, is_plain};
@@ -211,11 +211,6 @@ impl<'a> Context<'a> {
         self.semantics.function(self.semantics.scope(id)).is_some_and(|around| std::ptr::eq(around, function))
     }
 
-    /// The scope of a function's body.
-    pub(super) fn body_of(&self, function: &StmtFunctionDef) -> Option<ScopeId> {
-        self.semantics.body_of(function)
-    }
-
     /// The nodes around, up to the function.
     pub(super) fn parent(&self, id: NodeId) -> Option<(NodeId, Node<'a>)> {
         self.semantics.around(id).next()
@@ -254,9 +249,4 @@ pub(super) fn methods(class: &StmtClassDef) -> Vec<&StmtFunctionDef> {
 /// The class in the body of another.
 pub(super) fn inner_class<'a>(class: &'a StmtClassDef, name: &str) -> Option<&'a StmtClassDef> {
     class.body.iter().find_map(|statement| statement.as_class_def_stmt().filter(|class| class.name.as_str() == name))
-}
-
-/// The place to underline for a function: its name.
-pub(super) fn name_of(function: &StmtFunctionDef) -> TextRange {
-    function.name.range()
 }

@@ -75,13 +75,12 @@ fn may_pass(statement: &Stmt) -> bool {
         }
         Stmt::With(with) => goes_on(&with.body),
         Stmt::Try(attempt) => {
-            let after = |body: &[Stmt]| goes_on(body);
-            let body = after(&attempt.body) && after(&attempt.orelse);
+            let body = goes_on(&attempt.body) && goes_on(&attempt.orelse);
             let handlers = attempt.handlers.iter().any(|handler| {
                 let ruff_python_ast::ExceptHandler::ExceptHandler(handler) = handler;
-                after(&handler.body)
+                goes_on(&handler.body)
             });
-            after(&attempt.finalbody) && (body || handlers)
+            goes_on(&attempt.finalbody) && (body || handlers)
         }
         Stmt::Match(choice) => {
             let is_full = choice.cases.iter().any(|case| case.guard.is_none() && case.pattern.is_irrefutable());

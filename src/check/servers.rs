@@ -250,6 +250,10 @@ pub(super) fn find(path: &str, version: ServerVersion) -> Found {
     let gone = |end: usize, is_module, mask: Mask| {
         Found::Gone(Gone { path: path[..end].to_owned(), is_module, versions: servers.minors(mask) })
     };
+    let there = |name: &Name| match name.coroutine & bit {
+        0 => Found::Other,
+        _ => Found::Coroutine(servers.since(name.coroutine, column)),
+    };
     if module.exists & bit == 0 {
         return gone(end, true, module.exists);
     }
@@ -265,11 +269,7 @@ pub(super) fn find(path: &str, version: ServerVersion) -> Found {
         return if module.open & bit != 0 { Found::Unknown } else { gone(name_end, false, name.exists) };
     }
     let Some(second) = rest.next() else {
-        return if name.coroutine & bit != 0 {
-            Found::Coroutine(servers.since(name.coroutine, column))
-        } else {
-            Found::Other
-        };
+        return there(name);
     };
     if let Some(link) = name.link {
         let linked = std::iter::once(link).chain(path[name_end + 1..].split('.')).collect::<Vec<_>>().join(".");
@@ -277,13 +277,7 @@ pub(super) fn find(path: &str, version: ServerVersion) -> Found {
     }
     let method_end = name_end + 1 + second.len();
     match name.methods.get(second) {
-        Some(method) if method.exists & bit != 0 && rest.next().is_none() => {
-            if method.coroutine & bit != 0 {
-                Found::Coroutine(servers.since(method.coroutine, column))
-            } else {
-                Found::Other
-            }
-        }
+        Some(method) if method.exists & bit != 0 && rest.next().is_none() => there(method),
         Some(method) if method.exists & bit == 0 && name.closed & bit != 0 => gone(method_end, false, method.exists),
         None if name.closed & bit != 0 && !second.starts_with("__") => gone(method_end, false, 0),
         Some(_) | None => Found::Unknown,

@@ -5,7 +5,7 @@ use ruff_python_ast::{Expr, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged as _, TextLen as _, TextRange};
 
 use super::{CheckRule, Context, Report};
-use crate::check::context::{Hook, name_of};
+use crate::check::context::Hook;
 use crate::check::flow::Ends;
 use crate::check::semantics::Node;
 use crate::plugin::{Entry, Severity};
@@ -67,7 +67,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
             }
             misspelled = true;
             let message = format!("the server never calls `{}`: the hook is `{hook}`", method.name);
-            report.add_as(severity, name_of(method), message, format!("rename it to `{hook}`"));
+            report.add_as(severity, method.name.range(), message, format!("rename it to `{hook}`"));
         }
     }
     if let (true, false, Some((message, hint))) = (lacks_all, misspelled, without_hooks(context)) {
@@ -162,7 +162,7 @@ fn takes_its_argument(hook: &Hook<'_>, report: &mut Report) {
     // An event's arguments are handed over only where they are asked for.
     if parameters.kwarg.is_none() && (!by_name || by_position) && name != "event" {
         let message = format!("the server calls `{name}` with `{given}=…`, which it does not take: each call fails");
-        report.add(name_of(hook.function), message, format!("name a parameter `{given}`"));
+        report.add(hook.function.name.range(), message, format!("name a parameter `{given}`"));
     }
 }
 
@@ -180,7 +180,7 @@ fn returns_its_value(context: &Context<'_>, hook: &Hook<'_>, report: &mut Report
     let (name, hint) = (hook.name(), format!("`return {value}`"));
     if ends.yields {
         report.add(
-            name_of(hook.function),
+            hook.function.name.range(),
             format!("`{name}` is a generator, not a function that returns `{value}`: {then}"),
             hint,
         );
@@ -197,7 +197,7 @@ fn returns_its_value(context: &Context<'_>, hook: &Hook<'_>, report: &mut Report
         } else {
             format!("`{name}` does not return on every path: where it does not, {then}")
         };
-        report.add_as(severity, name_of(hook.function), message, hint);
+        report.add_as(severity, hook.function.name.range(), message, hint);
     }
 }
 

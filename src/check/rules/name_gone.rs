@@ -5,9 +5,9 @@ use ruff_python_ast::Stmt;
 use ruff_text_size::{Ranged as _, TextRange};
 
 use super::{CheckRule, Context, Report};
-use crate::check::semantics::{Node, NodeId, OF_IMPORTS};
+use crate::check::semantics::{Node, NodeId, OF_IMPORTS, server_module};
 use crate::check::servers::{Found, Gone, ServerVersion, find};
-use crate::plugin::{Severity, normal};
+use crate::plugin::Severity;
 
 pub(super) const RULE: CheckRule = CheckRule {
     id: "name-gone",
@@ -50,13 +50,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
             }
             Node::Stmt(Stmt::ImportFrom(import)) if import.level == 0 => {
                 let Some(module) = &import.module else { continue };
-                let path = if normal::PACKAGES.iter().any(|package| {
-                    module.as_str().strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-                }) {
-                    format!("open_webui.{module}")
-                } else {
-                    module.to_string()
-                };
+                let path = server_module(module);
                 if judge(context, *id, &path, module.range(), report) {
                     continue;
                 }

@@ -67,8 +67,7 @@ fn reads_the_setting(context: &Context<'_>, expr: &Expr, scope: ScopeId) -> bool
         Expr::Call(call) => {
             let is_get = call.func.as_attribute_expr().is_some_and(|it| it.attr.as_str() == "get");
             match &*call.arguments.args {
-                [key] => is_get && is_key(key),
-                [key, Expr::NoneLiteral(_)] => is_get && is_key(key),
+                [key] | [key, Expr::NoneLiteral(_)] => is_get && is_key(key),
                 _ => false,
             }
         }

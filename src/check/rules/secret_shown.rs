@@ -80,9 +80,8 @@ fn names_a_secret(name: &str) -> bool {
     let name = name.to_lowercase();
     let ends = |words: &[&str]| words.iter().any(|word| name == *word || name.ends_with(&format!("_{word}")));
     ends(&["api_key", "apikey", "api_keys", "secret", "password", "passwd", "access_key", "secret_key", "private_key"])
-        || ends(&["api_token", "access_token", "auth_token", "bearer_token", "bot_token", "secret_token", "token"])
+        || ends(&["token"])
             && !ends(&["stop_token", "eos_token", "bos_token", "pad_token", "max_token", "start_token", "end_token"])
-        || ends(&["client_secret"])
 }
 
 /// `str`, or nothing.

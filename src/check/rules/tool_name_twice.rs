@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ruff_python_ast::StmtFunctionDef;
+use ruff_text_size::Ranged as _;
 
 use super::{CheckRule, Context};
-use crate::check::context::name_of;
 use crate::check::{Found, Options, ignores};
 use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Rule, RuleFinding, Severity, Span};
@@ -54,7 +54,7 @@ pub(in crate::check) fn tools(context: &Context<'_>, options: &Options) -> Vec<(
     if !is_in_use(options) {
         return Vec::new();
     }
-    let place = |tool: &StmtFunctionDef| Span::new(context.text, name_of(tool).into());
+    let place = |tool: &StmtFunctionDef| Span::new(context.text, tool.name.range().into());
     let tools = context.tools().into_iter().take(MOST).map(|tool| (tool.name.to_string(), place(tool)));
     tools.filter(|(_, place)| !ignores::silences(&place.source, RULE.id)).collect()
 }

@@ -364,7 +364,7 @@ impl<'a> Semantics<'a> {
 }
 
 /// The module that an import names once the server has rewritten it.
-fn server_module(module: &str) -> std::borrow::Cow<'_, str> {
+pub(super) fn server_module(module: &str) -> std::borrow::Cow<'_, str> {
     let is_whole =
         |package: &str| module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
     if normal::PACKAGES.iter().any(|package| is_whole(package)) {

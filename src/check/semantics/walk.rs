@@ -252,9 +252,8 @@ impl<'a> Visitor<'a> for Walk<'a> {
                         self.bind(&name.id, binding);
                     }
                     ExprContext::Load => {
-                        if matches!(name.id.as_str(), "globals" | "exec" | "locals" | "vars" | "eval") {
-                            self.done.has_hidden_names |= name.id.as_str() != "eval";
-                        }
+                        self.done.has_hidden_names |=
+                            matches!(name.id.as_str(), "globals" | "exec" | "locals" | "vars");
                         self.done.loads.push(id);
                     }
                     ExprContext::Del | ExprContext::Invalid => {}

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::hash::Hash;
 
 use ruff_python_ast::{Expr, ExprCall, ExprContext, Keyword, Stmt, StmtClassDef, StmtFunctionDef, UnaryOp};
 use ruff_text_size::{Ranged as _, TextRange, TextSize};
@@ -231,7 +232,7 @@ impl<'a, 'b> Judge<'a, 'b> {
             return Fate::Fine;
         }
         let is_always = bindings.len() == 1;
-        self.known((function.range().start(), name, is_always), || {
+        known(&self.names, (function.range().start(), name, is_always), || {
             let is_inner = |load: NodeId| {
                 let user = semantics.function(semantics.scope(load));
                 !user.is_some_and(|user| std::ptr::eq(user, function))
@@ -243,24 +244,12 @@ impl<'a, 'b> Judge<'a, 'b> {
         })
     }
 
-    /// What is known of a name, or is found now.
-    fn known(&self, key: (TextSize, &'a str, bool), find: impl FnOnce() -> Fate) -> Fate {
-        if let Some(known) = self.names.borrow().get(&key) {
-            return known.clone();
-        }
-        // For a value that ends up in itself.
-        self.names.borrow_mut().insert(key, Fate::Fine);
-        let fate = find();
-        self.names.borrow_mut().insert(key, fate.clone());
-        fate
-    }
-
     /// What becomes of a value that is handed to a function of this file.
     fn of_parameter(&self, function: &StmtFunctionDef, name: &'a str, steps: u32) -> Fate {
         let semantics = &self.context.semantics;
         // Other callers may pass an ordinary value, so testing the parameter is no error.
-        let fate = self.known((function.range().start(), name, false), || {
-            let is_bound_once = self.context.body_of(function).is_some_and(|body| {
+        let fate = known(&self.names, (function.range().start(), name, false), || {
+            let is_bound_once = semantics.body_of(function).is_some_and(|body| {
                 semantics.bindings(name, body).is_some_and(|bindings| matches!(bindings, [Binding::Other]))
             });
             if !is_bound_once || super::asks(self.context.source(function.range())) {
@@ -284,18 +273,12 @@ impl<'a, 'b> Judge<'a, 'b> {
             Node::Stmt(_) | Node::Expr(_) => None,
         });
         let Some(class) = class else { return Fate::Fine };
-        let key = (class.range().start(), name);
-        if let Some(known) = self.attributes.borrow().get(&key) {
-            return known.clone();
-        }
-        // For a value that ends up in itself.
-        self.attributes.borrow_mut().insert(key, Fate::Fine);
-        if self.attributes.borrow().len() > MOST_ATTRIBUTES {
-            return Fate::Fine;
-        }
-        let fate = self.in_class(class, name, steps).unwrap_or(Fate::Fine);
-        self.attributes.borrow_mut().insert(key, fate.clone());
-        fate
+        known(&self.attributes, (class.range().start(), name), || {
+            if self.attributes.borrow().len() > MOST_ATTRIBUTES {
+                return Fate::Fine;
+            }
+            self.in_class(class, name, steps).unwrap_or(Fate::Fine)
+        })
     }
 
     fn in_class(&self, class: &'a StmtClassDef, name: &str, steps: u32) -> Option<Fate> {
@@ -363,6 +346,18 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
         worst
     }
+}
+
+/// What is known of a name, or is found now.
+fn known<K: Copy + Eq + Hash>(all: &RefCell<HashMap<K, Fate>>, key: K, find: impl FnOnce() -> Fate) -> Fate {
+    if let Some(known) = all.borrow().get(&key) {
+        return known.clone();
+    }
+    // For a value that ends up in itself.
+    all.borrow_mut().insert(key, Fate::Fine);
+    let fate = find();
+    all.borrow_mut().insert(key, fate.clone());
+    fate
 }
 
 /// The server's own modules whose functions take no coroutines. Those for tasks do.

@@ -102,9 +102,15 @@ fn names(context: &Context<'_>, minor: u32, is_at_least: bool) -> bool {
 }
 
 fn compares(kind: TokenKind) -> bool {
-    let is_equality = matches!(kind, TokenKind::EqEqual | TokenKind::NotEqual);
-    let is_less = matches!(kind, TokenKind::Less | TokenKind::LessEqual);
-    is_equality || is_less || matches!(kind, TokenKind::Greater | TokenKind::GreaterEqual)
+    matches!(
+        kind,
+        TokenKind::EqEqual
+            | TokenKind::NotEqual
+            | TokenKind::Less
+            | TokenKind::LessEqual
+            | TokenKind::Greater
+            | TokenKind::GreaterEqual
+    )
 }
 
 /// Whether a text has `0.8`, `0.9` or a later one in it, alone or as in `0.8.12`; but not `0.8.0`, if it may tell nothing.
