@@ -51,14 +51,14 @@ pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest)
     let given = request.version.as_deref().map(version).transpose()?;
     let is_configured = args.config.is_some() || !args.root.is_empty() || world.cwd.join("watch.toml").is_file();
     let mut args = args.clone();
-    let mut words = request.words.clone();
+    let words = &request.words;
     if !is_configured {
-        (args.root, words) = roots(&request.words, world)?;
+        args.root = roots(words, world)?;
     }
     let config = config::load(&args, world)?;
     print_warnings(&config, screen);
     let version = given.unwrap_or_else(|| version_of_server(&config));
-    let read = || read(&config, &words, &world.cwd, version, is_configured);
+    let read = || read(&config, words, &world.cwd, version, is_configured);
     let mut checked = read()?;
     let output = CheckOutput::new(request.format, version, repository(&world.cwd));
     if let Some(writes) = request.fix {
@@ -72,7 +72,7 @@ pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest)
     output.print(&diagnostics);
     let plugins = checked.iter().filter(|file| file.plugin.is_some() || !file.diagnostics.is_empty()).count();
     if plugins == 0 {
-        screen.aside(&nothing_found(&config, &words));
+        screen.aside(&nothing_found(&config, words));
     }
     let with_problems = checked.iter().filter(|file| file.diagnostics.iter().any(|it| it.severity() != Severity::Info));
     let count = |severity| diagnostics.iter().filter(|it| it.severity() == severity).count();
@@ -149,16 +149,15 @@ fn explain(id: &str) -> Result<Code, Error> {
     Ok(Code::Fine)
 }
 
-/// Without settings, the roots are the folders that the user names, or the current one. Returns them with the words that
-/// then name plugins below them.
-fn roots(words: &[String], world: &World) -> Result<(Vec<PathBuf>, Vec<String>), Error> {
+/// Without settings, the roots are the folders that the user names, or the current one.
+fn roots(words: &[String], world: &World) -> Result<Vec<PathBuf>, Error> {
     let here = || PathBuf::from(".");
     let is_outside = |word: &String| {
         let path = Path::new(word);
         path.is_absolute() && !path.starts_with(&world.cwd) || path.starts_with("..")
     };
     if !words.iter().any(is_outside) {
-        return Ok((vec![here()], words.to_vec()));
+        return Ok(vec![here()]);
     }
     let mut roots: Vec<PathBuf> = Vec::new();
     for word in words {
@@ -174,7 +173,7 @@ fn roots(words: &[String], world: &World) -> Result<(Vec<PathBuf>, Vec<String>),
             roots.push(folder);
         }
     }
-    Ok((roots, words.to_vec()))
+    Ok(roots)
 }
 
 /// Reads and checks the files under the roots that the words name, on all cores.

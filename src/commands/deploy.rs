@@ -2,11 +2,10 @@
 
 use super::CommandContext;
 use super::target::Files;
-use crate::disk::{Folder, Other, Request, RequestId, Requested};
+use crate::disk::{Other, Request, RequestId, Requested};
 use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::Level;
-use crate::output::Screen;
 
 /// After so many looks the watch should have taken the request.
 const PATIENCE: u32 = 500;
@@ -14,9 +13,8 @@ const PATIENCE: u32 = 500;
 const SIGN_OF_LIFE: u32 = 50;
 
 /// A request to the running watch.
-pub struct DeployRequest {
-    folder: Folder,
-    screen: Screen,
+pub struct DeployRequest<'a> {
+    context: &'a CommandContext,
     id: RequestId,
     watch: Other,
     looks: u32,
@@ -32,9 +30,9 @@ pub enum RequestProgress {
     WatchGone,
 }
 
-impl DeployRequest {
+impl<'a> DeployRequest<'a> {
     /// Asks the running watch to deploy these plugins; `None` if no watch runs for this project and server.
-    pub async fn send(context: &CommandContext, words: &[String]) -> Result<Option<Self>, Error> {
+    pub async fn send(context: &'a CommandContext, words: &[String]) -> Result<Option<Self>, Error> {
         let Some(watch) = context.folder.holder() else { return Ok(None) };
         let files = Files::read(&context.config)?;
         let mut request = Request::default();
@@ -51,28 +49,28 @@ impl DeployRequest {
             }
         }
         let id = context.folder.save_request(&request)?;
-        let (folder, screen) = (context.folder.clone(), context.screen);
-        Ok(Some(Self { folder, screen, id, watch, looks: 0 }))
+        Ok(Some(Self { context, id, watch, looks: 0 }))
     }
 
     /// Looks for the answer, and prints it.
     pub fn poll(&mut self) -> Result<RequestProgress, Error> {
+        let folder = &self.context.folder;
         self.looks += 1;
-        if let Some(answer) = self.folder.take_answer(&self.id) {
+        if let Some(answer) = folder.take_answer(&self.id) {
             for told in answer.told {
                 let level = Level::of_name(&told.level).unwrap_or(Level::Info);
-                self.screen.relay(level, &told.line, &told.more, &told.json);
+                self.context.screen.relay(level, &told.line, &told.more, &told.json);
             }
             let codes = [Code::Fine, Code::NotDeployed, Code::NoServer];
             let code = codes.into_iter().find(|code| *code as u8 == answer.code);
             return Ok(RequestProgress::Answered(code.unwrap_or(Code::NotDeployed)));
         }
-        if self.looks.is_multiple_of(SIGN_OF_LIFE) && self.folder.holder().is_none() {
-            self.folder.clear_request(&self.id)?;
+        if self.looks.is_multiple_of(SIGN_OF_LIFE) && folder.holder().is_none() {
+            folder.clear_request(&self.id)?;
             return Ok(RequestProgress::WatchGone);
         }
-        if self.looks >= PATIENCE && self.folder.has_request(&self.id) {
-            self.folder.clear_request(&self.id)?;
+        if self.looks >= PATIENCE && folder.has_request(&self.id) {
+            folder.clear_request(&self.id)?;
             return Err(Error::failed(format!("{} deploys from here, but does not answer the request", self.watch)));
         }
         Ok(RequestProgress::Open)

@@ -63,7 +63,7 @@ impl Scope {
             if claims.is_empty() {
                 return Err(refusal(typed, &spelled, listing));
             }
-            if claims.iter().all(|claim| !claim.is_whole) {
+            if claims.iter().all(|claim| claim.kind.is_none()) {
                 broken.insert(spelled, claims.iter().map(|claim| claim.path.to_path_buf()).collect());
             }
         }
@@ -113,10 +113,8 @@ struct Listing {
 struct Owner {
     id: PluginId,
     path: Arc<Path>,
-    /// Unknown of a file that does not parse.
+    /// `None` if the file cannot be deployed as it stands.
     kind: Option<Kind>,
-    /// Whether the file can be deployed as it stands.
-    is_whole: bool,
 }
 
 impl Listing {
@@ -124,15 +122,15 @@ impl Listing {
         let scan = plugins.scan(Trust::Closed, &mut ScanCache::default(), &mut |_| ());
         let mut listing = Self { ids: Vec::new(), paths: Vec::new(), missing: scan.missing };
         for (path, loaded) in scan.files {
-            let (id, kind, is_whole) = match loaded {
-                Loaded::Parsed(Parsed::Plugin(plugin)) => (Some(plugin.key.id.clone()), Some(plugin.key.kind), true),
+            let (id, kind) = match loaded {
+                Loaded::Parsed(Parsed::Plugin(plugin)) => (Some(plugin.key.id.clone()), Some(plugin.key.kind)),
                 Loaded::Parsed(Parsed::Disabled | Parsed::Invalid(_)) | Loaded::Unsettled => {
-                    (id_of_broken(&path, config.files.get(&*path)), None, false)
+                    (id_of_broken(&path, config.files.get(&*path)), None)
                 }
-                Loaded::Parsed(Parsed::NotAPlugin) | Loaded::SameFile(_) | Loaded::Missing => (None, None, false),
+                Loaded::Parsed(Parsed::NotAPlugin) | Loaded::SameFile(_) | Loaded::Missing => (None, None),
             };
             if let Some(id) = id {
-                listing.ids.push(Owner { id, path: Arc::clone(&path), kind, is_whole });
+                listing.ids.push(Owner { id, path: Arc::clone(&path), kind });
             }
             listing.paths.push(path);
         }
