@@ -82,11 +82,9 @@ impl fmt::Display for Stamp {
 
 /// The repositories of the plugins, as last read.
 #[derive(Clone)]
-pub struct Git(Arc<Inner>);
-
-struct Inner {
-    roots: Vec<PathBuf>,
-    known: Mutex<Known>,
+pub struct Git {
+    roots: Arc<[PathBuf]>,
+    known: Arc<Mutex<Known>>,
 }
 
 /// By the folder with the `.git`; `None` if git gave no answer, so that not every save asks again.
@@ -96,18 +94,18 @@ impl Git {
     /// Reads nothing yet.
     #[must_use]
     pub fn new(roots: Vec<PathBuf>) -> Self {
-        Self(Arc::new(Inner { roots, known: Mutex::default() }))
+        Self { roots: roots.into(), known: Arc::default() }
     }
 
     /// Starts to read all repositories, without waiting for git.
     pub fn prepare(&self) {
         let git = self.clone();
         tokio::spawn(async move {
-            let mut known = git.0.known.lock().await;
-            let of_roots = git.0.roots.iter().filter_map(|root| top_of(&canonical(root).ok()?));
+            let mut known = git.known.lock().await;
+            let of_roots = git.roots.iter().filter_map(|root| top_of(&canonical(root).ok()?));
             let tops: BTreeSet<_> = known.keys().cloned().chain(of_roots).collect();
             for top in tops {
-                let repository = Repository::load(&top, &git.0.roots).await;
+                let repository = Repository::load(&top, &git.roots).await;
                 known.insert(top, repository);
             }
         });
@@ -132,11 +130,11 @@ impl Git {
         let file = canonical(&file).ok()?;
         let top = top_of(file.parent()?)?;
         let inside: Vec<_> = file.strip_prefix(&top).ok()?.iter().map(OsStr::as_encoded_bytes).collect();
-        let mut known = self.0.known.lock().await;
+        let mut known = self.known.lock().await;
         let repository = match known.remove(&top) {
-            Some(Some(repository)) => repository.refreshed(&top, &self.0.roots).await,
+            Some(Some(repository)) => repository.refreshed(&top, &self.roots).await,
             Some(None) => None,
-            None => Repository::load(&top, &self.0.roots).await,
+            None => Repository::load(&top, &self.roots).await,
         };
         let stamp = repository.as_ref().map(|repository| repository.stamp(&inside.join(&b'/'), &text));
         known.insert(top, repository);

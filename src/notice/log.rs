@@ -15,25 +15,16 @@ impl Notice {
     /// One line for the plugin's log.
     #[must_use]
     pub fn log_line(&self, time: Timestamp) -> String {
-        let mut line = format!("{} {}", time.strftime("%Y-%m-%dT%H:%M:%SZ"), self.word());
-        if let Some(version) = self.version() {
-            line.push_str(" version=");
-            line.push_str(&version.replace(' ', ""));
-        }
-        if let Some(digest) = self.about.digest {
-            line.push_str(" digest=");
-            line.push_str(&digest.short());
-        }
-        if let Some(took) = self.took() {
-            line.push_str(" took=");
-            line.push_str(&duration(took).replace(' ', ""));
-        }
-        if let (Some(path), Some(span)) = (self.file(), self.span()) {
-            line.push_str(" at=");
-            line.push_str(&format_place(path, span));
-        }
-        line.push_str(": ");
-        line.push_str(&self.sentence());
+        let fields = [
+            ("version", self.version().map(|version| version.replace(' ', ""))),
+            ("digest", self.about.digest.map(|digest| digest.short())),
+            ("took", self.took().map(|took| duration(took).replace(' ', ""))),
+            ("at", self.file().zip(self.span()).map(|(path, span)| format_place(path, span))),
+        ];
+        let fields: String =
+            fields.into_iter().filter_map(|(name, value)| Some(format!(" {name}={}", value?))).collect();
+        let time = time.strftime("%Y-%m-%dT%H:%M:%SZ");
+        let line = format!("{time} {}{fields}: {}", self.word(), self.sentence());
         // A log is read line by line: the line breaks of the server's words, and of a file's name, stay visible without
         // breaking it.
         line.replace('\r', "").replace('\n', "\\n")

@@ -99,16 +99,12 @@ impl Output {
 
     /// Queues notices with their times. Never waits for the reader. Each call wakes the thread once.
     pub fn tell(&self, notices: impl IntoIterator<Item = (Notice, Timestamp)>) {
-        let mut backlog = self.0.backlog();
-        notices.into_iter().for_each(|(notice, time)| backlog.push(notice, time));
-        drop(backlog);
-        self.0.changed.notify_one();
+        self.0.change(|backlog| notices.into_iter().for_each(|(notice, time)| backlog.push(notice, time)));
     }
 
     /// Draws the live view again: the terminal has another size, or is ours again.
     pub fn redraw(&self) {
-        self.0.backlog().redraw();
-        self.0.changed.notify_one();
+        self.0.change(Backlog::redraw);
     }
 
     /// Explains the keys in the live view, or stops doing so.
@@ -130,20 +126,22 @@ impl Output {
     /// Waits until the view is removed, however long the terminal is stopped.
     pub async fn pause(&self) {
         let (done, erased) = oneshot::channel::<()>();
-        self.0.pause(Box::new(done));
+        self.0.change(|backlog| {
+            backlog.paused = true;
+            backlog.requests.push(Request::Suspend(Box::new(done)));
+        });
         // The sender is dropped when it is done.
         erased.await.ok();
     }
 
     /// Ends a pause.
     pub fn go_on(&self) {
-        let mut backlog = self.0.backlog();
-        backlog.paused = false;
-        // An older one would remove the view that is drawn now.
-        backlog.requests.retain(|request| !matches!(request, Request::Suspend(_)));
-        backlog.redraw();
-        drop(backlog);
-        self.0.changed.notify_one();
+        self.0.change(|backlog| {
+            backlog.paused = false;
+            // An older one would remove the view that is drawn now.
+            backlog.requests.retain(|request| !matches!(request, Request::Suspend(_)));
+            backlog.redraw();
+        });
     }
 
     /// Says in the live view that these keys are on.
@@ -155,26 +153,22 @@ impl Output {
     /// pause there is no view.
     pub fn suspend(&self) {
         let (done, erased) = channel::<()>();
-        let mut backlog = self.0.backlog();
-        if backlog.paused {
-            return;
-        }
-        backlog.requests.push(Request::Suspend(Box::new(done)));
-        drop(backlog);
-        self.0.changed.notify_one();
+        self.0.change(|backlog| {
+            if !backlog.paused {
+                backlog.requests.push(Request::Suspend(Box::new(done)));
+            }
+        });
         // The sender is dropped when it is done.
         erased.recv_timeout(SUSPENSION).ok();
     }
 
     fn request(&self, request: Request) {
-        self.0.backlog().requests.push(request);
-        self.0.changed.notify_one();
+        self.0.change(|backlog| backlog.requests.push(request));
     }
 
     /// Lets the thread end once everything is printed.
     pub fn close(&self) {
-        self.0.backlog().closed = true;
-        self.0.changed.notify_one();
+        self.0.change(|backlog| backlog.closed = true);
     }
 
     /// How many notices the thread has taken so far. While this stands still, nobody reads.
@@ -213,12 +207,9 @@ impl Queue {
         self.backlog.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a pause with the removal of the live view.
-    fn pause(&self, waiting: Waiting) {
-        let mut backlog = self.backlog();
-        backlog.paused = true;
-        backlog.requests.push(Request::Suspend(waiting));
-        drop(backlog);
+    /// Changes the backlog, and wakes the thread.
+    fn change(&self, change: impl FnOnce(&mut Backlog)) {
+        change(&mut self.backlog());
         self.changed.notify_one();
     }
 

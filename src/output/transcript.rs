@@ -13,16 +13,9 @@ pub struct Transcript {
     zone: TimeZone,
 }
 
-impl Default for Transcript {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Transcript {
     /// Nothing is rendered yet.
-    #[must_use]
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { lines: Lines::new(false), zone: TimeZone::system() }
     }
 

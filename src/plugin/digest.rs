@@ -53,16 +53,13 @@ impl Serialize for Digest {
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        let mut bytes = [0; 32];
-        let fits = text.len() == 64
-            && text.bytes().all(|byte| byte.is_ascii_hexdigit())
-            && (0..32).all(|i| {
-                u8::from_str_radix(&text[2 * i..2 * i + 2], 16).is_ok_and(|byte| {
-                    bytes[i] = byte;
-                    true
-                })
-            });
-        if fits { Ok(Self(bytes)) } else { Err(serde::de::Error::custom("a digest is 64 hexadecimal digits")) }
+        let byte = |at| {
+            let digits = text.get(at..at + 2).filter(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit()))?;
+            u8::from_str_radix(digits, 16).ok()
+        };
+        let bytes: Option<Vec<_>> = (0..text.len()).step_by(2).map(byte).collect();
+        let bytes = bytes.and_then(|bytes| bytes.try_into().ok());
+        bytes.map(Self).ok_or_else(|| serde::de::Error::custom("a digest is 64 hexadecimal digits"))
     }
 }
 
