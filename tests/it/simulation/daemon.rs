@@ -15,9 +15,8 @@ use owui_watch::engine::{Code, Event, Now, Scan, Ticket};
 use owui_watch::notice::{Notice, Subject};
 use owui_watch::plugin::{Digest, Key, Parsed};
 
-use super::promises::{self, Broken};
+use super::promises::{self, Broken, is_ours};
 use super::text::{Sort, file_of, path_of};
-use super::wire::key_in;
 use super::world::{DEBOUNCE, Happening, World, ms};
 
 /// A daemon that runs.
@@ -96,8 +95,15 @@ impl World {
     /// What the daemon knew and did not write is lost with it.
     pub(super) fn forget(&mut self, whole: bool) {
         if !whole || self.state.behind {
-            let flying = self.flights.values().filter_map(|flight| key_in(&flight.call));
-            self.promises.unwritten.extend(self.server.rows.keys().cloned().chain(flying));
+            let flying = self.flights.values().filter_map(|flight| match &flight.call {
+                Call::Create(key, form) | Call::Update(key, form) => {
+                    Some((key.clone(), Digest::of_text(&form.content)))
+                }
+                _ => None,
+            });
+            let stored = self.server.rows.iter().map(|(key, held)| (key.clone(), held.text.digest()));
+            let unknown = stored.chain(flying).filter(|(key, text)| !is_ours(&self.state.ledger, key, *text));
+            self.promises.unwritten.extend(unknown);
         }
     }
 
@@ -286,6 +292,7 @@ impl World {
                 self.state.ledger = Ledger::from_json(&(self.state.ledger.to_json() + text)).unwrap();
             }
         }
+        self.promises.on_ledger(&self.state.ledger);
         if let Some(daemon) = &mut self.daemon {
             for key in std::mem::take(&mut daemon.superfluous) {
                 self.state.intents.remove(&key);

@@ -86,8 +86,13 @@ pub(super) struct Promises {
     /// What the daemon that runs knows to be refused, and by which version of the server.
     refused: BTreeMap<Key, Digest>,
     pub(super) version: Option<String>,
-    /// Ids for which a refusal may have been mistaken.
-    doubtful: BTreeSet<Key>,
+    /// Texts of which a refusal may have been mistaken, and since when: until the server holds them, or refuses them anew.
+    doubtful: BTreeMap<(Key, Digest), Duration>,
+    /// When a switch was last flipped by others in a way that looks like a refusal.
+    flipped: BTreeMap<Key, Duration>,
+    /// When the row was as it was read last, and which text was sent last.
+    read_at: BTreeMap<Key, Duration>,
+    sent: BTreeMap<Key, Digest>,
     /// What was sent, and is looked for since no answer came, or since the server failed at it.
     lost: BTreeMap<Key, (Digest, Cause)>,
     /// Whose deploys are forced, until one succeeds.
@@ -143,10 +148,10 @@ pub(super) struct Promises {
     /// What the user was last told of each refusal.
     /// Of which the user was told last that it may be there under another id.
     told_twin: BTreeSet<Key>,
-    /// What the server would not delete.
+    /// What the server has denied since everything is well, by an answer from before.
     undeletable: BTreeSet<Key>,
-    /// What was sent, and could not be written down before a crash.
-    pub(super) unwritten: BTreeSet<Key>,
+    /// Texts that were sent, and could not be written down before a crash.
+    pub(super) unwritten: BTreeSet<(Key, Digest)>,
     first_pass: bool,
     pub(super) started: Duration,
     /// How often the server has been looked at in vain, and until when it is to be left alone.
@@ -214,6 +219,16 @@ impl Promises {
         self.given_up.clear();
         self.attempts = 0;
         self.quiet_until = Duration::ZERO;
+    }
+
+    /// Nobody denies anything from now on.
+    pub(super) fn on_healed(&mut self) {
+        self.undeletable.clear();
+    }
+
+    /// The ledger was written: what it has as ours is known to be so from now on.
+    pub(super) fn on_ledger(&mut self, ledger: &Ledger) {
+        self.unwritten.retain(|(key, digest)| !is_ours(ledger, key, *digest));
     }
 
     /// Another engine goes on, which knows what the one before had in mind.
@@ -354,10 +369,24 @@ impl Promises {
         self.ahead.get(key).is_some_and(|(came, _)| now <= *came + AHEAD)
     }
 
-    /// Something has happened to a row that looks like a refusal.
-    pub(super) fn doubt(&mut self, key: &Key) {
-        self.doubtful.insert(key.clone());
+    /// The server may refuse this text, or seem to, for another reason than what it says.
+    pub(super) fn doubt(&mut self, key: &Key, digest: Digest, now: Duration) {
+        self.doubtful.insert((key.clone(), digest), now);
     }
+
+    /// Somebody has flipped a switch in the middle of a conversation: that looks like a refusal of what was sent in it, or
+    /// of what is sent before the row is read again.
+    pub(super) fn on_flipped(&mut self, key: &Key, now: Duration) {
+        self.flipped.insert(key.clone(), now);
+        if let Some(digest) = self.sent.get(key).copied().filter(|_| self.left.contains(key)) {
+            self.doubt(key, digest, now);
+        }
+    }
+}
+
+/// Whether a ledger knows a text as ours.
+pub(super) fn is_ours(ledger: &Ledger, key: &Key, digest: Digest) -> bool {
+    ledger.get(key).is_some_and(|record| record.ours().any(|ours| ours == digest))
 }
 
 fn selected(world: &World, key: &Key) -> bool {
@@ -507,6 +536,12 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     match &notice.what {
         NoticeKind::Created { .. } | NoticeKind::Updated { .. } | NoticeKind::Unchanged { .. } => {
             promises.is_there(key);
+            promises.doubtful.retain(|(doubted, text), _| doubted != key || Some(*text) != digest);
+        }
+        // Nothing but the server's own words was behind that one.
+        NoticeKind::Refused { .. } => {
+            let began = promises.began.get(key).copied().unwrap_or_default();
+            promises.doubtful.retain(|(doubted, text), at| doubted != key || Some(*text) != digest || *at >= began);
         }
         NoticeKind::Deleted { .. } => drop(promises.deployed.remove(key)),
         _ => {}
@@ -728,8 +763,13 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     if !creates && !world.server.versioned && !world.state.intents.contains_key(key) {
         return broken("9: before 0.12 nothing is sent before it is noted", format!("{key}"));
     }
-    world.promises.ours.insert((key.clone(), text.digest()));
-    world.promises.left.insert(key.clone());
+    let promises = &mut world.promises;
+    promises.ours.insert((key.clone(), text.digest()));
+    promises.left.insert(key.clone());
+    promises.sent.insert(key.clone(), text.digest());
+    if promises.flipped.get(key).is_some_and(|flipped| promises.read_at.get(key).is_none_or(|read| read <= flipped)) {
+        promises.doubt(key, text.digest(), world.now);
+    }
     Ok(())
 }
 
@@ -991,11 +1031,17 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         }
         _ => {}
     }
+    if let (Call::Get(key), Reply::Row(_) | Reply::Absent) | (Call::Delete(key), Reply::Deleted | Reply::Absent) =
+        (call, reply)
+    {
+        promises.undeletable.remove(key);
+    }
     match (call, reply) {
         (Call::Get(key), Reply::Row(row)) => {
             // What it is told may be some time old.
             let Some(text) = row.content.as_deref().and_then(Text::of) else { return };
             promises.look(key, Some(served), heard, world.now);
+            promises.read_at.insert(key.clone(), served);
             // It may be gone by now.
             let held = rows.get(key).or_else(|| promises.read.get(key)).cloned();
             let held = held.unwrap_or_else(|| Held::read(text));
@@ -1063,11 +1109,12 @@ fn excuse(world: &World, key: &Key, text: Text, strict: bool) -> Option<&'static
         Some("the server has failed at it over and over")
     } else if promises.told_silenced.get(key) == Some(&text.digest()) {
         Some("it has taken the server's answer away twice")
-    } else if promises.doubtful.contains(key) && is_recorded_as_refused(world, key, text) {
+    } else if promises.doubtful.contains_key(&(key.clone(), text.digest())) && is_recorded_as_refused(world, key, text)
+    {
         Some("its refusal may be a mistake")
     } else if hold && row.is_some_and(|row| row.writer != Writer::Daemon) {
         Some("somebody else has changed it")
-    } else if hold && promises.unwritten.contains(key) {
+    } else if hold && row.is_some_and(|row| promises.unwritten.contains(&(key.clone(), row.text.digest()))) {
         Some("that we have changed it could not be written down")
     } else if rollback.is_some_and(|rollback| rollback.local == Some(text.digest())) {
         Some("it is rolled back")

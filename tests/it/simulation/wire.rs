@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use owui_watch::engine::deploy::{Call, Reply};
 use owui_watch::engine::{Event, Ticket};
-use owui_watch::plugin::{Key, Kind};
+use owui_watch::plugin::{Digest, Key, Kind};
 
 use super::promises::{self, Broken, CRASH, Heard};
 use super::server::Aftermath;
@@ -203,12 +203,12 @@ impl World {
         if let Some(reply) = fault.and_then(|fault| self.befall(call, fault)) {
             return (reply, Aftermath::Fine);
         }
-        if let Call::Create(key, _) | Call::Update(key, _) = call
+        if let Call::Create(key, form) | Call::Update(key, form) = call
             && self.server.is_off
             && (!self.server.versioned || self.promises.version.as_deref() != Some(self.server.version))
         {
             // Its words are those of a refusal, or the daemon does not know that this version says more if asked.
-            self.promises.doubt(key);
+            self.promises.doubt(key, Digest::of_text(&form.content), self.now);
         }
         let (reply, aftermath) = self.server.answer(call);
         // A full disk has kept the note of an update of a row that is gone: the next start may go by it.

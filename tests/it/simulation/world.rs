@@ -490,7 +490,7 @@ impl World {
                 held.wanted_active = (!uncertain || agreed).then_some(held.active);
                 // A function that goes off in the middle of an update looks like one whose update was refused.
                 if busy && is_repaired {
-                    self.promises.doubt(key);
+                    self.promises.on_flipped(key, self.now);
                 }
             }
             _ => {}
@@ -764,6 +764,7 @@ impl World {
         self.page_until = self.now;
         self.fail_until = self.now;
         self.off_until = self.now;
+        self.promises.on_healed();
         let was_shut = self.needs_rescan || !self.key_good;
         self.key_good = true;
         if let Some(daemon) = &mut self.daemon {
