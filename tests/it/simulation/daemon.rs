@@ -19,6 +19,9 @@ use super::promises::{self, Broken, is_ours};
 use super::text::{Sort, file_of, path_of};
 use super::world::{DEBOUNCE, Happening, World, ms};
 
+/// What was written in the same tick of the disk's clock as it was read is not cached.
+const TICK: Duration = ms(2000);
+
 /// A daemon that runs.
 #[derive(Default)]
 #[expect(clippy::struct_excessive_bools, reason = "separate facts about the simulated program")]
@@ -206,24 +209,45 @@ impl World {
         self.driver = Some(driver);
     }
 
-    fn find(&self) -> Scan {
+    /// Walks the root. What has not changed since the last scan comes without its text, and so does what is deployed.
+    fn find(&mut self) -> Scan {
         let missing = if self.mounted { Vec::new() } else { vec![PathBuf::from("plugins")] };
-        let files = self.disk.keys().filter(|_| self.mounted);
-        Scan { files: files.map(|file| (path_of(*file), self.load(*file, true))).collect(), missing }
+        let held = self.daemon.as_ref().map(|daemon| &daemon.held);
+        let is_held = |key: &Key, digest: Digest| held.is_some_and(|held| held.get(key) == Some(&digest));
+        let (mut files, mut seen) = (Vec::new(), BTreeMap::new());
+        for (file, stored) in self.disk.iter().filter(|_| self.mounted) {
+            let mut loaded = self.load(*file, true);
+            let is_cached = self.state.seen.get(file) == Some(&stored.written);
+            if is_cached {
+                trace!(self, "      {file} is in the cache");
+            }
+            if let Loaded::Parsed(Parsed::Plugin(plugin)) = &mut loaded
+                && (is_cached || is_held(&plugin.key, plugin.digest))
+            {
+                Arc::make_mut(plugin).drop_text();
+            }
+            let is_fit = match &loaded {
+                Loaded::Parsed(Parsed::Plugin(plugin)) => plugin.warnings.is_empty(),
+                Loaded::Parsed(Parsed::NotAPlugin) => true,
+                _ => false,
+            };
+            // It may change again within the same tick.
+            if is_fit && (stored.written + TICK).as_secs() < self.now.as_secs() {
+                seen.insert(*file, stored.written);
+            }
+            files.push((path_of(*file), loaded));
+        }
+        if self.is_writable().is_ok() {
+            self.state.seen = seen;
+        }
+        Scan { files, missing }
     }
 
     /// The scan is over.
     pub(super) fn on_scanned(&mut self, found: Option<Scan>) -> Result<(), Broken> {
-        let mut scan = found.unwrap_or_else(|| self.find());
+        let scan = found.unwrap_or_else(|| self.find());
         if let Some(daemon) = &mut self.daemon {
             daemon.is_scanning = false;
-            for (_, loaded) in &mut scan.files {
-                if let Loaded::Parsed(Parsed::Plugin(plugin)) = loaded
-                    && daemon.held.get(&plugin.key) == Some(&plugin.digest)
-                {
-                    Arc::make_mut(plugin).drop_text();
-                }
-            }
         }
         self.drive(|driver, world| driver.on_scanned(scan, world))?;
         self.turn(Vec::new())

@@ -91,6 +91,8 @@ pub(super) struct State {
     pub(super) full: bool,
     /// The ledger could not be written the last time.
     pub(super) behind: bool,
+    /// The cache of the last scan: when the files in it were written.
+    pub(super) seen: BTreeMap<char, Duration>,
 }
 
 /// A file.
