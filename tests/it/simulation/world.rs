@@ -24,6 +24,8 @@ use super::wire::{FAULTS, Fault, Flight, key_in, lost};
 use crate::support::policy::policy;
 
 pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
+/// How often one pass may find that a text has ended the server.
+const MOST_PASSES: u32 = 20;
 /// More happens in no run that comes to an end.
 const MOST_STEPS: u32 = 20_000;
 
@@ -795,6 +797,15 @@ impl World {
             self.run_until(self.now.max(self.down_until))?;
             self.start()?;
             self.rest()?;
+            // A text that ends the server may do so for longer than one pass has patience.
+            for _ in 0..MOST_PASSES {
+                if self.exited != Some(Code::NoServer) || !self.ends_server() {
+                    break;
+                }
+                self.run_until(self.now.max(self.down_until))?;
+                self.start()?;
+                self.rest()?;
+            }
             return super::promises::at_rest(self, true);
         }
         if self.daemon.is_none() {
@@ -816,16 +827,35 @@ impl World {
         Err(Broken::new("1: what is at rest stays at rest", String::new()))
     }
 
+    /// Whether a file has a text that ends this server.
+    fn ends_server(&self) -> bool {
+        self.server.is_mortal() && self.disk.values().any(|stored| stored.text.sort == Sort::Ends)
+    }
+
     fn rest(&mut self) -> Result<(), Broken> {
         let most = self.now + Duration::from_hours(2);
         while self.step(most)? {}
-        // A file that is broken may be what another one was that is gone, which is looked at now and then.
-        let broken = self.disk.values().any(|stored| matches!(stored.text.sort, Sort::Broken | Sort::Empty));
         match self.wake() {
             None => Ok(()),
-            Some(_) if broken && self.setup.policy.on_delete != OnDelete::Keep => Ok(()),
+            Some(wake) if self.awaits_broken_file() && wake <= self.now + self.setup.policy.gone_after => Ok(()),
             Some(wake) => Err(Broken::new("it never comes to rest", format!("it wants to wake at {wake:?}"))),
         }
+    }
+}
+
+impl World {
+    /// Whether a file is gone whose plugin is to go too, and a broken file may be it: it is looked at now and then.
+    fn awaits_broken_file(&self) -> bool {
+        let is_broken = |stored: &Stored| matches!(stored.text.sort, Sort::Broken | Sort::Empty);
+        let Some(driver) = self.driver.as_ref().filter(|_| self.disk.values().any(is_broken)) else { return false };
+        let may_go = |key: &Key| match self.setup.policy.on_delete {
+            OnDelete::Keep => false,
+            OnDelete::Deactivate => key.kind.has_switch(),
+            OnDelete::Delete => true,
+        };
+        let ledger = driver.engine().ledger();
+        let by_us = |key: &Key| ledger.get(key).and_then(|record| record.deployed.as_ref()).is_some_and(|it| it.by_us);
+        ledger.keys().any(|key| may_go(key) && by_us(key) && self.claimants(key).is_empty())
     }
 }
 
