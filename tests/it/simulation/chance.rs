@@ -39,8 +39,7 @@ pub(super) fn script(seed: u64) -> String {
     let _ = one_in(4, "delete", &mut random) || one_in(4, "deactivate", &mut random);
     one_in(4, "keep 2", &mut random);
     one_in(20, "only a", &mut random);
-    // A pass with trials has an exit code of its own.
-    let _ = !once && one_in(3, "try", &mut random);
+    one_in(3, "try", &mut random);
     one_in(4, "block", &mut random);
     let jobs = random.u8(1..5);
     one_in(1, &format!("jobs {jobs}"), &mut random);
@@ -179,7 +178,7 @@ impl Author {
         if self.once && self.random.bool() {
             return "start".to_owned();
         }
-        match self.random.u8(0..11) {
+        match self.random.u8(0..12) {
             0..2 => "rescan".to_owned(),
             2 => "stop".to_owned(),
             3 => "start".to_owned(),
@@ -188,8 +187,24 @@ impl Author {
                 format!("crash {effects} {}", self.random.u16(0..3000))
             }
             9 => self.of(&["full", "free", "free"]).to_owned(),
-            _ => self.of(&["reload", "block on", "block off"]).to_owned(),
+            _ => self.setting(),
         }
+    }
+
+    /// A setting that is changed while the daemon runs.
+    fn setting(&mut self) -> String {
+        let settings: [&[&str]; 8] = [
+            &["reload"],
+            &["block on", "block off"],
+            &["set on_delete keep", "set on_delete deactivate", "set on_delete delete"],
+            &["set adopt ask", "set adopt never"],
+            &["set jobs 1", "set jobs 4"],
+            &["set activate on", "set activate off"],
+            &["set keep 2", "set keep all"],
+            &["set remote backup", "set remote hold", "set remote overwrite"],
+        ];
+        let values = settings[self.random.usize(..settings.len())];
+        self.of(values).to_owned()
     }
 
     fn server(&mut self) -> String {
@@ -205,6 +220,10 @@ impl Author {
             13 => "wipe".to_owned(),
             14 | 15 => format!("down {}", self.random.u32(10..20_000)),
             16 => format!("page {}", self.random.u32(10..5000)),
+            21 if self.random.u8(0..3) == 0 => {
+                // What is about to be sent to the newer one does not meet the older one.
+                format!("downgrade {} {}", self.of(&TESTED[..TESTED.len() - 1]), self.random.u32(1000..20_000))
+            }
             21 => format!("upgrade {} {}", self.of(&TESTED[1..]), self.random.u32(10..20_000)),
             22 | 23 => format!("off {}", self.random.u32(10..8000)),
             20 => format!("fail {}", self.random.u32(10..8000)),

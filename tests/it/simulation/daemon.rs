@@ -44,8 +44,6 @@ pub(super) struct Daemon {
     pub(super) fuse: Option<u32>,
     /// Somebody has said stop.
     pub(super) is_stopping: bool,
-    /// Errors of `check` hold its deploys back.
-    pub(super) blocks: bool,
     /// They are used up.
     has_burnt: bool,
 }
@@ -57,9 +55,9 @@ impl World {
         }
         trace!(self, "the daemon starts");
         self.generation += 1;
+        self.obey();
         self.driver = Some(Driver::new(self.setup.policy.clone(), self.saved_state(), DEBOUNCE));
-        let blocks = self.setup.policy.checks.all.block;
-        self.daemon = Some(Daemon { blocks, ..Daemon::default() });
+        self.daemon = Some(Daemon::default());
         self.exited = None;
         self.promises.on_start(&self.state.ledger, self.state.rollbacks.clone(), self.now);
         self.turn(vec![Event::Rescan])
@@ -163,6 +161,7 @@ impl World {
         let in_another_way = self.luck("way", 2) == 0;
         let server = if in_another_way { Server::SameInAnotherWay } else { Server::Same };
         let Some(driver) = self.driver.take() else { return Ok(()) };
+        self.obey();
         // What was forced is so once.
         let mut policy = self.setup.policy.clone();
         policy.deploy.force &= driver.engine().in_first_pass();
@@ -171,7 +170,6 @@ impl World {
         let rollbacks = self.state.rollbacks.clone();
         if let Some(daemon) = &mut self.daemon {
             (daemon.is_replaced, daemon.is_scanning, daemon.rollbacks_unseen) = (false, false, false);
-            daemon.blocks = self.setup.policy.checks.all.block;
         }
         // What the one before was still reading or asking is nobody's.
         self.generation += 1;
@@ -359,6 +357,9 @@ impl World {
 impl driver::World for World {
     fn observe(&mut self, event: &Event) {
         self.promises.on_event(event);
+        if matches!(event, Event::Rescan) && self.setup.policy.once.is_some() {
+            self.trials.on_another_pass();
+        }
         self.asks_ahead = matches!(event, Event::Saving(_));
     }
 

@@ -92,6 +92,8 @@ pub(super) struct Promises {
     flipped: BTreeMap<Key, Duration>,
     /// When the row was as it was read last, and which text was sent last.
     read_at: BTreeMap<Key, Duration>,
+    /// Which rows the server kept versions of when they were read last.
+    versioned: BTreeSet<Key>,
     sent: BTreeMap<Key, Digest>,
     /// What was sent, and is looked for since no answer came, or since the server failed at it.
     lost: BTreeMap<Key, (Digest, Cause)>,
@@ -389,7 +391,7 @@ pub(super) fn is_ours(ledger: &Ledger, key: &Key, digest: Digest) -> bool {
     ledger.get(key).is_some_and(|record| record.ours().any(|ours| ours == digest))
 }
 
-fn selected(world: &World, key: &Key) -> bool {
+pub(super) fn selected(world: &World, key: &Key) -> bool {
     let only = &world.setup.policy.only;
     only.is_empty() || only.iter().any(|name| name == key.id.as_str())
 }
@@ -760,7 +762,9 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
         None if !world.server.rows.contains_key(key) => {}
         None => return broken("nothing is replaced unseen", format!("{key}: {text}")),
     }
-    if !creates && !world.server.versioned && !world.state.intents.contains_key(key) {
+    // It goes by what it was told: another version may be on its way up.
+    let versioned = world.server.versioned || world.promises.versioned.contains(key);
+    if !creates && !versioned && !world.state.intents.contains_key(key) {
         return broken("9: before 0.12 nothing is sent before it is noted", format!("{key}"));
     }
     let promises = &mut world.promises;
@@ -1043,6 +1047,11 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
             let Some(text) = row.content.as_deref().and_then(Text::of) else { return };
             promises.look(key, Some(served), heard, world.now);
             promises.read_at.insert(key.clone(), served);
+            if row.versioned {
+                promises.versioned.insert(key.clone());
+            } else {
+                promises.versioned.remove(key);
+            }
             // It may be gone by now.
             let held = rows.get(key).or_else(|| promises.read.get(key)).cloned();
             let held = held.unwrap_or_else(|| Held::read(text));
@@ -1184,17 +1193,24 @@ pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
     }
     if world.setup.policy.once.is_some() {
         let nothing = all_claimed.is_empty() || !world.setup.policy.only.is_empty();
+        let works = world.trials_went_well();
         let expected = match world.exited {
-            Some(Code::Fine) => all_well,
-            Some(Code::NotDeployed) => !all_well,
+            Some(Code::Fine) => all_well && works,
+            Some(Code::NotDeployed) => !all_well || !works,
             Some(Code::Usage) => nothing,
-            Some(Code::NoServer) | None => false,
+            Some(Code::NoServer) => world.ends_server(),
+            None => false,
         };
         if !expected {
             return broken("the exit code says what is so", format!("{:?}, and all is well: {all_well}", world.exited));
         }
-        if world.now > world.promises.started + ms(120_000) {
+        // A trial takes a minute at most, and two run at once.
+        let patience = ms(if world.setup.policy.trials.is_some() { 300_000 } else { 120_000 });
+        if world.now > world.promises.started + patience {
             return broken("one pass ends in time", format!("begun at {:?}", world.promises.started));
+        }
+        if let Some(Code::Fine | Code::NotDeployed) = world.exited {
+            return world.all_were_tried();
         }
     }
     Ok(())

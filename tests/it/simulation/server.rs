@@ -92,6 +92,14 @@ impl Server {
         Self { version, versioned, rows: BTreeMap::new(), n_versions: 0, activates, is_off: false }
     }
 
+    /// Other settings hold: nobody knows whether what was to be switched on until now still is.
+    pub(super) fn activate_new(&mut self, activates: bool) {
+        if std::mem::replace(&mut self.activates, activates) != activates {
+            let off = self.rows.values_mut().filter(|held| held.ours && !held.active);
+            off.for_each(|held| held.wanted_active = None);
+        }
+    }
+
     /// It comes back as another version.
     pub(super) fn upgrade(&mut self, version: &'static str) {
         self.version = version;

@@ -1,14 +1,14 @@
 //! Trials in the simulated world: how they end, and what is promised of them. A deployed text is tried, and one that works
 //! only once. None begins while something is sent, and the result of an outdated text is not told.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use owui_watch::engine::deploy::Call;
 use owui_watch::engine::{Event, Ticket, TrialPolicy};
 use owui_watch::notice::{Notice, NoticeKind, Subject};
 use owui_watch::plugin::{Digest, Key, Kind, Parsed};
 
-use super::promises::Broken;
+use super::promises::{Broken, selected};
 use super::text::{file_of, path_of};
 use super::wire::Flight;
 use super::world::{Happening, World, ms};
@@ -32,12 +32,24 @@ pub(super) struct Trials {
     due: BTreeMap<Key, Digest>,
     /// The texts that are known to work.
     works: BTreeMap<Key, Digest>,
+    /// The texts that were tried, or found off; and the plugins that failed, or could not be tried.
+    tried: BTreeMap<Key, Digest>,
+    failed: BTreeSet<Key>,
+    /// The same of the pass that is over.
+    last: Option<Box<Trials>>,
 }
 
 impl Trials {
     /// The daemon has ended.
     pub(super) fn on_end(&mut self) {
-        *self = Self { begun: self.begun, ..Self::default() };
+        let last = std::mem::take(self);
+        self.begun = last.begun;
+        self.last = Some(Box::new(Self { last: None, ..last }));
+    }
+
+    /// A single pass begins once more: its exit code tells whether everything works, so everything is tried again.
+    pub(super) fn on_another_pass(&mut self) {
+        self.works.clear();
     }
 
     /// Another engine goes on: what ran is tried again.
@@ -70,6 +82,17 @@ impl Trials {
                 self.works.extend(digest.map(|digest| (key.clone(), digest)));
             }
             _ => {}
+        }
+        let has_failed = match what {
+            NoticeKind::Tried(tried) => tried.has_failed(),
+            NoticeKind::NotTried { why, .. } => why.is_failure(),
+            _ => return,
+        };
+        self.tried.extend(digest.map(|digest| (key.clone(), digest)));
+        if has_failed {
+            self.failed.insert(key.clone());
+        } else if matches!(what, NoticeKind::Tried(_)) {
+            self.failed.remove(key);
         }
     }
 }
@@ -124,6 +147,26 @@ impl World {
             }
         }
         self.trials.on_notice(key, notice.about.digest, &notice.what);
+        Ok(())
+    }
+
+    /// Whether the trials of the pass that is over all went well, as far as there were any.
+    pub(super) fn trials_went_well(&self) -> bool {
+        self.trials.last.as_ref().is_none_or(|last| last.failed.is_empty())
+    }
+
+    /// The pass is over: each text that is as it is to be was tried, whoever deployed it, unless it was found off.
+    pub(super) fn all_were_tried(&self) -> Result<(), Broken> {
+        let Some(last) = self.trials.last.as_ref().filter(|_| self.setup.policy.trials.is_some()) else {
+            return Ok(());
+        };
+        for (key, row) in &self.server.rows {
+            let [file] = self.claimants(key)[..] else { continue };
+            let is_due = selected(self, key) && row.text == self.disk[&file].text;
+            if is_due && last.tried.get(key) != Some(&row.text.digest()) {
+                return Err(Broken::new("trials: a single pass tries everything", format!("{key}")));
+            }
+        }
         Ok(())
     }
 

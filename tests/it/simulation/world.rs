@@ -134,7 +134,10 @@ pub(super) enum Happening {
 /// The world.
 #[expect(clippy::struct_excessive_bools, reason = "each is a switch of its own")]
 pub(super) struct World {
+    /// Its policy is the one in force.
     pub(super) setup: Setup,
+    /// What the settings say by now: the daemon takes that over when it reloads.
+    pub(super) wanted: Policy,
     pub(super) now: Duration,
     pub(super) queue: BTreeMap<(Duration, u64), Happening>,
     pub(super) n_queued: u64,
@@ -218,6 +221,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         asks_ahead: false,
         steps: 0,
         trace: traced.then(String::new),
+        wanted: setup.policy.clone(),
         setup,
     };
     let result = world.play(lines);
@@ -292,6 +296,42 @@ impl World {
         }
     }
 
+    /// Changes a setting.
+    fn set(&mut self, name: &str, value: &str) {
+        let wanted = &mut self.wanted;
+        match name {
+            "block" => wanted.checks.all.block = value == "on",
+            "on_delete" => {
+                wanted.on_delete = match value {
+                    "keep" => OnDelete::Keep,
+                    "deactivate" => OnDelete::Deactivate,
+                    _ => OnDelete::Delete,
+                }
+            }
+            "remote" => {
+                wanted.deploy.on_remote_edit = match value {
+                    "hold" => OnRemoteEdit::Hold,
+                    "overwrite" => OnRemoteEdit::Overwrite,
+                    _ => OnRemoteEdit::Backup,
+                }
+            }
+            "adopt" => wanted.deploy.adopt = if value == "never" { Adopt::Never } else { Adopt::Ask },
+            "activate" => wanted.deploy.activate_new = value == "on",
+            "jobs" => wanted.concurrency = value.parse().unwrap(),
+            "keep" => wanted.keep_versions = value.parse().ok(),
+            name => panic!("{name}"),
+        }
+        if self.daemon.is_none() {
+            self.obey();
+        }
+    }
+
+    /// The settings hold from now on.
+    pub(super) fn obey(&mut self) {
+        self.setup.policy = self.wanted.clone();
+        self.server.activate_new(self.setup.policy.deploy.activate_new);
+    }
+
     fn act_elsewhere(&mut self, words: &[&str]) -> Result<(), Broken> {
         let letter = |word: &str| word.chars().next().unwrap();
         let text = |word: &str| Text::read(word).unwrap();
@@ -307,8 +347,8 @@ impl World {
                 self.turn(vec![Event::Stop])
             }
             ["reload"] => self.reload(),
-            ["block", on] => {
-                self.setup.policy.checks.all.block = on == "on";
+            ["block" | "set", .., value] => {
+                self.set(words[words.len() - 2], value);
                 self.reload()
             }
             ["start"] => self.start(),
@@ -360,9 +400,10 @@ impl World {
                 self.go_down(millis(pause));
                 Ok(())
             }
-            ["upgrade", version, pause] => {
+            ["upgrade" | "downgrade", version, pause] => {
                 let place = |version: &str| TESTED.iter().position(|known| *known == version).unwrap();
-                if place(version) > place(self.server.version) {
+                let is_meant = if words[0] == "upgrade" { usize::gt } else { usize::lt };
+                if is_meant(&place(version), &place(self.server.version)) {
                     self.go_down(millis(pause));
                     self.server.upgrade(TESTED[place(version)]);
                 }
@@ -596,7 +637,7 @@ impl World {
 
     /// Whether the daemon, or the next one, holds back what `check` finds an error in.
     pub(super) fn blocks(&self) -> bool {
-        self.daemon.as_ref().map_or(self.setup.policy.checks.all.block, |daemon| daemon.blocks)
+        self.setup.policy.checks.all.block
     }
 
     /// Whether the daemon has heard of everything that has happened to files since then.
@@ -828,7 +869,7 @@ impl World {
     }
 
     /// Whether a file has a text that ends this server.
-    fn ends_server(&self) -> bool {
+    pub(super) fn ends_server(&self) -> bool {
         self.server.is_mortal() && self.disk.values().any(|stored| stored.text.sort == Sort::Ends)
     }
 
