@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use owui_watch::driver::{self, Driver, LedgerText, LedgerWritten, Server, Write};
-use owui_watch::engine::deploy::{Backup, Call, Reply};
+use owui_watch::engine::deploy::{Backup, Call, OnRemoteEdit, Reply};
 use owui_watch::engine::files::{FilePresence, Loaded};
 use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
 use owui_watch::engine::{Code, Event, Now, Scan, Ticket};
@@ -95,7 +95,9 @@ impl World {
 
     /// What the daemon knew and did not write is lost with it.
     pub(super) fn forget(&mut self, whole: bool) {
-        if !whole || self.state.behind {
+        // Only who is to leave others' texts alone notes down what he is about to create.
+        let notes = self.setup.policy.deploy.on_remote_edit == OnRemoteEdit::Hold;
+        if !whole || self.state.behind || !notes {
             let flying = self.flights.values().filter_map(|flight| match &flight.call {
                 Call::Create(key, form) | Call::Update(key, form) => {
                     Some((key.clone(), Digest::of_text(&form.content)))
@@ -103,7 +105,11 @@ impl World {
                 _ => None,
             });
             let stored = self.server.rows.iter().map(|(key, held)| (key.clone(), held.text.digest()));
-            let unknown = stored.chain(flying).filter(|(key, text)| !is_ours(&self.state.ledger, key, *text));
+            let is_noted = |(key, text): &(Key, Digest)| {
+                let intent = self.state.intents.get(key);
+                is_ours(&self.state.ledger, key, *text) || intent.is_some_and(|intent| intent.ours.contains(text))
+            };
+            let unknown = stored.chain(flying).filter(|text| !is_noted(text));
             self.promises.unwritten.extend(unknown);
         }
     }
@@ -357,9 +363,6 @@ impl World {
 impl driver::World for World {
     fn observe(&mut self, event: &Event) {
         self.promises.on_event(event);
-        if matches!(event, Event::Rescan) && self.setup.policy.once.is_some() {
-            self.trials.on_another_pass();
-        }
         self.asks_ahead = matches!(event, Event::Saving(_));
     }
 

@@ -83,6 +83,8 @@ pub(super) struct Flight {
     pub(super) look: Option<u64>,
     /// When it was asked, if that was ahead of a conversation.
     pub(super) ahead: Option<Duration>,
+    /// Who asked switches on what is new.
+    activates: bool,
 }
 
 impl World {
@@ -130,6 +132,7 @@ impl World {
             served: Duration::ZERO,
             look: looks.then_some(self.look),
             ahead: self.asks_ahead.then_some(self.now),
+            activates: self.setup.policy.deploy.activate_new,
         };
         self.flights.insert(id, flight);
         self.after(at.saturating_sub(self.now), Happening::Serve(id));
@@ -160,8 +163,15 @@ impl World {
         {
             self.promises.touched.insert(key, self.now);
         }
-        let dead = flight.generation != self.generation;
+        let (dead, activates) = (flight.generation != self.generation, flight.activates);
         let (reply, aftermath) = self.answer(&call, fault);
+        // Other settings hold by now than those by which a dead one has asked.
+        if activates != self.setup.policy.deploy.activate_new
+            && let Some(held) = key_in(&call).and_then(|key| self.server.rows.get_mut(&key))
+            && !held.active
+        {
+            held.wanted_active = None;
+        }
         // What a dead one was about to switch on for the first time, when somebody else did, nobody flips back.
         if let (true, true, Call::Toggle(_)) = (dead, self.setup.policy.deploy.activate_new, &call)
             && let Some(held) = key_in(&call).and_then(|key| self.server.rows.get_mut(&key))
