@@ -163,7 +163,8 @@ impl Author {
     fn fault(&mut self) -> String {
         let what = self.of(&[
             "before", "before", "after", "after", "after", "late", "refuse", "locked", "busy", "crash", "gateway",
-            "page", "shut", "forbid", "unclear", "absent", "no-list", "raced", "raced", "slow", "slow",
+            "page", "shut", "forbid", "unclear", "absent", "no-list", "raced", "raced", "slow", "slow", "no-texts",
+            "spoiled",
         ]);
         let call = self.of(&[
             "any", "any", "get", "get", "update", "update", "update", "create", "create", "toggle", "restore",
@@ -171,6 +172,7 @@ impl Author {
         ]);
         // Others are faster at what they can do as well.
         let call = if what == "raced" { self.of(&["toggle", "toggle", "get"]) } else { call };
+        let call = if matches!(what, "no-texts" | "spoiled") { "overview" } else { call };
         format!("fault {what} {call} {}", if self.random.bool() { 1 } else { self.random.u8(1..5) })
     }
 
@@ -214,7 +216,7 @@ impl Author {
             0..4 => format!("hand {id} {}", self.good(id)),
             4 => format!("hand x {}~", self.good("x")),
             5 => format!("rename {id}"),
-            6 => format!("icon {id}"),
+            6 => format!("{} {id}", self.of(&["icon", "icon", "global", "attach"])),
             7..10 => format!("toggle {id}"),
             10..13 => format!("drop {id}"),
             13 => "wipe".to_owned(),

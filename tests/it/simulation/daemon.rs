@@ -38,6 +38,8 @@ pub(super) struct Daemon {
     pub(super) is_scanning: bool,
     /// The texts that it leaves to the files, since the server held them when it began.
     held: BTreeMap<Key, Digest>,
+    /// The last scan has not found the root.
+    knows_root_missing: bool,
     /// Other settings wait for it to come to an end.
     pub(super) is_replaced: bool,
     /// Effects that it has before it crashes.
@@ -244,6 +246,9 @@ impl World {
         if self.is_writable().is_ok() {
             self.state.seen = seen;
         }
+        if let Some(daemon) = &mut self.daemon {
+            daemon.knows_root_missing = !self.mounted;
+        }
         Scan { files, missing }
     }
 
@@ -422,7 +427,7 @@ impl driver::World for World {
     }
 
     fn admit(&mut self, _: &BTreeMap<Arc<Path>, Duration>) -> bool {
-        false
+        !self.mounted && self.daemon.as_ref().is_some_and(|daemon| !daemon.knows_root_missing)
     }
 
     fn call(&mut self, ticket: Ticket, call: Call) {

@@ -1066,7 +1066,9 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
             promises.look(key, (!rows.contains_key(key)).then_some(served), heard, world.now);
         }
         (Call::Overview(kind), Reply::Rows(listed)) => {
-            if listed.len() == rows.keys().filter(|key| key.kind == *kind).count() {
+            // A row of which only the id can be read shows no title either.
+            let is_whole = listed.iter().all(|row| !row.name.is_empty());
+            if is_whole && listed.len() == rows.keys().filter(|key| key.kind == *kind).count() {
                 promises.shown.insert(*kind, served);
                 if looks {
                     promises.listed.insert(*kind, served);

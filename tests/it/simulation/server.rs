@@ -5,7 +5,7 @@
 use std::collections::BTreeMap;
 
 use owui_watch::engine::deploy::{Attached, Call, Form, Reply, Row};
-use owui_watch::plugin::{Key, Kind};
+use owui_watch::plugin::{Digest, Entry, Key, Kind};
 use serde_json::{Map, Value};
 
 use super::text::{Sort, Text, letter_of};
@@ -40,6 +40,10 @@ pub(super) struct Held {
     /// The admin has given it a picture, which is to stay.
     pub(super) icon: bool,
     pub(super) active: bool,
+    /// All models use it.
+    pub(super) global: bool,
+    /// Some model uses it.
+    pub(super) attached: bool,
     /// How the switch is to be; `None` where the admin flipped it in the middle of a deploy, so that nobody knows.
     pub(super) wanted_active: Option<bool>,
     /// Its versions, and whether each is the daemon's.
@@ -59,6 +63,8 @@ impl Held {
             renamed: false,
             icon: false,
             active: false,
+            global: false,
+            attached: false,
             wanted_active: None,
             versions: Vec::new(),
         }
@@ -147,7 +153,7 @@ impl Server {
             Call::Connect => fine(Reply::Connected { version: self.version.to_owned() }),
             Call::Overview(kind) => {
                 let rows = self.rows.iter().filter(|(key, _)| key.kind == *kind);
-                fine(Reply::Rows(rows.map(|(key, held)| self.row(key, held, true)).collect()))
+                fine(Reply::Rows(rows.map(|(key, held)| self.listed(key, held)).collect()))
             }
             Call::Get(key) => fine(self.shown(key, true)),
             Call::Create(key, form) => self.create(key, form),
@@ -158,7 +164,11 @@ impl Server {
                 (None, Kind::Tool) => Reply::Absent,
             }),
             Call::Prune(key, version) => fine(self.prune(key, version)),
-            Call::Attached => fine(Reply::Attached(Attached::default())),
+            Call::Attached => {
+                let attached = self.rows.iter().filter(|(_, held)| held.attached);
+                let filters = attached.map(|(key, _)| key.id.to_string()).collect();
+                fine(Reply::Attached(Attached { filters, ..Attached::default() }))
+            }
             Call::Versions(_) | Call::Version(..) | Call::ToggleGlobal(_) => fine(Reply::Absent),
         }
     }
@@ -181,6 +191,8 @@ impl Server {
             renamed: false,
             icon: form.meta.contains_key("icon"),
             active: false,
+            global: false,
+            attached: false,
             wanted_active: Some(self.activates && text.sort != Sort::Stub),
             versions: Vec::new(),
         };
@@ -283,6 +295,13 @@ impl Server {
         self.rows.get(key).map_or(Reply::Absent, |held| Reply::Row(Box::new(self.row(key, held, with_text))))
     }
 
+    /// A row of a list: the client has made a digest of its text.
+    fn listed(&self, key: &Key, held: &Held) -> Row {
+        let row = self.row(key, held, true);
+        let digest = row.content.as_deref().map(Digest::of_text);
+        Row { content: None, digest, ..row }
+    }
+
     fn row(&self, key: &Key, held: &Held, with_text: bool) -> Row {
         let function = key.kind == Kind::Function;
         let mut manifest = Map::new();
@@ -305,8 +324,8 @@ impl Server {
             meta,
             is_active: function.then_some(held.active),
             access_control: None,
-            is_global: function.then_some(false),
-            entry: None,
+            is_global: function.then_some(held.global),
+            entry: function.then_some(Entry::Filter),
             versioned: self.versioned,
             version_id: held.versions.last().filter(|_| self.versioned).map(|(version, _)| version.to_string()),
         }
@@ -332,6 +351,8 @@ impl Server {
                 renamed: false,
                 icon: false,
                 active: true,
+                global: false,
+                attached: false,
                 wanted_active: Some(true),
                 versions: Vec::new(),
             };

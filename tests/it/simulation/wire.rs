@@ -3,9 +3,10 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use owui_watch::engine::deploy::{Call, Reply};
+use owui_watch::engine::deploy::{Call, Reply, Row};
 use owui_watch::engine::{Event, Ticket};
 use owui_watch::plugin::{Digest, Key, Kind};
+use serde_json::Map;
 
 use super::promises::{self, Broken, CRASH, Heard};
 use super::server::Aftermath;
@@ -43,13 +44,17 @@ pub(super) enum Fault {
     Absent,
     /// The list is empty, although there are rows.
     NoList,
+    /// The list comes without texts: its longer form is denied.
+    NoTexts,
+    /// Of some rows of the list only the id can be read.
+    Spoiled,
     /// Somebody flips the switch, or writes a text, just before the server comes to it.
     Raced,
     /// It takes its time.
     Slow,
 }
 
-pub(super) const FAULTS: [(&str, Fault); 16] = [
+pub(super) const FAULTS: [(&str, Fault); 18] = [
     ("before", Fault::Before),
     ("after", Fault::After),
     ("late", Fault::Late),
@@ -64,6 +69,8 @@ pub(super) const FAULTS: [(&str, Fault); 16] = [
     ("unclear", Fault::Unclear),
     ("absent", Fault::Absent),
     ("no-list", Fault::NoList),
+    ("no-texts", Fault::NoTexts),
+    ("spoiled", Fault::Spoiled),
     ("raced", Fault::Raced),
     ("slow", Fault::Slow),
 ];
@@ -220,7 +227,10 @@ impl World {
             // Its words are those of a refusal, or the daemon does not know that this version says more if asked.
             self.promises.doubt(key, Digest::of_text(&form.content), self.now);
         }
-        let (reply, aftermath) = self.server.answer(call);
+        let (mut reply, aftermath) = self.server.answer(call);
+        if let Reply::Rows(rows) = &mut reply {
+            self.spoil(rows, fault);
+        }
         // A full disk has kept the note of an update of a row that is gone: the next start may go by it.
         if let Call::Create(key, _) = call
             && self.state.intents.get(key).is_some_and(|intent| intent.replaced.is_some())
@@ -232,6 +242,29 @@ impl World {
         match fault {
             Some(Fault::After | Fault::Late | Fault::Gateway) => (lost("no answer"), aftermath),
             _ => (reply, aftermath),
+        }
+    }
+
+    /// What is missing in a list.
+    fn spoil(&mut self, rows: &mut [Row], fault: Option<Fault>) {
+        for row in rows {
+            match fault {
+                Some(Fault::NoTexts) => row.digest = None,
+                Some(Fault::Spoiled) if self.luck("spoiled", 2) == 0 => {
+                    *row = Row {
+                        name: String::new(),
+                        digest: None,
+                        meta: Map::new(),
+                        is_active: None,
+                        is_global: None,
+                        entry: None,
+                        versioned: false,
+                        version_id: None,
+                        ..row.clone()
+                    };
+                }
+                _ => {}
+            }
         }
     }
 
@@ -281,7 +314,7 @@ impl World {
                 self.race(call);
                 None
             }
-            Fault::After | Fault::Late | Fault::Slow => None,
+            Fault::NoTexts | Fault::Spoiled | Fault::After | Fault::Late | Fault::Slow => None,
         }
     }
 
@@ -371,10 +404,9 @@ fn say_reply(reply: &Reply) -> String {
             format!("row {text}{}", if row.is_active == Some(true) { " on" } else { "" })
         }
         Reply::Rows(rows) => {
-            let texts: Vec<_> = (rows.iter())
-                .map(|row| row.content.as_deref().and_then(Text::of).map(|text| text.to_string()).unwrap_or_default())
-                .collect();
-            format!("rows {}", texts.join(" "))
+            let known =
+                |row: &Row| if row.digest.is_some() { row.id.clone() } else { format!("{} without text", row.id) };
+            format!("rows {}", rows.iter().map(known).collect::<Vec<_>>().join(", "))
         }
         other => {
             let debug = format!("{other:?}");

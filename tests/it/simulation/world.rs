@@ -376,7 +376,7 @@ impl World {
                 self.edit(&key, text(word));
                 Ok(())
             }
-            ["rename" | "icon" | "toggle", id] => {
+            ["rename" | "icon" | "toggle" | "global" | "attach", id] => {
                 self.administer(words[0], &key_of(letter(id)));
                 Ok(())
             }
@@ -528,6 +528,8 @@ impl World {
         match what {
             "rename" => (held.renamed, held.name) = (true, "Called by hand".to_owned()),
             "icon" => held.icon = true,
+            "global" => held.global = !held.global,
+            "attach" => held.attached = !held.attached,
             "toggle" if key.kind == Kind::Function => {
                 held.active = !held.active;
                 // Who switches on what is to be on anyway has his way, whatever the daemon is about to do.
