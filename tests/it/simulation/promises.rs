@@ -94,6 +94,8 @@ pub(super) struct Promises {
     read_at: BTreeMap<Key, Duration>,
     /// Which rows the server kept versions of when they were read last.
     versioned: BTreeSet<Key>,
+    /// When the server last came to the question which functions models use.
+    uses_shown: Option<Duration>,
     sent: BTreeMap<Key, Digest>,
     /// What was sent, and is looked for since no answer came, or since the server failed at it.
     lost: BTreeMap<Key, (Digest, Cause)>,
@@ -376,6 +378,13 @@ impl Promises {
         self.doubtful.insert((key.clone(), digest), now);
     }
 
+    /// There is no doubt any more about a text that was doubted before then.
+    fn trust(&mut self, key: &Key, digest: Option<Digest>, before: Duration) {
+        if let Some(digest) = digest {
+            self.doubtful.retain(|(doubted, text), at| doubted != key || *text != digest || *at >= before);
+        }
+    }
+
     /// Somebody has flipped a switch in the middle of a conversation: that looks like a refusal of what was sent in it, or
     /// of what is sent before the row is read again.
     pub(super) fn on_flipped(&mut self, key: &Key, now: Duration) {
@@ -509,6 +518,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
                 held.wanted_active = None;
             }
         }
+        NoticeKind::Unused => is_unused(world, key)?,
         NoticeKind::Deactivated if switched != Some(false) => {
             return broken("9: what is told of a switch is so", format!("{key}: {switched:?}"));
         }
@@ -538,12 +548,11 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     match &notice.what {
         NoticeKind::Created { .. } | NoticeKind::Updated { .. } | NoticeKind::Unchanged { .. } => {
             promises.is_there(key);
-            promises.doubtful.retain(|(doubted, text), _| doubted != key || Some(*text) != digest);
+            promises.trust(key, digest, Duration::MAX);
         }
         // Nothing but the server's own words was behind that one.
         NoticeKind::Refused { .. } => {
-            let began = promises.began.get(key).copied().unwrap_or_default();
-            promises.doubtful.retain(|(doubted, text), at| doubted != key || Some(*text) != digest || *at >= began);
+            promises.trust(key, digest, promises.began.get(key).copied().unwrap_or_default());
         }
         NoticeKind::Deleted { .. } => drop(promises.deployed.remove(key)),
         _ => {}
@@ -589,6 +598,18 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             promises.told_silenced.remove(key);
         }
         _ => {}
+    }
+    Ok(())
+}
+
+/// That no model uses a function is told where it is so.
+fn is_unused(world: &World, key: &Key) -> Result<(), Broken> {
+    let promises = &world.promises;
+    let Some(held) = world.server.rows.get(key) else { return Ok(()) };
+    let is_attached = held.attached.is_some_and(|since| promises.uses_shown.is_none_or(|shown| since < shown));
+    let is_global = held.global.is_some_and(|since| promises.began.get(key).is_none_or(|began| since < *began));
+    if is_attached || is_global {
+        return broken("what is told of a function's use is so", format!("{key}"));
     }
     Ok(())
 }
@@ -681,7 +702,7 @@ pub(super) fn on_call(world: &mut World, call: &Call) -> Result<(), Broken> {
         Call::Toggle(id) => {
             let key = Key { kind: Kind::Function, id: id.clone() };
             // That its file is back, the daemon may not know yet.
-            let lately = world.now.saturating_sub(ms(2000));
+            let lately = world.now.saturating_sub(unsure(world));
             let is_gone =
                 world.claimants(&key).is_empty() || !world.hears_since(lately) || world.changed_since(&key, lately);
             let leaves = world.setup.policy.on_delete == OnDelete::Deactivate && is_gone;
@@ -873,6 +894,11 @@ fn is_no_twin(world: &World, key: &Key, text: Text) -> Result<(), Broken> {
     Ok(())
 }
 
+/// For how long the daemon may not know that a file is back: where the kernel says when a writer is done, it knows at once.
+fn unsure(world: &World) -> Duration {
+    if world.setup.exact { Duration::ZERO } else { ms(500) }
+}
+
 /// Nothing is deleted but what is ours, is to go, and was kept.
 fn on_delete(world: &World, key: &Key) -> Result<(), Broken> {
     let Some(read) = world.promises.read.get(key) else {
@@ -890,14 +916,13 @@ fn on_delete(world: &World, key: &Key) -> Result<(), Broken> {
     if !world.state.backups.contains(&(key.clone(), read.text.digest())) {
         return broken("6: what is deleted was kept before", format!("{key}: {}", read.text));
     }
-    let unsure = if world.setup.exact { Duration::ZERO } else { ms(500) };
     match world.promises.gone.get(key) {
         Some(since) if world.now >= *since + world.setup.policy.gone_after => Ok(()),
         // That it was back for a moment could not be heard.
         Some(since) if !world.hears_since(*since) => Ok(()),
-        // It is back, which the daemon may not know yet: where the kernel says when a writer is done, it knows at once.
-        None if !world.hears_since(world.now.saturating_sub(unsure)) => Ok(()),
-        None if world.changed_since(key, world.now.saturating_sub(unsure)) => Ok(()),
+        // It is back, which the daemon may not know yet.
+        None if !world.hears_since(world.now.saturating_sub(unsure(world))) => Ok(()),
+        None if world.changed_since(key, world.now.saturating_sub(unsure(world))) => Ok(()),
         since => broken("nothing is deleted before its file has stayed gone", format!("{key}: {since:?}")),
     }
 }
@@ -1026,6 +1051,9 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
     }
     let (rows, now) = (&world.server.rows, world.now);
     let promises = &mut world.promises;
+    if *call == Call::Attached {
+        promises.uses_shown = Some(served);
+    }
     match (call, reply) {
         (Call::Get(key), Reply::Row(_)) => drop(promises.not_found.remove(key)),
         // Of what is unclear a list tells more.

@@ -3,6 +3,7 @@
 //! of a refused create by 0.12 as well. Up to 0.9 a text may end the server.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use owui_watch::engine::deploy::{Attached, Call, Form, Reply, Row};
 use owui_watch::plugin::{Digest, Entry, Key, Kind};
@@ -40,10 +41,9 @@ pub(super) struct Held {
     /// The admin has given it a picture, which is to stay.
     pub(super) icon: bool,
     pub(super) active: bool,
-    /// All models use it.
-    pub(super) global: bool,
-    /// Some model uses it.
-    pub(super) attached: bool,
+    /// Since when all models use it, and since when some model does.
+    pub(super) global: Option<Duration>,
+    pub(super) attached: Option<Duration>,
     /// How the switch is to be; `None` where the admin flipped it in the middle of a deploy, so that nobody knows.
     pub(super) wanted_active: Option<bool>,
     /// Its versions, and whether each is the daemon's.
@@ -63,8 +63,8 @@ impl Held {
             renamed: false,
             icon: false,
             active: false,
-            global: false,
-            attached: false,
+            global: None,
+            attached: None,
             wanted_active: None,
             versions: Vec::new(),
         }
@@ -165,7 +165,7 @@ impl Server {
             }),
             Call::Prune(key, version) => fine(self.prune(key, version)),
             Call::Attached => {
-                let attached = self.rows.iter().filter(|(_, held)| held.attached);
+                let attached = self.rows.iter().filter(|(_, held)| held.attached.is_some());
                 let filters = attached.map(|(key, _)| key.id.to_string()).collect();
                 fine(Reply::Attached(Attached { filters, ..Attached::default() }))
             }
@@ -191,8 +191,8 @@ impl Server {
             renamed: false,
             icon: form.meta.contains_key("icon"),
             active: false,
-            global: false,
-            attached: false,
+            global: None,
+            attached: None,
             wanted_active: Some(self.activates && text.sort != Sort::Stub),
             versions: Vec::new(),
         };
@@ -324,7 +324,7 @@ impl Server {
             meta,
             is_active: function.then_some(held.active),
             access_control: None,
-            is_global: function.then_some(held.global),
+            is_global: function.then_some(held.global.is_some()),
             entry: function.then_some(Entry::Filter),
             versioned: self.versioned,
             version_id: held.versions.last().filter(|_| self.versioned).map(|(version, _)| version.to_string()),
@@ -351,8 +351,8 @@ impl Server {
                 renamed: false,
                 icon: false,
                 active: true,
-                global: false,
-                attached: false,
+                global: None,
+                attached: None,
                 wanted_active: Some(true),
                 versions: Vec::new(),
             };

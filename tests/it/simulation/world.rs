@@ -528,8 +528,8 @@ impl World {
         match what {
             "rename" => (held.renamed, held.name) = (true, "Called by hand".to_owned()),
             "icon" => held.icon = true,
-            "global" => held.global = !held.global,
-            "attach" => held.attached = !held.attached,
+            "global" => held.global = if held.global.is_some() { None } else { Some(self.now) },
+            "attach" => held.attached = if held.attached.is_some() { None } else { Some(self.now) },
             "toggle" if key.kind == Kind::Function => {
                 held.active = !held.active;
                 // Who switches on what is to be on anyway has his way, whatever the daemon is about to do.
