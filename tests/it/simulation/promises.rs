@@ -636,11 +636,15 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
         return broken("what was rolled back stays until the file changes", format!("{key}"));
     }
     let watches = world.setup.policy.once.is_none();
+    // Half a save is not read, and whoever begins while there is one does not know what it claims.
+    let is_half = |file: &char| world.disk[file].text.sort == Sort::Half;
     if let Some(since) = promises.contested.get(key)
+        && !world.claimants(key).iter().any(is_half)
         && watches
-        && world.now > *since + ms(8000)
+        && world.now > *since + ms(1000)
         && world.hears_since(*since)
-        && !world.changed_since(key, world.now.saturating_sub(ms(2000)))
+        // One more save of what was just deployed is awaited for 150 ms.
+        && !world.changed_since(key, world.now.saturating_sub(unsure(world).max(ms(200))))
     {
         return broken("of two files with one id none is deployed", format!("{key}"));
     }
@@ -918,8 +922,6 @@ fn on_delete(world: &World, key: &Key) -> Result<(), Broken> {
     }
     match world.promises.gone.get(key) {
         Some(since) if world.now >= *since + world.setup.policy.gone_after => Ok(()),
-        // That it was back for a moment could not be heard.
-        Some(since) if !world.hears_since(*since) => Ok(()),
         // It is back, which the daemon may not know yet.
         None if !world.hears_since(world.now.saturating_sub(unsure(world))) => Ok(()),
         None if world.changed_since(key, world.now.saturating_sub(unsure(world))) => Ok(()),

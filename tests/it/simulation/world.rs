@@ -618,7 +618,7 @@ impl World {
     fn remember(&mut self, key: &Key) {
         let claimants = self.claimants(key);
         let texts: Vec<_> = claimants.iter().map(|file| self.disk[file].text).collect();
-        self.promises.remember(key, &texts, self.deaf_until, self.now);
+        self.promises.remember(key, &texts, self.deaf_until.max(self.git_until), self.now);
     }
 
     fn remember_all(&mut self) {
