@@ -569,6 +569,26 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         }
         promises.told_silenced.insert(key.clone(), digest);
     }
+    on_failure(promises, key, notice, now)?;
+    match &notice.what {
+        NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => {
+            promises.refused.extend(digest.map(|digest| (key.clone(), digest)));
+        }
+        NoticeKind::Failed { .. } => drop(promises.failed.insert(key.clone())),
+        NoticeKind::Duplicate { .. } => drop(promises.told_twin.insert(key.clone())),
+        NoticeKind::Sending { .. } | NoticeKind::Unchanged { .. } => {
+            promises.failed.remove(key);
+            promises.told_twin.remove(key);
+            promises.told_silenced.remove(key);
+        }
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Counts how often the server has failed at a text; only then is it given up.
+fn on_failure(promises: &mut Promises, key: &Key, notice: &Notice, now: Duration) -> Result<(), Broken> {
+    let digest = notice.about.digest;
     match &notice.what {
         NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. }
             if GIVEN_UP.contains(&words.as_str()) =>
@@ -584,19 +604,6 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         }
         NoticeKind::Crashed { .. } => digest.into_iter().for_each(|digest| promises.on_crashed(key, digest, now)),
         NoticeKind::Sending { .. } | NoticeKind::Unchanged { .. } => drop(promises.given_up.remove(key)),
-        _ => {}
-    }
-    match &notice.what {
-        NoticeKind::Refused { .. } | NoticeKind::RefusedBefore { .. } => {
-            promises.refused.extend(digest.map(|digest| (key.clone(), digest)));
-        }
-        NoticeKind::Failed { .. } => drop(promises.failed.insert(key.clone())),
-        NoticeKind::Duplicate { .. } => drop(promises.told_twin.insert(key.clone())),
-        NoticeKind::Sending { .. } | NoticeKind::Unchanged { .. } => {
-            promises.failed.remove(key);
-            promises.told_twin.remove(key);
-            promises.told_silenced.remove(key);
-        }
         _ => {}
     }
     Ok(())
