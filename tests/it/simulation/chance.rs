@@ -198,7 +198,7 @@ impl Author {
         let settings: [&[&str]; 8] = [
             &["reload"],
             &["block on", "block off"],
-            &["set on_delete deactivate", "set on_delete delete"],
+            &["set on_delete keep", "set on_delete deactivate", "set on_delete delete"],
             &["set adopt ask", "set adopt never"],
             &["set jobs 1", "set jobs 4"],
             &["set activate on", "set activate off"],

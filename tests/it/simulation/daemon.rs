@@ -368,6 +368,9 @@ impl World {
 impl driver::World for World {
     fn observe(&mut self, event: &Event) {
         self.promises.on_event(event);
+        if matches!(event, Event::Rescan) && self.setup.policy.once.is_some() {
+            self.trials.on_another_pass();
+        }
         self.asks_ahead = matches!(event, Event::Saving(_));
     }
 

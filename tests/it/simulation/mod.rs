@@ -1305,3 +1305,45 @@ fn a_function_is_switched_on_though_the_deploy_that_would_begin_with_it_was_take
          669 slow a empty c15 521",
     );
 }
+
+#[test]
+fn a_single_pass_that_the_server_interrupts_tries_a_working_text_once() {
+    replay(
+        "seed 190204116 once try
+         0 write c c1~
+         0 write t t2
+         0 hand t t3
+         0 start
+         0 fault crash create 2
+         0 fault locked create 3
+         10000 unmount",
+    );
+}
+
+#[test]
+fn what_is_to_be_kept_by_now_waits_for_no_broken_file() {
+    replay(
+        "seed 1 delete
+         0 write a a1
+         0 write b b1
+         0 start
+         5000 write c broken
+         0 delete a
+         1000 set on_delete keep
+         100000 rescan",
+    );
+}
+
+#[test]
+fn a_tool_that_is_not_deleted_any_more_is_not_said_to_be_off() {
+    replay(
+        "seed 1 delete
+         0 write t t1
+         0 write a a1
+         0 write b b1
+         0 start
+         5000 delete t
+         1000 set on_delete deactivate
+         60000 rescan",
+    );
+}

@@ -11,7 +11,7 @@ use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::{LastAttempt, Ledger, Rollback};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::{Code, Event, OnDelete};
-use owui_watch::notice::{Notice, NoticeKind};
+use owui_watch::notice::{KeepReason, Notice, NoticeKind, WaitReason};
 use owui_watch::plugin::{Digest, Key, Kind, Parsed};
 
 use super::server::{Held, Writer};
@@ -519,6 +519,15 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             }
         }
         NoticeKind::Unused => is_unused(world, key)?,
+        // Settings that hold no more leave nothing behind.
+        NoticeKind::Spared { why: KeepReason::Off } if !key.kind.has_switch() => {
+            return broken("what has no switch is not said to be off", format!("{key}"));
+        }
+        NoticeKind::Waiting { reason: WaitReason::BrokenFile, .. }
+            if world.setup.policy.on_delete == OnDelete::Keep =>
+        {
+            return broken("what is to be kept waits for no broken file", format!("{key}"));
+        }
         NoticeKind::Deactivated if switched != Some(false) => {
             return broken("9: what is told of a switch is so", format!("{key}: {switched:?}"));
         }

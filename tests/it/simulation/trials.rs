@@ -47,6 +47,11 @@ impl Trials {
         self.last = Some(Box::new(Self { last: None, ..last }));
     }
 
+    /// A single pass begins once more: its exit code tells whether everything works, so everything is tried again.
+    pub(super) fn on_another_pass(&mut self) {
+        self.works.clear();
+    }
+
     /// Another engine goes on: what ran is tried again.
     pub(super) fn on_replaced(&mut self) {
         for (_, key, digest) in std::mem::take(&mut self.running).into_values() {
@@ -106,7 +111,7 @@ impl World {
         if self.flights.values().any(is_sent) {
             return broken("trials: none begins while something is sent");
         }
-        if self.setup.policy.once.is_none() && self.trials.works.get(&key) == Some(&digest) {
+        if self.trials.works.get(&key) == Some(&digest) {
             return broken("trials: a text that works is tried once");
         }
         if self.trials.due.get(&key).is_some_and(|due| *due != digest) {
