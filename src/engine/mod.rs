@@ -374,7 +374,10 @@ impl Engine {
         (self.tree.complaints, self.site.outage) = (complaints, outage);
         self.site.lanes.take_over(lanes);
         for lane in self.site.lanes.values_mut() {
-            lane.removal.take_if(|removal| !self.policy.watches(&removal.plugin.path));
+            let is_wanted = |plugin: &Plugin| {
+                self.policy.watches(&plugin.path) && self.policy.on_delete.mode(plugin.key.kind).is_some()
+            };
+            lane.removal.take_if(|removal| !is_wanted(&removal.plugin));
             if let Some(removal) = &mut lane.removal {
                 // A removal in progress is checked again.
                 removal.due.get_or_insert_default();

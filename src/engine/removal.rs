@@ -11,7 +11,7 @@ use super::lane::{Conversation, Ended, Job, Task};
 use super::plan::Remote;
 use super::{Effect, Engine, Now, OnDelete};
 use crate::notice::{KeepReason, Notice, NoticeKind, WaitReason};
-use crate::plugin::{Digest, Key, Plugin};
+use crate::plugin::{Digest, Key, Kind, Plugin};
 
 /// The pause before the next try if the disk had no room for the copy.
 const RETRY: Duration = Duration::from_secs(30);
@@ -36,6 +36,17 @@ pub(super) enum Mode {
     Deactivate,
     /// Delete the plugin.
     Delete,
+}
+
+impl OnDelete {
+    /// What to do with a plugin of this kind.
+    pub(super) fn mode(self, kind: Kind) -> Option<Mode> {
+        match self {
+            Self::Keep => None,
+            Self::Deactivate => kind.has_switch().then_some(Mode::Deactivate),
+            Self::Delete => Some(Mode::Delete),
+        }
+    }
 }
 
 /// How it ended.
@@ -199,14 +210,9 @@ impl Engine {
             removal.due = Some(now.at + self.policy.gone_after);
         }
         let Some(was) = before.and_then(File::known).filter(|_| *loaded == Loaded::Missing) else { return };
-        let wanted = match self.policy.on_delete {
-            OnDelete::Keep => false,
-            OnDelete::Deactivate => was.key.kind.has_switch(),
-            OnDelete::Delete => true,
-        };
         let watching = self.policy.once.is_none() && !self.policy.deploy.dry_run;
         let unclaimed = self.tree.files.owner(&was.key) == Owner::None;
-        if wanted
+        if self.policy.on_delete.mode(was.key.kind).is_some()
             && watching
             && unclaimed
             && self.policy.selects_plugin(was)
@@ -277,13 +283,10 @@ impl Engine {
                 }
             }
             FilePresence::Folder => {
-                let mode = match self.policy.on_delete {
-                    OnDelete::Keep => return drop(self.site.end_removal(&key)),
-                    OnDelete::Deactivate => Mode::Deactivate,
-                    OnDelete::Delete => Mode::Delete,
+                let (mode, deployed) = (self.policy.on_delete.mode(key.kind), self.site.deployed_by_us(&key));
+                let (Some(mode), Some(deployed), Some(removal)) = (mode, deployed, self.site.removal_mut(&key)) else {
+                    return;
                 };
-                let deployed = self.site.deployed_by_us(&key);
-                let Some((removal, deployed)) = self.site.removal_mut(&key).zip(deployed) else { return };
                 let task = Task::Remove { plugin: Arc::clone(&removal.plugin), mode, deployed };
                 self.site.lanes.request(key, Job { task, since: now.at, in_pass: false });
             }
@@ -319,7 +322,7 @@ impl Engine {
 
     pub(super) fn on_removed(&mut self, plugin: &Arc<Plugin>, outcome: Outcome, now: Now) {
         let key = &plugin.key;
-        let deletes = self.policy.on_delete == OnDelete::Delete;
+        let deletes = self.policy.on_delete.mode(key.kind) == Some(Mode::Delete);
         let ended = match outcome {
             Outcome::Deactivated => Some(NoticeKind::Deactivated),
             Outcome::Deleted { kept } => {

@@ -37,7 +37,7 @@ pub enum TrialOutcome {
 /// The trials on one server.
 #[derive(Debug, Default)]
 pub(super) struct Trials {
-    /// The deployed texts that are not known to work.
+    /// The deployed texts.
     open: BTreeMap<Key, Open>,
     running: BTreeMap<Ticket, Key>,
     /// Plugins whose lasting obstacle was told.
@@ -64,6 +64,8 @@ enum State {
     Running,
     /// It failed, was cut short, or could not be tried.
     Ended,
+    /// It works.
+    Good,
 }
 
 impl Trials {
@@ -81,7 +83,9 @@ impl Trials {
 
     /// The state for the next engine, which looks at every text again.
     pub(super) fn hand_over(mut self) -> Self {
-        self.open.values_mut().for_each(|open| open.state = State::Ended);
+        for open in self.open.values_mut().filter(|open| open.state != State::Good) {
+            open.state = State::Ended;
+        }
         Self { running: BTreeMap::new(), ..self }
     }
 }
@@ -118,13 +122,14 @@ impl Engine {
         let open = self.site.trials.open.get(&plugin.key).filter(|open| open.digest == plugin.digest);
         match open.map(|open| open.state) {
             Some(State::Ended) => self.consider_trial(plugin, active),
+            Some(State::Good) if is_changed => self.try_deployed(plugin, active),
             None if is_once || is_changed => self.try_deployed(plugin, active),
             Some(State::Due | State::Running) => {
                 if let Some(open) = self.site.trials.open.get_mut(&plugin.key) {
                     open.about = Subject::from(plugin);
                 }
             }
-            None => {}
+            Some(State::Good) | None => {}
         }
     }
 
@@ -132,7 +137,7 @@ impl Engine {
     fn forget_trial(&mut self, plugin: &Plugin) {
         let trials = &mut self.site.trials;
         let has_failed = trials.failed.remove(&plugin.key);
-        let is_open = trials.open.remove(&plugin.key).is_some();
+        let is_open = trials.open.remove(&plugin.key).is_some_and(|open| open.state != State::Good);
         if has_failed || is_open {
             let what = NoticeKind::NotTried { why: Untried::NoTable, asked_for: false };
             self.tell(Notice { about: Subject::from(plugin), what });
@@ -192,7 +197,9 @@ impl Engine {
                     trials.failed.insert(key);
                 } else {
                     trials.failed.remove(&key);
-                    trials.open.remove(&key);
+                    if let Some(open) = trials.open.get_mut(&key) {
+                        open.state = State::Good;
+                    }
                 }
                 self.tell(Notice { about, what: NoticeKind::Tried(tried) });
             }
@@ -206,7 +213,9 @@ impl Engine {
         if !trials.is_busy() || self.ending.is_some() {
             return;
         }
-        let is_outdated = |(key, open): &(&Key, &Open)| open.state != State::Ended && !self.is_current(key, open);
+        let is_outdated = |(key, open): &(&Key, &Open)| {
+            matches!(open.state, State::Due | State::Running) && !self.is_current(key, open)
+        };
         let outdated: Vec<_> = trials.open.iter().filter(is_outdated).map(|(key, _)| key.clone()).collect();
         for key in outdated {
             self.end_trial(&key);

@@ -25,6 +25,9 @@ impl Engine {
             if let Some(lane) = self.site.lanes.get_mut(&plugin.key) {
                 lane.has_known_use = false;
             }
+            if let Some(question) = &mut self.site.question {
+                question.about.remove(&plugin.key);
+            }
             return;
         }
         if self.site.lanes.get(&plugin.key).is_some_and(|lane| lane.has_known_use) {

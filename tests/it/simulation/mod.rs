@@ -1347,3 +1347,33 @@ fn a_tool_that_is_not_deleted_any_more_is_not_said_to_be_off() {
          60000 rescan",
     );
 }
+
+#[test]
+fn a_function_that_is_global_by_now_is_not_said_to_be_unused() {
+    replay(
+        "seed 191229648
+         0 write c c1
+         0 hand c c2
+         0 start
+         1000 drop b
+         0 crash 0 2059
+         1158 git 451
+         0 write c c10
+         844 drop b
+         160 toggle b
+         0 global c
+         0 write c -12",
+    );
+}
+
+#[test]
+fn a_new_function_that_a_crash_left_half_switched_on_may_be_switched_on_later() {
+    replay(
+        "seed 191204716 activate
+         0 start
+         100 crash 10 97
+         0 swap t a1
+         1581 set activate off
+         0 toggle a",
+    );
+}

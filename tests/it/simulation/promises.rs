@@ -623,7 +623,9 @@ fn is_unused(world: &World, key: &Key) -> Result<(), Broken> {
     let promises = &world.promises;
     let Some(held) = world.server.rows.get(key) else { return Ok(()) };
     let is_attached = held.attached.is_some_and(|since| promises.uses_shown.is_none_or(|shown| since < shown));
-    let is_global = held.global.is_some_and(|since| promises.began.get(key).is_none_or(|began| since < *began));
+    // What a deploy in flight has read of it counts when that deploy ends.
+    let is_global = !world.is_busy(key)
+        && held.global.is_some_and(|since| promises.began.get(key).is_none_or(|began| since < *began));
     if is_attached || is_global {
         return broken("what is told of a function's use is so", format!("{key}"));
     }

@@ -523,7 +523,8 @@ impl World {
         let policy = &self.setup.policy;
         let Some(held) = self.server.rows.get_mut(key) else { return };
         // Since 0.12 nothing is ever flipped but what the user wants to have flipped.
-        let flipped = policy.on_delete == OnDelete::Deactivate || policy.deploy.activate_new;
+        let is_new = self.state.intents.get(key).is_some_and(|intent| intent.replaced.is_none());
+        let flipped = policy.on_delete == OnDelete::Deactivate || policy.deploy.activate_new || is_new;
         let uncertain = busy && (flipped || is_repaired);
         match what {
             "rename" => (held.renamed, held.name) = (true, "Called by hand".to_owned()),
