@@ -173,6 +173,9 @@ impl Leak {
 pub struct NoAnswer;
 
 /// How this file may get into its repository; `None` if git ignores it, or there is no repository.
+///
+/// # Errors
+/// If git has no answer.
 pub async fn leak(file: &Path) -> Result<Option<Leak>, NoAnswer> {
     // Git stores only the path of a link.
     let file = canonical(file).map_err(|_| NoAnswer)?;

@@ -18,6 +18,10 @@ pub struct ProjectPath {
 
 impl ProjectPath {
     /// Finds a folder, which need not be there.
+    ///
+    /// # Errors
+    ///
+    /// Where the current folder is not known.
     pub fn new(typed: &Path) -> std::io::Result<Self> {
         let full = std::path::absolute(typed)?;
         let real = real(&full).filter(|real| *real != full);
@@ -72,8 +76,8 @@ where
     P: Borrow<Path> + Ord,
 {
     // They stand together, those in the current folder with `..` among them.
-    let rest = paths
-        .range::<Path, _>((Bound::Included(if is_here(folder) { Path::new("") } else { folder }), Bound::Unbounded));
+    let first = if is_here(folder) { Path::new("") } else { folder };
+    let rest = paths.range::<Path, _>((Bound::Included(first), Bound::Unbounded));
     let is_one = move |path: &&P| is_under((*path).borrow(), folder);
     rest.take_while(move |path| is_here(folder) || is_one(path)).filter(is_one)
 }
@@ -93,6 +97,10 @@ pub fn without_dots(path: &Path) -> PathBuf {
 
 /// Where an existing path really is, from the top and without links. On Windows it has no `\\\\?\\` before it, which git and
 /// Python do not understand, unless it is too long without that.
+///
+/// # Errors
+///
+/// Where there is no such path, or it cannot be followed.
 pub fn canonical(path: &Path) -> std::io::Result<PathBuf> {
     path.canonicalize().map(as_typed)
 }

@@ -53,21 +53,37 @@ impl From<Rejection> for io::Error {
 }
 
 /// Reads a regular file of at most `most` bytes. Links are followed.
+///
+/// # Errors
+///
+/// A [`Rejection`], or the system's error.
 pub fn read(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_opened(open(path)?, most)
 }
 
 /// Like [`read`], but rejects a link at `path` itself. Links in the folders above it are followed.
+///
+/// # Errors
+///
+/// A [`Rejection`], or the system's error.
 pub fn read_no_follow(path: &Path, most: u64) -> io::Result<Vec<u8>> {
     read_opened(open_with(path, Links::Reject, OpenOptions::new().read(true))?, most)
 }
 
 /// Opens a regular file to be read. Links are followed.
+///
+/// # Errors
+///
+/// A [`Rejection`], or the system's error.
 pub fn open(path: &Path) -> io::Result<File> {
     open_with(path, Links::Follow, OpenOptions::new().read(true))
 }
 
 /// Opens a regular file, or creates one if `options` say so. Rejects a link at `path` itself.
+///
+/// # Errors
+///
+/// A [`Rejection`], or the system's error.
 pub fn open_no_follow(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     open_with(path, Links::Reject, options)
 }
@@ -116,6 +132,10 @@ fn guard(options: &mut OpenOptions, links: Links) {
 fn guard(_: &mut OpenOptions, _: Links) {}
 
 /// Reads the rest of an open file, of at most `most` bytes in all.
+///
+/// # Errors
+///
+/// [`Rejection::LargerThan`], or the system's error.
 pub fn read_opened(file: File, most: u64) -> io::Result<Vec<u8>> {
     let length = file.metadata()?.len();
     if length > most {

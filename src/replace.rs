@@ -10,6 +10,10 @@ use std::path::Path;
 use tempfile::TempPath;
 
 /// Moves a temporary file, which is closed, to `target`. If that fails, the temporary file is removed.
+///
+/// # Errors
+///
+/// The system's error.
 #[cfg(not(windows))]
 pub fn replace(finished: TempPath, target: &Path) -> io::Result<()> {
     Ok(finished.persist(target)?)
@@ -20,6 +24,10 @@ pub fn replace(finished: TempPath, target: &Path) -> io::Result<()> {
 /// Windows replaces no file that another program keeps for itself, as virus scanners and indexers do for a moment: it is
 /// tried again for a third of a second. The standard library's `rename` also replaces a file that is open in another
 /// owui-watch, and `persist` does not.
+///
+/// # Errors
+///
+/// The system's error.
 #[cfg(windows)]
 pub fn replace(finished: TempPath, target: &Path) -> io::Result<()> {
     const DENIED: i32 = 5;

@@ -7,6 +7,10 @@ use crate::notice::Task;
 use crate::{output, printable};
 
 /// Asks whether to go on with a task.
+///
+/// # Errors
+///
+/// Standard input is not a terminal.
 pub(super) fn agreed(question: &str, task: Task) -> Result<bool, Error> {
     if std::io::stdin().is_terminal() {
         return Ok(ask(question));

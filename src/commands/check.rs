@@ -44,6 +44,10 @@ struct Checked {
 }
 
 /// Checks the plugins, and prints what is wrong with them.
+///
+/// # Errors
+///
+/// The settings are invalid, or a word names nothing.
 pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest) -> Result<Code, Error> {
     if let Some(rule) = &request.explain {
         return explain(rule);

@@ -14,7 +14,7 @@ use crate::engine::Code;
 use crate::engine::deploy::{Backup, Row};
 use crate::engine::ledger::Rollback;
 use crate::error::Error;
-use crate::notice::{Between, Level, Notice, Report, Subject, Task};
+use crate::notice::{Between, Level, Notice, Report, Subject, Task, set_id};
 use crate::output::{Screen, changed_lines, unified};
 use crate::paths::slashed;
 use crate::plugin::id::PluginId;
@@ -372,12 +372,9 @@ fn check(context: &CommandContext, path: &Path, stored: &Text, key: &Key) -> Res
         Some(id) if id == key.id => Ok(()),
         other => {
             let other = other.map_or("no usable id".to_owned(), |id| format!("the id `{id}`"));
-            let (in_settings, path) = (path.strip_prefix(&context.config.project).unwrap_or(path), slashed(&path));
-            let hint = format!(
-                "give the file its id in watch.toml: [plugins.\"{}\"] with id = \"{}\"",
-                slashed(in_settings),
-                key.id
-            );
+            let about = Subject { path: Some(Arc::from(path)), ..Subject::default() };
+            let hint = set_id(&about.in_project(&context.config.project), &key.id);
+            let path = slashed(&path);
             Err(Error::failed(format!("`{path}` was not written: with the server's text it would have {other}"))
                 .hinted(hint))
         }

@@ -13,7 +13,12 @@ use crate::notice::{Notice, Report, Subject, Task};
 use crate::paths::slashed;
 use crate::plugin::{Digest, Key};
 
-/// Deletes the named plugins, one after the other, each after a question. The first failure ends it.
+/// Deletes the named plugins, one after the other, each after a question.
+///
+/// # Errors
+///
+/// A word names no plugin, or one that has a file here; the copy cannot be written; the server cannot be reached, or does
+/// not allow it. Plugins before that one are deleted.
 pub async fn delete(context: &CommandContext, words: &[String]) -> Result<Code, Error> {
     context.warn_of_unused_state();
     let files = Files::read(&context.config)?;

@@ -32,6 +32,10 @@ pub enum RequestProgress {
 
 impl<'a> DeployRequest<'a> {
     /// Asks the running watch to deploy these plugins; `None` if no watch runs for this project and server.
+    ///
+    /// # Errors
+    ///
+    /// A word names no plugin here, or the state folder cannot be written.
     pub async fn send(context: &'a CommandContext, words: &[String]) -> Result<Option<Self>, Error> {
         let Some(watch) = context.folder.holder() else { return Ok(None) };
         let files = Files::read(&context.config)?;
@@ -53,6 +57,10 @@ impl<'a> DeployRequest<'a> {
     }
 
     /// Looks for the answer, and prints it.
+    ///
+    /// # Errors
+    ///
+    /// The watch does not take the request.
     pub fn poll(&mut self) -> Result<RequestProgress, Error> {
         let folder = &self.context.folder;
         self.looks += 1;

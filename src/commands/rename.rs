@@ -37,7 +37,7 @@ pub async fn may_create(context: &CommandContext, words: &[String]) -> Result<Ma
         Err(error) => return Ok(MayCreate::Unknown(error)),
     };
     for (local, duplicate) in found {
-        let (about, id) = (local.subject(), duplicate.id.clone());
+        let (about, id) = (local.subject().in_project(&context.config.project), duplicate.id.clone());
         let hint = of_duplicate(&about, &duplicate);
         let message = Notice { about: about.clone(), what: NoticeKind::Duplicate { duplicate } }.sentence();
         context.screen.aside(&trouble(about.clone(), message, Some(hint)));

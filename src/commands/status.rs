@@ -79,6 +79,10 @@ struct Listing {
 type Line = (Subject, PluginStatus);
 
 /// Prints the status of each plugin, or of those that the words name.
+///
+/// # Errors
+///
+/// A word names no plugin, or the server cannot be reached or denies access.
 pub async fn status(mut context: CommandContext, words: &[String]) -> Result<Code, Error> {
     context.client = context.client.with_digests();
     let here = Here::read(&context.config)?;
@@ -353,7 +357,7 @@ fn lines(
                 }
             }
         };
-        lines.push((about, PluginStatus { state, usage }));
+        lines.push((about.in_project(&context.config.project), PluginStatus { state, usage }));
     }
     // A missing folder hides its plugins: they may have files.
     if here.missing.is_empty() {

@@ -12,6 +12,10 @@ use crate::notice::{Notice, Report, SwitchFailure, Use};
 use crate::plugin::id::PluginId;
 
 /// Sets a switch of the named functions, one after the other.
+///
+/// # Errors
+///
+/// A word names no plugin, or the server cannot be reached or denies access.
 pub async fn switch(context: &CommandContext, words: &[String], switch: Switch, wanted: bool) -> Result<Code, Error> {
     let files = Files::read(&context.config)?;
     let server = Server::connect(context).await?;

@@ -14,6 +14,10 @@ use crate::trial::{self, Attempt, Obstacle, ObstacleKind, OnTrial, Wish};
 
 /// Runs a plugin once on the server, and shows the answer. `wish` has what the flags say; the plugin's table in
 /// `watch.toml` has the rest.
+///
+/// # Errors
+///
+/// The words name no plugin, the plugin cannot be tried on this server, or the server is away.
 pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Result<Code, Error> {
     let files = Files::read(&context.config)?;
     let server = Server::connect(context).await?;

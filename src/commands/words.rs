@@ -50,6 +50,10 @@ pub struct Scope {
 
 impl Scope {
     /// Checks that each word, as the user typed it in `cwd`, names a watched folder or file, or the id of a plugin here.
+    ///
+    /// # Errors
+    ///
+    /// A word names nothing here, or `exclude` has a bad glob.
     pub fn read(words: &[String], config: &Config, cwd: &Path) -> Result<Self, Error> {
         let mut plugins = target::plugins(config)?;
         let (mut broken, mut listing) = (BTreeMap::new(), None);

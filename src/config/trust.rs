@@ -61,6 +61,10 @@ impl Request {
     }
 
     /// Keeps the user's consent.
+    ///
+    /// # Errors
+    ///
+    /// The user has no configuration folder, or it cannot be written.
     pub fn allow(&self, world: &World) -> Result<(), ConfigError> {
         let Some(path) = path(&self.folder, world) else {
             return Err(

@@ -425,10 +425,7 @@ impl World for Outside {
 
     /// Told at the end of the turn, after more urgent work.
     fn tell(&mut self, mut notice: Notice) {
-        let folder = &self.config.project;
-        if notice.about.path.as_ref().is_some_and(|path| path.starts_with(folder)) {
-            notice.about.settings_depth = folder.components().count().try_into().unwrap_or(0);
-        }
+        notice.about = notice.about.in_project(&self.config.project);
         let time = Timestamp::now();
         self.requests.hear(&notice, time);
         self.untold.push((notice, time));

@@ -192,7 +192,8 @@ pub fn of_duplicate(about: &Subject, duplicate: &Duplicate) -> String {
 }
 
 /// How a file gets the id of a plugin on the server.
-fn set_id(about: &Subject, id: &PluginId) -> String {
+#[must_use]
+pub fn set_id(about: &Subject, id: &PluginId) -> String {
     format!("write `id = \"{id}\"` under {} in watch.toml", about.table(""))
 }
 

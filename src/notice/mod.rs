@@ -34,7 +34,7 @@ use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use again::Repetitions;
 pub use format::{count, duration, format_place};
-pub use hint::{of_duplicate, of_missing_package};
+pub use hint::{of_duplicate, of_missing_package, set_id};
 pub use level::Level;
 pub use report::{
     Area, Between, ChangedLines, Examination, Finding, HistoryEntry, PluginState, PluginStatus, Provenance, Report,
@@ -72,6 +72,14 @@ pub struct Subject {
 }
 
 impl Subject {
+    /// The same, as the `watch.toml` in this folder names it.
+    #[must_use]
+    pub fn in_project(self, folder: &Path) -> Self {
+        let is_below = self.path.as_ref().is_some_and(|path| path.starts_with(folder));
+        let depth = if is_below { folder.components().count() } else { 0 };
+        Self { settings_depth: depth.try_into().unwrap_or(0), ..self }
+    }
+
     /// The header of its table in `watch.toml`; with the name of a table in it, that one's.
     pub(super) fn table(&self, inner: &str) -> String {
         let parts = self.path.iter().flat_map(|path| path.components()).skip(self.settings_depth.into());

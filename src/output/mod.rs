@@ -73,6 +73,10 @@ pub struct Output(Arc<Queue>);
 impl Output {
     /// Starts the thread. It calls `gone` once the reader is gone, as after `owui-watch | head`. It ends, and drops `gone`,
     /// when everything is printed after [`Output::close`].
+    ///
+    /// # Errors
+    ///
+    /// If the system cannot start another thread.
     pub fn start(mut console: Console, gone: impl FnOnce() + Send + 'static) -> io::Result<Self> {
         let queue = Arc::new(Queue::default());
         let output = Self(Arc::clone(&queue));

@@ -86,9 +86,13 @@ impl fmt::Display for IdSource {
 }
 
 /// Chooses the id of a file: the one that `watch.toml` gives, else the frontmatter's, else the file's stem or, where
-/// that is generic, the name of its folder. It fails with [`Rule::BadId`].
+/// that is generic, the name of its folder.
 ///
 /// The first two are taken as they are or not at all. The last two are made identifiers (see [`identifier`]).
+///
+/// # Errors
+///
+/// [`Rule::BadId`] where no usable id can be made.
 pub fn choose(path: &Path, explicit: Option<&str>, declared: Option<&str>) -> Result<PluginId, Rule> {
     let (id, candidate, source) = if let Some(explicit) = explicit {
         (PluginId::new(explicit), explicit.into(), IdSource::Settings)

@@ -11,7 +11,11 @@ use std::collections::{BTreeMap, BTreeSet};
 pub const PACKAGES: [&str; 4] = ["utils", "apps", "main", "config"];
 
 /// Makes the text to be sent of a file's bytes: without a byte order mark, which the server refuses, and with `\n` for
-/// every line end. It fails with the offset of the first byte that is not UTF-8.
+/// every line end.
+///
+/// # Errors
+///
+/// The offset of the first byte that is not UTF-8.
 pub fn clean(bytes: &[u8]) -> Result<Cow<'_, str>, usize> {
     str::from_utf8(bytes).map(fold).map_err(|error| error.valid_up_to())
 }

@@ -70,7 +70,11 @@ pub(super) fn explained(words: &str) -> TrialFailure {
 }
 
 impl Trying<'_> {
-    /// The attempt with the other functions that may have failed in it; an obstacle if another plugin failed.
+    /// The attempt with the other functions that may have failed in it.
+    ///
+    /// # Errors
+    ///
+    /// Another plugin failed.
     pub(super) async fn blamed(&self, mut attempt: Attempt, entry: Entry) -> Result<Attempt, Obstacle> {
         let TrialResult::Fails(failure) = &mut attempt.result else { return Ok(attempt) };
         let is_pipe = entry == Entry::Pipe;

@@ -122,6 +122,10 @@ pub fn version(text: &str) -> (u32, u32) {
 }
 
 /// Runs a plugin once: a pipe with each of its models.
+///
+/// # Errors
+///
+/// The plugin cannot be tried on this server, or the server is away.
 pub async fn run(plugin: OnTrial<'_>, wish: &Wish) -> Result<Vec<Attempt>, Obstacle> {
     let mut trying =
         Trying { plugin, wish, row: Value::Null, models: Vec::new(), watched: None, filters: OnceLock::new() };

@@ -52,7 +52,11 @@ impl Seen {
         Self::deserialize(told).ok()
     }
 
-    /// The result of an attempt by what was seen in it; an obstacle if it failed because of another plugin's exception.
+    /// The result of an attempt by what was seen in it.
+    ///
+    /// # Errors
+    ///
+    /// It failed because another plugin raised an exception.
     pub(super) fn judge(&self, mut attempt: Attempt, key: &Key, entry: Entry) -> Result<Attempt, Obstacle> {
         let own: Vec<_> = self.0.iter().filter(|call| call.is_of(key)).collect();
         if entry == Entry::Filter {
@@ -89,7 +93,10 @@ impl Seen {
     }
 
     /// The failure of the method `pipes`, which lists a pipe's models: it raised, or its result is no list of models.
-    /// An obstacle if only another plugin's list failed.
+    ///
+    /// # Errors
+    ///
+    /// The plugin's own list is fine, and another plugin's failed.
     pub(super) fn listing_failure(&self, key: &Key) -> Result<Option<TrialFailure>, Obstacle> {
         let failed: Vec<_> = self
             .0

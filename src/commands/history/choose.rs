@@ -16,6 +16,10 @@ use crate::plugin::{Digest, Key};
 const MOST_NAMED: usize = 3;
 
 /// Finds the text that the user wants: by default the newest one other than the server's.
+///
+/// # Errors
+///
+/// There is none, or several fit.
 pub(in super::super) fn chosen<'e>(
     entries: &'e [Entry],
     wanted: Option<&str>,
@@ -60,6 +64,10 @@ pub(in super::super) fn chosen<'e>(
 }
 
 /// The text of an entry; the server is asked if there is no copy of it.
+///
+/// # Errors
+///
+/// There is no copy, and the server does not return it.
 pub(in super::super) async fn text_of(entry: &Entry, key: &Key, server: Server<'_>) -> Result<Text, Error> {
     match (&entry.text, &entry.version) {
         (Some(text), _) => Ok(text.clone()),

@@ -87,8 +87,11 @@ impl Entry {
     }
 }
 
-/// Prints the history of each plugin. `all`: each text has a row of its own. Without the server, what is known here is
-/// printed before it fails.
+/// Prints the history of each plugin. `all`: each text has a row of its own.
+///
+/// # Errors
+///
+/// A word names no plugin, or the server cannot be reached or denies access; what is known here is printed all the same.
 pub async fn history(context: &CommandContext, words: &[String], all: bool) -> Result<Code, Error> {
     context.warn_of_unused_state();
     let files = Files::read(&context.config)?;

@@ -80,12 +80,20 @@ pub(super) fn foreign(folder: &Path) -> io::Error {
 }
 
 /// Refuses `.git` and every folder below it.
+///
+/// # Errors
+///
+/// [`Distrust`].
 pub(super) fn refuse_git(folder: &Path) -> io::Result<()> {
     let is_git = |part: Component<'_>| part.as_os_str().eq_ignore_ascii_case(".git");
     if folder.components().any(is_git) { Err(distrust(folder, Reason::Git)) } else { Ok(()) }
 }
 
 /// Checks a folder and each folder between `top`, which is checked too, and it. A folder that does not exist yet is fine.
+///
+/// # Errors
+///
+/// [`Distrust`], or the system's error.
 pub(super) fn check_folders(top: &Path, folder: &Path) -> io::Result<()> {
     let rest = folder.strip_prefix(top).unwrap_or(Path::new(""));
     // `folder/` is the folder behind a link, `folder` the link itself.
@@ -109,6 +117,10 @@ fn check_folder(path: &Path, top: &Path) -> io::Result<()> {
 }
 
 /// Checks that it is a folder of this user. Changes nothing.
+///
+/// # Errors
+///
+/// [`Distrust`], or the system's error.
 pub(super) fn inspect_folder(path: &Path) -> io::Result<Metadata> {
     // `folder/` is the folder behind a link, `folder` the link itself.
     let path: PathBuf = path.components().collect();
@@ -179,6 +191,10 @@ fn keep_others_out(_: &Path, _: &Metadata, _: &Path, _: Change) -> io::Result<()
 }
 
 /// Opens a file below `top`, without following a link anywhere below it.
+///
+/// # Errors
+///
+/// [`Distrust`], a [`regular_file::Rejection`], or the system's error.
 pub(super) fn open(top: &Path, path: &Path, options: &mut OpenOptions) -> io::Result<File> {
     check_folders(top, path.parent().unwrap_or(top))?;
     open_ours(path, options)
@@ -190,17 +206,29 @@ fn open_ours(path: &Path, options: &mut OpenOptions) -> io::Result<File> {
 }
 
 /// Reads a file below `top` of at most `most` bytes.
+///
+/// # Errors
+///
+/// [`Distrust`], a [`regular_file::Rejection`], or the system's error.
 pub(super) fn read(top: &Path, path: &Path, most: u64) -> io::Result<Vec<u8>> {
     regular_file::read_opened(open(top, path, OpenOptions::new().read(true))?, most)
 }
 
 /// Reads a file of at most `most` bytes in a folder of this user. Changes nothing, not even permissions.
+///
+/// # Errors
+///
+/// [`Distrust`], a [`regular_file::Rejection`], or the system's error.
 pub(super) fn read_unchanged(folder: &Path, path: &Path, most: u64) -> io::Result<Vec<u8>> {
     inspect_folder(folder)?;
     regular_file::read_opened(open_ours(path, OpenOptions::new().read(true))?, most)
 }
 
 /// The names in a folder of this user. Changes nothing.
+///
+/// # Errors
+///
+/// [`Distrust`], or the system's error.
 pub(super) fn names(folder: &Path) -> io::Result<Vec<OsString>> {
     inspect_folder(folder)?;
     fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
@@ -208,6 +236,10 @@ pub(super) fn names(folder: &Path) -> io::Result<Vec<OsString>> {
 
 /// Moves a file or folder. A folder that the file system cannot rename, as in a lower layer of overlayfs, is moved entry by
 /// entry; a link is moved as such.
+///
+/// # Errors
+///
+/// The system's error.
 pub(super) fn move_entry(from: &Path, to: &Path) -> io::Result<()> {
     move_entry_by(from, to, |from, to| fs::rename(from, to))
 }

@@ -86,7 +86,7 @@ fn a_plugin_without_a_file_gets_one() {
     assert_eq!(
         ran.stderr,
         "error: `plugins/old_name.py` was not written: with the server's text it would have the id `new_name`\n\
-         hint: give the file its id in watch.toml: [plugins.\"plugins/old_name.py\"] with id = \"old_name\"\n"
+         hint: write `id = \"old_name\"` under `[plugins.\"plugins/old_name.py\"]` in watch.toml\n"
     );
     assert!(!project.path("plugins/old_name.py").exists());
     check(&project.run(&["pull", "gone"]), 2);

@@ -35,7 +35,9 @@ fn from_below_tables_are_named_as_the_settings_spell_them() {
     let below = canonical(&project.path("bot/plugins/two")).unwrap();
     for (arguments, file, table) in [
         (&["--once"][..], "../../plugins/two/new_id.py", "under `[plugins.\"plugins/two/new_id.py\"]` in watch.toml"),
-        (&["pull", "old_name"], "../../plugins/old_name.py", "[plugins.\"plugins/old_name.py\"] with id"),
+        (&["status"], "../../plugins/two/new_id.py", "under `[plugins.\"plugins/two/new_id.py\"]` in watch.toml"),
+        (&["deploy", "new_id.py"], "new_id", "under `[plugins.\"plugins/two/new_id.py\"]` in watch.toml"),
+        (&["pull", "old_name"], "../../plugins/old_name.py", "under `[plugins.\"plugins/old_name.py\"]` in watch.toml"),
     ] {
         let ran = project.command(arguments).current_dir(&below).output().unwrap();
         let said = String::from_utf8([ran.stdout, ran.stderr].concat()).unwrap();
