@@ -272,7 +272,9 @@ impl Engine {
             let Job { task, since, in_pass } = job;
             // The repair after an interrupted deploy comes first.
             let (conversation, step) = match (self.site.lanes.of(&key).intent.clone(), task) {
-                (Some(intent), task) => {
+                (Some(mut intent), task) => {
+                    // The settings may have changed since: a new function is switched on if they still ask for it.
+                    intent.was_active &= intent.replaced.is_some() || self.policy.deploy.activate_new;
                     let (recovery, step) = Recovery::start(key.clone(), intent);
                     if !matches!(task, Task::Recover) {
                         self.site.lanes.request(key.clone(), Job { task, since, in_pass });

@@ -557,8 +557,7 @@ fn the_conversation() {
         checking, lost (absent > noted > lost)
             Created { active: Some(true), left: AsItWas } <- ours
             toggle <- ours, off
-            StoredOther <- deployed | theirs | old | old, off | stub | no text
-            Unanswered { cause: "words" } <- absent | unreachable | lost
+            Unanswered { cause: "words" } <- deployed | theirs | old | old, off | stub | no text | absent | unreachable | lost
         checking, refused (absent > noted > refused)
             Created { active: Some(true), left: AsItWas } <- ours
             toggle <- ours, off

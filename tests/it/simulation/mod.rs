@@ -1367,7 +1367,7 @@ fn a_function_that_is_global_by_now_is_not_said_to_be_unused() {
 }
 
 #[test]
-fn a_new_function_that_a_crash_left_half_switched_on_may_be_switched_on_later() {
+fn a_new_function_is_not_switched_on_after_a_crash_if_the_settings_no_longer_ask_for_it() {
     replay(
         "seed 191204716 activate
          0 start
@@ -1375,5 +1375,18 @@ fn a_new_function_that_a_crash_left_half_switched_on_may_be_switched_on_later() 
          0 swap t a1
          1581 set activate off
          0 toggle a",
+    );
+}
+
+#[test]
+fn a_new_function_is_not_switched_on_late_if_the_settings_no_longer_ask_for_it() {
+    replay(
+        "seed 192038595 activate deactivate
+         0 fault after create 1
+         0 fault unclear get 2
+         0 blink a empty a7 53
+         0 crash 0 2925
+         10000 git 425
+         0 set activate off",
     );
 }

@@ -142,6 +142,8 @@ pub(super) struct Promises {
     ahead: BTreeMap<Key, (Duration, Option<Duration>)>,
     /// When the last deploy of each plugin began, and when it came to its last answer.
     began: BTreeMap<Key, Duration>,
+    /// When the last deploy began that the server took: it has shown the daemon the row.
+    rows_shown: BTreeMap<Key, Duration>,
     ended: BTreeMap<Key, Duration>,
     /// What each file was last read to be.
     pub(super) loaded: BTreeMap<char, Option<Digest>>,
@@ -223,11 +225,6 @@ impl Promises {
         self.given_up.clear();
         self.attempts = 0;
         self.quiet_until = Duration::ZERO;
-    }
-
-    /// Nobody denies anything from now on.
-    pub(super) fn on_healed(&mut self) {
-        self.undeletable.clear();
     }
 
     /// The ledger was written: what it has as ours is known to be so from now on.
@@ -558,6 +555,10 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         NoticeKind::Created { .. } | NoticeKind::Updated { .. } | NoticeKind::Unchanged { .. } => {
             promises.is_there(key);
             promises.trust(key, digest, Duration::MAX);
+            if !matches!(notice.what, NoticeKind::Unchanged { .. }) {
+                let began = promises.began.get(key).copied();
+                promises.rows_shown.extend(began.map(|began| (key.clone(), began)));
+            }
         }
         // Nothing but the server's own words was behind that one.
         NoticeKind::Refused { .. } => {
@@ -623,9 +624,7 @@ fn is_unused(world: &World, key: &Key) -> Result<(), Broken> {
     let promises = &world.promises;
     let Some(held) = world.server.rows.get(key) else { return Ok(()) };
     let is_attached = held.attached.is_some_and(|since| promises.uses_shown.is_none_or(|shown| since < shown));
-    // What a deploy in flight has read of it counts when that deploy ends.
-    let is_global = !world.is_busy(key)
-        && held.global.is_some_and(|since| promises.began.get(key).is_none_or(|began| since < *began));
+    let is_global = held.global.is_some_and(|since| promises.rows_shown.get(key).is_some_and(|shown| since < *shown));
     if is_attached || is_global {
         return broken("what is told of a function's use is so", format!("{key}"));
     }
@@ -1230,15 +1229,17 @@ pub(super) fn at_rest(world: &mut World, strict: bool) -> Result<(), Broken> {
         if held.wanted_active.is_some_and(|on| on != held.active) && key.kind == Kind::Function {
             return broken("9: what was on is on", format!("{key} is {}", if held.active { "on" } else { "off" }));
         }
-        if held.runs != held.text && !held.contested && strict {
-            return broken("9: what runs is what is stored", format!("{key} is {}, and {} runs", held.text, held.runs));
-        }
         // It waits for a text that may be sent.
         let is_held = |file: &char| world.blocks() && world.disk[file].text.sort == Sort::Faulty;
         let claimants = world.claimants(key);
         let stays = world.promises.undeletable.contains(key) || claimants.len() != 1 || claimants.iter().any(is_held);
-        if held.text.sort == Sort::Stub && strict && !stays {
+        let is_stub = held.text.sort == Sort::Stub;
+        if is_stub && strict && !stays {
             return broken("what is there for a moment goes again", format!("{key}"));
+        }
+        // A server before 0.12 runs the text that it refused in place of a stub.
+        if held.runs != held.text && !held.contested && strict && !is_stub {
+            return broken("9: what runs is what is stored", format!("{key} is {}, and {} runs", held.text, held.runs));
         }
     }
     if world.setup.policy.once.is_some() {

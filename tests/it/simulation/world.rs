@@ -523,8 +523,7 @@ impl World {
         let policy = &self.setup.policy;
         let Some(held) = self.server.rows.get_mut(key) else { return };
         // Since 0.12 nothing is ever flipped but what the user wants to have flipped.
-        let is_new = self.state.intents.get(key).is_some_and(|intent| intent.replaced.is_none());
-        let flipped = policy.on_delete == OnDelete::Deactivate || policy.deploy.activate_new || is_new;
+        let flipped = policy.on_delete == OnDelete::Deactivate || policy.deploy.activate_new;
         let uncertain = busy && (flipped || is_repaired);
         match what {
             "rename" => (held.renamed, held.name) = (true, "Called by hand".to_owned()),
@@ -812,7 +811,6 @@ impl World {
         self.page_until = self.now;
         self.fail_until = self.now;
         self.off_until = self.now;
-        self.promises.on_healed();
         let was_shut = self.needs_rescan || !self.key_good;
         self.key_good = true;
         if let Some(daemon) = &mut self.daemon {
