@@ -844,8 +844,8 @@ impl Deploy {
         match reply {
             Reply::Row(row) if self.is_ours(&row) => self.created(&row),
             Reply::Row(row) if std::mem::take(&mut self.context.unlisted) => self.on_found(row),
-            // Whether the text took the answer away is open, even if somebody else has created the plugin meanwhile.
-            Reply::Row(_) | Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => unanswered(cause),
+            Reply::Row(_) => failed(Failure::StoredOther),
+            Reply::Absent | Reply::Unreachable { .. } | Reply::Lost { .. } => unanswered(cause),
             other => self.unexpected(other),
         }
     }

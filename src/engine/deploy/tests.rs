@@ -557,7 +557,8 @@ fn the_conversation() {
         checking, lost (absent > noted > lost)
             Created { active: Some(true), left: AsItWas } <- ours
             toggle <- ours, off
-            Unanswered { cause: "words" } <- deployed | theirs | old | old, off | stub | no text | absent | unreachable | lost
+            StoredOther <- deployed | theirs | old | old, off | stub | no text
+            Unanswered { cause: "words" } <- absent | unreachable | lost
         checking, refused (absent > noted > refused)
             Created { active: Some(true), left: AsItWas } <- ours
             toggle <- ours, off
