@@ -161,6 +161,11 @@ impl Engine {
             }
             Outcome::Refused { left, .. } | Outcome::Crashed { left, .. } => {
                 if let Outcome::Refused { refusal, .. } = &outcome {
+                    let lane = self.site.lanes.of(&plugin.key);
+                    // The server answered to this text, so an earlier one has not brought it down.
+                    if !lane.suspects(plugin) {
+                        lane.forget_crash();
+                    }
                     let (digest, refusal) = (plugin.digest, refusal.clone());
                     self.record_attempt(&plugin.key, LastAttempt::Refused { digest, refusal });
                 }

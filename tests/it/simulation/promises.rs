@@ -159,6 +159,8 @@ pub(super) struct Promises {
     /// Texts that were sent, and could not be written down before a crash.
     pub(super) unwritten: BTreeSet<(Key, Digest)>,
     first_pass: bool,
+    /// When the last scan was over.
+    scanned: Duration,
     pub(super) started: Duration,
     /// How often the server has been looked at in vain, and until when it is to be left alone.
     attempts: u32,
@@ -252,12 +254,13 @@ impl Promises {
         self.left.clear();
     }
 
-    pub(super) fn on_event(&mut self, event: &Event) {
+    pub(super) fn on_event(&mut self, event: &Event, now: Duration) {
         match event {
             // Who asks for a rescan wants to know now.
             Event::Rescan => self.quiet_until = Duration::ZERO,
             Event::Stop => self.stops = true,
             Event::Scanned(scan) => {
+                self.scanned = now;
                 // A file that was saved may be read by a scan.
                 self.quiet_until = self.quiet_until.min(self.tried + ms(1000));
                 scan.files.iter().for_each(|(path, loaded)| self.on_loaded(file_of(path), loaded));
@@ -563,6 +566,8 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         // Nothing but the server's own words was behind that one.
         NoticeKind::Refused { .. } => {
             promises.trust(key, digest, promises.began.get(key).copied().unwrap_or_default());
+            // The server answered to this text: an earlier one has not ended it.
+            promises.crashed.retain(|crashed, (text, ..)| crashed != key || Some(*text) == digest);
         }
         NoticeKind::Deleted { .. } => drop(promises.deployed.remove(key)),
         _ => {}
@@ -659,6 +664,8 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
         && !world.claimants(key).iter().any(is_half)
         && watches
         && world.now > *since + ms(1000)
+        // What changes during a scan is read after it.
+        && world.now > promises.scanned + ms(200)
         && world.hears_since(*since)
         // One more save of what was just deployed is awaited for 150 ms.
         && !world.changed_since(key, world.now.saturating_sub(unsure(world).max(ms(200))))
