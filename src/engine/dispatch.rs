@@ -82,6 +82,15 @@ impl Engine {
 
     /// Plans one plugin whose id no other file claims.
     pub(super) fn plan(&mut self, plugin: &Arc<Plugin>, remote: Remote, since: Duration, now: Now) {
+        self.plan_as(plugin, remote, false, since, now);
+    }
+
+    /// Plans a further try. `is_forced`: the user insisted on the one that failed.
+    pub(super) fn plan_again(&mut self, plugin: &Arc<Plugin>, is_forced: bool, now: Now) {
+        self.plan_as(plugin, Remote::NotAsked, is_forced, now.at, now);
+    }
+
+    fn plan_as(&mut self, plugin: &Arc<Plugin>, remote: Remote, insists: bool, since: Duration, now: Now) {
         if !self.is_plannable(plugin) {
             return;
         }
@@ -93,7 +102,7 @@ impl Engine {
             access: self.site.access(),
             has_text: plugin.has_text(),
             force: self.first_pass && self.policy.deploy.force,
-            requested: lanes.get(key).is_some_and(|lane| lane.request.is_some_and(Request::is_due)),
+            requested: insists || lanes.get(key).is_some_and(|lane| lane.request.is_some_and(Request::is_due)),
             has_result: self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key)),
             in_flight: in_flight.map(|plugin| plugin.digest),
             waiting: lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
@@ -250,7 +259,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
+    fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
         let job = Job { task: Task::Deploy { plugin: Arc::clone(plugin), why }, since, in_pass };
         let replaced = self.site.lanes.request(plugin.key.clone(), job);
         if let Some((older, _)) = replaced.as_ref().and_then(Job::deploy)

@@ -117,7 +117,7 @@ impl Engine {
             }
             Outcome::Crashed { words, left } => {
                 self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
-                match self.on_crashed(deploy, words, left, in_pass, now) {
+                match self.on_crashed(deploy, words, left, now) {
                     Some(outcome) => outcome,
                     None => return,
                 }

@@ -16,7 +16,6 @@ use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
 pub use crate::engine::form::message;
 use crate::engine::form::{form_of_stub, form_to_create, form_to_update, is_stub};
 use crate::engine::ledger::{Refusal, UpdateIntent};
-use crate::engine::plan::Why;
 use crate::engine::refusal;
 use crate::engine::repair::{self, Next, Repair};
 use crate::plugin::{Digest, Key, Plugin, id::PluginId};
@@ -448,10 +447,10 @@ impl Deploy {
         self.restores
     }
 
-    /// The reason of a further deploy of the same text.
+    /// Whether the user insists on it.
     #[must_use]
-    pub fn why_again(&self) -> Why {
-        if self.policy.force { Why::Forced } else { Why::Retry }
+    pub fn is_forced(&self) -> bool {
+        self.policy.force
     }
 
     /// Whether the text was sent and is unconfirmed.
