@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::{Level, Said, Subject, SwitchFailure, name};
-use crate::engine::deploy::Row;
+use crate::engine::deploy::OnServer;
 use crate::engine::duplicate::Duplicate;
 use crate::engine::switch::Switch;
 use crate::notice::format::{count, format_place, list};
@@ -97,10 +97,10 @@ pub struct Use {
 }
 
 impl Use {
-    /// What this row is used for. `is_unused`: it is on, and no model uses it.
+    /// What a plugin with these switches is used for. `is_unused`: it is on, and no model uses it.
     #[must_use]
-    pub fn of(row: &Row, is_unused: bool) -> Self {
-        Self { active: row.is_active, global: row.is_global, is_unused }
+    pub fn of(switches: OnServer, is_unused: bool) -> Self {
+        Self { active: switches.active, global: switches.global, is_unused }
     }
 
     fn fields(self, said: Said) -> Said {

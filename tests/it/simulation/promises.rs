@@ -1086,7 +1086,7 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         (Call::Get(key), Reply::Absent | Reply::Unclear { .. }) => drop(promises.not_found.insert(key.clone())),
         (Call::Overview(kind), Reply::Rows(rows)) if looks => {
             promises.list_came.insert(*kind, now);
-            promises.lists.insert(*kind, rows.iter().map(|row| row.id.clone()).collect());
+            promises.lists.insert(*kind, rows.iter().map(|row| row.id.to_string()).collect());
         }
         _ => {}
     }
@@ -1121,7 +1121,7 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         }
         (Call::Overview(kind), Reply::Rows(listed)) => {
             // A row of which only the id can be read shows no title either.
-            let is_whole = listed.iter().all(|row| !row.name.is_empty());
+            let is_whole = listed.iter().all(|row| row.version.is_some());
             if is_whole && listed.len() == rows.keys().filter(|key| key.kind == *kind).count() {
                 promises.shown.insert(*kind, served);
                 if looks {
