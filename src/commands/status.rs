@@ -125,7 +125,7 @@ fn print(screen: Screen, lines: &[Line]) {
             screen.signed_row(&notice, status.sign(), &row);
         }
     }
-    let counts = StatusCounts::of(lines.iter().map(|(about, status)| (about, status)));
+    let counts = StatusCounts::of(lines.to_vec());
     screen.say(&Notice::report(Subject::default(), Report::StatusCounts(counts)));
 }
 

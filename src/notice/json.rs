@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Frame, KeepReason, Notice, NoticeKind, OldVersion, WaitReason};
+use super::{Commands, Frame, KeepReason, Notice, NoticeKind, OldVersion, WaitReason};
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::paths::slashed;
 use crate::plugin::Entry;
@@ -87,7 +87,7 @@ impl Notice {
             NoticeKind::Printed { .. } => "printed",
             NoticeKind::PrintedMore { .. } => "printed_more",
             NoticeKind::ServerLog { .. } => "server_log",
-            NoticeKind::Report(report) => report.said(&self.about).word,
+            NoticeKind::Report(report) => report.said(&self.about, Commands::default()).word,
         }
     }
 
@@ -246,7 +246,7 @@ impl Notice {
             }
             NoticeKind::PrintedMore { count } => vec![("count", json!(count))],
             NoticeKind::ServerLog { text } => vec![("text", json!(text))],
-            NoticeKind::Report(report) => report.said(&self.about).fields,
+            NoticeKind::Report(report) => report.said(&self.about, Commands::default()).fields,
             _ => Vec::new(),
         }
     }

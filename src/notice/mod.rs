@@ -33,17 +33,17 @@ use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use again::Repetitions;
-pub use format::{count, duration, format_place};
-pub use hint::{of_duplicate, of_missing_package, set_id};
+pub use format::{count, duration, format_place, named};
+pub use hint::{Commands, set_id, trial_setting};
 pub use level::Level;
 pub use report::{
     Area, Between, ChangedLines, Examination, Finding, HistoryEntry, PluginState, PluginStatus, Provenance, Report,
-    ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task, TrialFailure, TrialResult, Use, Verdict,
+    ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task, Use, Verdict,
 };
 pub use summary::PassSummary;
 pub(crate) use traceback::class_of;
 pub use traceback::{Frame, Raised};
-pub use trial::{Tried, Untried};
+pub use trial::{Suspect, TrialFailure, TrialRemedy, TrialResult, Tried, Untried};
 
 /// One thing that happened, and what it happened to.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,21 +84,6 @@ impl Subject {
     pub(super) fn table(&self, inner: &str) -> String {
         let parts = self.path.iter().flat_map(|path| path.components()).skip(self.settings_depth.into());
         format!("`[plugins.\"{}\"{inner}]`", slashed(&parts.collect::<PathBuf>()))
-    }
-
-    /// Its id, as a command needs it.
-    pub(super) fn id(&self) -> &str {
-        self.key.as_ref().map_or("ID", |key| key.id.as_str())
-    }
-
-    /// A remedy as it is for any plugin.
-    pub(crate) fn of_any(&self, remedy: &str) -> String {
-        remedy.replace(&format!(" {}`", self.id()), " ID`")
-    }
-
-    /// The remedy for a function that is off.
-    pub(super) fn switches_on(&self) -> String {
-        format!("`owui-watch on {}` switches it on", self.id())
     }
 
     /// A file that is not a plugin, at least not yet.

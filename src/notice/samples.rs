@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, TrialFailure, TrialResult, Tried,
-    Untried, WaitReason,
+    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, Suspect, TrialFailure,
+    TrialRemedy, TrialResult, Tried, Untried, WaitReason,
 };
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Cause, Failure};
@@ -140,7 +140,7 @@ pub(crate) fn samples() -> Vec<Notice> {
     let fails = TrialResult::Fails;
     let untried = |why, asked_for| NoticeKind::NotTried { why, asked_for };
     let impossible =
-        Untried::Impossible { why: "no model takes part".to_owned(), hint: Some("connect a model".to_owned()) };
+        Untried::Impossible { why: "no model takes part".to_owned(), remedy: Some(TrialRemedy::ConnectModel) };
     let general = [
         NoticeKind::Ready { roots: roots(), plugins: 3, server: server() },
         NoticeKind::Connected { server: server(), version: "0.12.4".to_owned() },
@@ -331,10 +331,16 @@ pub(crate) fn samples() -> Vec<Notice> {
         tried(1, fails(TrialFailure::new("'nope'"))),
         tried(2, fails(TrialFailure { answer: Some("ho".to_owned()), ..TrialFailure::new("expected `^H`") })),
         tried(1, fails(TrialFailure { place: Some(Box::new(span())), ..TrialFailure::new("KeyError: 'nope'") })),
-        tried(1, fails(TrialFailure { others: vec!["filter `other`".to_owned()], ..TrialFailure::new("'nope'") })),
         tried(
             1,
-            fails(TrialFailure { hint: Some("a remedy".to_owned()), ..TrialFailure::new("none of its hooks ran") }),
+            fails(TrialFailure { others: vec![Suspect::Filter("other".to_owned())], ..TrialFailure::new("'nope'") }),
+        ),
+        tried(
+            1,
+            fails(TrialFailure {
+                remedy: Some(TrialRemedy::CheckHooks(Entry::Filter)),
+                ..TrialFailure::new("none of its hooks ran")
+            }),
         ),
         tried(1, TrialResult::Answered { answer: "5".to_owned(), why: "who knows".to_owned() }),
         tried(1, TrialResult::Works { answer: Some("HELLO\nyou".to_owned()), diff: None }),

@@ -11,13 +11,11 @@ use super::frames::frame;
 use super::messages::{hint_line, labelled, wrapped};
 use super::sign::sign;
 use super::styles::{BOLD, DIM};
-use crate::notice::{Level, Notice, NoticeKind, duration};
+use crate::notice::{Commands, Level, Notice, NoticeKind, duration};
 use crate::paths::slashed;
 use crate::plugin::Entry;
 use crate::printable;
 
-/// The commands in hints that work on a server.
-const ON_SERVER: [&str; 7] = ["delete", "deploy", "global", "on", "pull", "rollback", "try"];
 /// Below this many columns a line is not aligned: what happened matters more than where it stands.
 const NARROW: u16 = 72;
 /// The columns of an id grow with the ids that were seen, up to this.
@@ -53,16 +51,6 @@ impl Lines {
         Self { commands_url, ..self }
     }
 
-    /// The remedy, with commands that reach the right server.
-    fn remedy(&self, remedy: &str) -> String {
-        let Some(url) = &self.commands_url else { return remedy.to_owned() };
-        ON_SERVER.iter().fold(remedy.to_owned(), |remedy, command| {
-            // Not spelt as a command line, which a test would try.
-            let plain = format!("\u{60}owui-watch {command} ");
-            remedy.replace(&plain, &format!("{plain}--url {url} "))
-        })
-    }
-
     /// The status line without time and duration, if it fits on one line: the same again may replace it.
     pub(super) fn repeatable(&self, notice: &Notice, columns: u16) -> Option<String> {
         let line = self.line(notice, "", 1, columns >= NARROW);
@@ -82,18 +70,25 @@ impl Lines {
         below: Option<u16>,
     ) -> (String, String) {
         self.widen(notice);
-        let mut remedies: Vec<_> = notice.hint().unwrap_or_default().lines().map(|hint| self.remedy(hint)).collect();
-        remedies.retain(|remedy| {
-            let new = self.hinted.insert(notice.about.of_any(remedy));
-            // Giving up does not repeat the hints of the first failure.
-            new || notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. })
-        });
+        let remedies = self.remedies(notice);
         let aligned = above.is_none_or(|columns| columns >= NARROW);
         // That of an exception is part of its sentence.
         let times = if notice.again().is_some() { 1 } else { times };
         let line = wrapped(&self.whole_line(notice, clock, times, aligned), BEHIND_THE_SIGN, above);
         let line = line.replace(BOUND, " ");
         (line, self.explanation(notice, &remedies, below))
+    }
+
+    /// The remedies that are worth a line.
+    fn remedies(&mut self, notice: &Notice) -> Vec<String> {
+        let commands = Commands::for_server(self.commands_url.as_deref());
+        let hint = notice.hint_with(commands).unwrap_or_default();
+        let of_any = notice.hint_with(commands.of_any()).unwrap_or_default();
+        // Giving up does not repeat the hints of the first failure.
+        let repeats = notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. });
+        let remedies = hint.lines().zip(of_any.lines());
+        let told = remedies.filter(|(_, of_any)| self.hinted.insert((*of_any).to_owned()) || repeats);
+        told.map(|(remedy, _)| remedy.to_owned()).collect()
     }
 
     fn widen(&mut self, notice: &Notice) {
@@ -458,18 +453,16 @@ mod tests {
     /// Elsewhere a hint of the sandbox would reach the server of the settings.
     #[test]
     fn commands_in_hints_reach_the_sandbox() {
-        let lines = Lines::new(true).with_commands_url(Some("http://127.0.0.1:8470".to_owned()));
-        assert_eq!(
-            lines.remedy("`owui-watch on ID` switches it on"),
-            "`owui-watch on --url http://127.0.0.1:8470 ID` switches it on"
-        );
-        assert_eq!(lines.remedy("correct the file"), "correct the file");
-        // Every command that hints name is known here.
-        for hint in crate::notice::samples::samples().iter().filter_map(Notice::hint) {
-            let tick = '\u{60}';
-            for named in hint.split(&format!("{tick}owui-watch ")).skip(1) {
-                let named = named.split([' ', tick]).next().unwrap();
-                assert!(ON_SERVER.contains(&named) || named == "sandbox", "{named}");
+        let url = "http://127.0.0.1:8470";
+        let mut lines = Lines::new(true).with_commands_url(Some(url.to_owned()));
+        let remedies = lines.remedies(&Notice { about: about(Entry::Pipe, "a", None), what: NoticeKind::LeftOff });
+        assert_eq!(remedies, [format!("`owui-watch on --url {url} a` switches it on")]);
+        for notice in crate::notice::samples::samples() {
+            for remedy in Lines::new(true).with_commands_url(Some(url.to_owned())).remedies(&notice) {
+                for named in remedy.split("`owui-watch ").skip(1) {
+                    let is_there = named.split('`').next().is_some_and(|command| command.contains(url));
+                    assert!(is_there || named.starts_with("sandbox"), "{named}");
+                }
             }
         }
     }
