@@ -417,8 +417,8 @@ fn state(plugin: &Plugin, facts: Facts<'_>) -> PluginState {
             let (message, span) = errors.first().map(|error| (error.message(), error.span.clone())).unwrap_or_default();
             PluginState::Blocked { message, span }
         }
-        Decision::RefusedBefore { words, .. } => {
-            PluginState::Refused { span: refusal::place(&words, &plugin.text), words }
+        Decision::RefusedBefore { refusal, .. } => {
+            PluginState::Refused { span: refusal::place(&refusal.words, &plugin.text), refusal }
         }
         Decision::Deploy(_)
         | Decision::Wait(_)

@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::engine::OnDelete;
 use crate::engine::deploy::{Cause, Failure};
 use crate::engine::duplicate::Duplicate;
-use crate::engine::ledger::RefusalKind;
+use crate::engine::ledger::Refusal;
 use crate::engine::plan::Why;
 use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
@@ -359,11 +359,9 @@ pub enum NoticeKind {
     },
     /// The server refused it.
     Refused {
-        /// Its words, unaltered.
-        words: String,
-        /// How it was learned.
-        kind: RefusalKind,
-        /// The line that they name.
+        /// The reason.
+        refusal: Refusal,
+        /// The line that it names.
         span: Option<Span>,
         /// The packages that its frontmatter requires.
         requirements: Option<String>,
@@ -407,10 +405,10 @@ pub enum NoticeKind {
     Pruned,
     /// The server refused the same text before.
     RefusedBefore {
-        /// The line that they name.
+        /// The reason.
+        refusal: Refusal,
+        /// The line that it names.
         span: Option<Span>,
-        /// The server's words then.
-        words: String,
         /// The packages that its frontmatter requires.
         requirements: Option<String>,
         /// Whether the server installs them.

@@ -11,7 +11,7 @@ use super::{
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Cause, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
-use crate::engine::ledger::RefusalKind;
+use crate::engine::ledger::Refusal;
 use crate::engine::plan::Why;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, RuleFinding, Severity, Span};
@@ -29,7 +29,7 @@ pub(super) fn words() -> String {
 }
 
 fn refused_before(words: String, span: Option<Span>, on_server: bool) -> NoticeKind {
-    NoticeKind::RefusedBefore { words, span, requirements: None, installs: true, on_server }
+    NoticeKind::RefusedBefore { refusal: Refusal::said(words), span, requirements: None, installs: true, on_server }
 }
 
 pub(super) fn pip() -> String {
@@ -105,8 +105,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         unreadable_folders: 8,
     };
     let refused = |words: &str, span, requirements: Option<&str>| NoticeKind::Refused {
-        words: words.to_owned(),
-        kind: RefusalKind::Said,
+        refusal: Refusal::said(words),
         span,
         requirements: requirements.map(str::to_owned),
         installs: true,
@@ -114,8 +113,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         took: ms(34),
     };
     let kept = |old_version| NoticeKind::Refused {
-        words: words(),
-        kind: RefusalKind::Said,
+        refusal: Refusal::said(words()),
         span: Some(span()),
         requirements: None,
         installs: true,

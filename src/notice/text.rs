@@ -11,6 +11,7 @@ use super::{Commands, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, R
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
+use crate::engine::ledger::{Refusal, RefusalKind};
 use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Rule};
 
@@ -271,8 +272,9 @@ impl Notice {
                 format!("someone else changed it on the server{version}")
             }
             NoticeKind::Duplicate { duplicate } => has_duplicate(duplicate),
-            NoticeKind::Refused { words, span, .. } | NoticeKind::RefusedBefore { words, span, .. } => {
-                let reason = reason(words);
+            NoticeKind::Refused { refusal, span, .. } | NoticeKind::RefusedBefore { refusal, span, .. } => {
+                let words = refused(refusal);
+                let reason = reason(&words);
                 if span.is_some() { without_line(reason) } else { reason }.to_owned()
             }
             NoticeKind::Raised(raised) if raised.before == 0 => raised.error.clone(),
@@ -359,6 +361,14 @@ fn awaited(reason: WaitReason) -> &'static str {
         WaitReason::BrokenFile => {
             "a broken file here may be the same plugin; nothing changes on the server until that file is fixed"
         }
+    }
+}
+
+/// The reason of a refusal: the server's words, or that there were none.
+pub(super) fn refused(refusal: &Refusal) -> Cow<'_, str> {
+    match refusal.kind {
+        RefusalKind::Said => Cow::Borrowed(&refusal.words),
+        RefusalKind::NoAnswer => format!("the server gave no answer to it, twice: {}", refusal.words).into(),
     }
 }
 

@@ -193,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::engine::deploy::Failure;
-    use crate::engine::ledger::RefusalKind;
+    use crate::engine::ledger::Refusal;
     use crate::engine::switch::Switch;
     use crate::notice::{Frame, OldVersion, PassSummary, Raised, Report, Subject, Use, WaitReason};
     use crate::plugin::{Diagnostic, Key, Rule, Span, id::PluginId};
@@ -275,8 +275,7 @@ mod tests {
             shout(NoticeKind::Unchanged { in_pass: false, active: Some(false), good_again: true }),
             shout(NoticeKind::WouldUpdate { from: Some("1.0".to_owned()), foreign: false }),
             shout(NoticeKind::Refused {
-                words: "invalid syntax (<string>, line 2)".to_owned(),
-                kind: RefusalKind::Said,
+                refusal: Refusal::said("invalid syntax (<string>, line 2)"),
                 span: Some(span(2, 1, 14, "class Filter(:")),
                 requirements: None,
                 installs: true,
@@ -284,8 +283,7 @@ mod tests {
                 took,
             }),
             shout(NoticeKind::Refused {
-                words: String::new(),
-                kind: RefusalKind::Said,
+                refusal: Refusal::said(String::new()),
                 span: None,
                 requirements: None,
                 installs: true,
@@ -293,8 +291,7 @@ mod tests {
                 took,
             }),
             shout(NoticeKind::Refused {
-                words: "pip failed:\r\n  no such package\n\x1b[31mgave up\x07".to_owned(),
-                kind: RefusalKind::Said,
+                refusal: Refusal::said("pip failed:\r\n  no such package\n\x1b[31mgave up\x07"),
                 span: None,
                 requirements: None,
                 installs: true,
@@ -302,7 +299,7 @@ mod tests {
                 took,
             }),
             shout(NoticeKind::RefusedBefore {
-                words: "No Function class found in the module".to_owned(),
+                refusal: Refusal::said("No Function class found in the module"),
                 span: None,
                 requirements: None,
                 installs: true,
@@ -567,18 +564,19 @@ mod tests {
 
     #[test]
     fn ids_stand_in_a_column_that_grows() {
-        let created = |id| Notice { about: about(Entry::Pipe, id, None), what: NoticeKind::WouldCreate };
+        let printed = NoticeKind::Printed { text: "x".to_owned(), log_level: None, line: None };
+        let printed = |id| Notice { about: about(Entry::Pipe, id, None), what: printed.clone() };
         let ids = ["a", "a_name_of_some_length", "größe", "a_name_that_is_longer_than_any_sensible_column", "b"];
         check(
-            &ids.map(created),
+            &ids.map(printed),
             None,
             expect![[r#"
-            12:34:56 → pipe    a             would be created
-            12:34:56 → pipe    a_name_of_some_length  would be created
-            12:34:56 → pipe    größe                  would be created
-            12:34:56 → pipe    a_name_that_is_longer_than_any_sensible_column  would be created
-            12:34:56 → pipe    b                             would be created
-        "#]],
+                12:34:56 · pipe    a             | x
+                12:34:56 · pipe    a_name_of_some_length  | x
+                12:34:56 · pipe    größe                  | x
+                12:34:56 · pipe    a_name_that_is_longer_than_any_sensible_column  | x
+                12:34:56 · pipe    b                             | x
+            "#]],
         );
     }
 }

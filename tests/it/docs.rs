@@ -14,7 +14,7 @@ use owui_watch::config::{self, CHECK_KEYS, Config, KEYS, KeyRow, PLUGIN_KEYS, TR
 use owui_watch::engine::Code;
 use owui_watch::engine::deploy::Failure;
 use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
-use owui_watch::engine::ledger::RefusalKind;
+use owui_watch::engine::ledger::Refusal;
 use owui_watch::engine::plan::Why;
 use owui_watch::notice::{
     Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, Suspect, TrialFailure,
@@ -167,15 +167,20 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Deleted { kept: path() },
         NoticeKind::Spared { why: KeepReason::Many },
         NoticeKind::Refused {
-            words: text(),
-            kind: RefusalKind::Said,
+            refusal: Refusal::said(text()),
             span: Some(span()),
             requirements: None,
             installs: true,
             old_version: Some(OldVersion::Running),
             took,
         },
-        NoticeKind::RefusedBefore { words: text(), span: None, requirements: None, installs: true, on_server: true },
+        NoticeKind::RefusedBefore {
+            refusal: Refusal::said(text()),
+            span: None,
+            requirements: None,
+            installs: true,
+            on_server: true,
+        },
         NoticeKind::Failed { failure: Failure::StoredOther, took },
         NoticeKind::Flawed { diagnostic: diagnostic(Rule::Empty), digest: Some(digest), meant: true },
         NoticeKind::Blocked(diagnostic(Rule::Empty)),

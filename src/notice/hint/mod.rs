@@ -5,7 +5,7 @@ mod trial;
 use super::{KeepReason, Notice, NoticeKind, Subject};
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::Duplicate;
-use crate::engine::ledger::RefusalKind;
+use crate::engine::ledger::{Refusal, RefusalKind};
 use crate::engine::refusal::{self, NO_FUNCTION, OWN};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Entry, Span};
@@ -63,9 +63,9 @@ impl Notice {
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
             | NoticeKind::LeftOff
             | NoticeKind::NotSwitchedOn { later: false, .. } => return Some(switches_on(&self.about, commands)),
-            NoticeKind::Refused { words, installs: false, requirements, .. }
-            | NoticeKind::RefusedBefore { words, installs: false, requirements, .. }
-                if refusal::lacks_package(words) =>
+            NoticeKind::Refused { refusal, installs: false, requirements, .. }
+            | NoticeKind::RefusedBefore { refusal, installs: false, requirements, .. }
+                if refusal::lacks_package(&refusal.words) =>
             {
                 if requirements.is_some() {
                     INSTALLS
@@ -73,8 +73,8 @@ impl Notice {
                     return Some(format!("{NAME_IT}\n{INSTALLS}"));
                 }
             }
-            NoticeKind::Refused { words, kind, span, requirements, .. } => {
-                return of_refusal(words, *kind, &self.about, span.as_ref(), requirements.as_deref(), commands);
+            NoticeKind::Refused { refusal, span, requirements, .. } => {
+                return of_refusal(refusal, &self.about, span.as_ref(), requirements.as_deref(), commands);
             }
             NoticeKind::Untested { .. } => {
                 return Some(format!("deploys continue; tested versions are {}", crate::engine::TESTED.join(", ")));
@@ -129,19 +129,21 @@ impl Notice {
             NoticeKind::WentOff { later: false, .. } => {
                 return Some(format!("{} again", switches_on(&self.about, commands)));
             }
-            NoticeKind::RefusedBefore { words, .. } if refusal::install_failed(words) => {
+            NoticeKind::RefusedBefore { refusal, .. } if refusal::install_failed(&refusal.words) => {
                 return Some(format!(
                     "correct `requirements` in its header\n{} sends it again as it is",
                     run("deploy")
                 ));
             }
-            NoticeKind::RefusedBefore { words, span, requirements, .. }
-                if let Some(module) = refusal::missing_module(words) =>
+            NoticeKind::RefusedBefore { refusal, span, requirements, .. }
+                if let Some(module) = refusal::missing_module(&refusal.words) =>
             {
                 let remedy = of_missing_module(module, span.as_ref(), requirements.as_deref());
                 return Some(format!("{remedy}\n{} sends it again as it is", run("deploy")));
             }
-            NoticeKind::RefusedBefore { words, .. } if refusal::names_a_line(words) => "correct the file and save it",
+            NoticeKind::RefusedBefore { refusal, .. } if refusal::names_a_line(&refusal.words) => {
+                "correct the file and save it"
+            }
             NoticeKind::RefusedBefore { .. } => {
                 return Some(format!("correct the file\n{} sends it again as it is", run("deploy")));
             }
@@ -245,11 +247,10 @@ pub fn set_id(about: &Subject, id: &PluginId) -> String {
 const NAME_IT: &str = "name its package under `requirements` in the header";
 const INSTALLS: &str = "`owui-watch sandbox --install-requirements` installs it";
 
-/// What can be done about the refusal of this plugin. `span` is the line that the words are about, `requirements` what
+/// What can be done about the refusal of this plugin. `span` is the line that its words are about, `requirements` what
 /// the frontmatter names.
 fn of_refusal(
-    words: &str,
-    kind: RefusalKind,
+    Refusal { words, kind }: &Refusal,
     about: &Subject,
     span: Option<&Span>,
     requirements: Option<&str>,
@@ -259,7 +260,7 @@ fn of_refusal(
     let hint = if refusal::masked(words) {
         "this version of Open WebUI hides the reason: look for it in the server's log\n\
          often a module is missing: name its package under `requirements` in the header"
-    } else if kind == RefusalKind::NoAnswer {
+    } else if *kind == RefusalKind::NoAnswer {
         return Some(format!(
             "if the server takes long to load it, raise `timeout` in watch.toml\n{} sends it again as it is",
             deploy()
@@ -335,8 +336,7 @@ mod tests {
     fn a_sandbox_names_the_flag_that_installs_packages() {
         let hint = |requirements: Option<&str>, module: &str| {
             let what = NoticeKind::Refused {
-                words: format!("No module named '{module}'"),
-                kind: RefusalKind::Said,
+                refusal: Refusal::said(format!("No module named '{module}'")),
                 span: None,
                 requirements: requirements.map(str::to_owned),
                 installs: false,
@@ -348,7 +348,7 @@ mod tests {
         // A reload tells the same remedy.
         let before = |installs| {
             let what = NoticeKind::RefusedBefore {
-                words: "ModuleNotFoundError: No module named 'httpx' (<string>, line 4)".to_owned(),
+                refusal: Refusal::said("ModuleNotFoundError: No module named 'httpx' (<string>, line 4)"),
                 span: None,
                 requirements: None,
                 installs,
@@ -498,7 +498,7 @@ mod tests {
             let requirements = text.starts_with(HEADER).then_some("httpx==99");
             let span = refusal::place(words, &text);
             let about = Subject { entry: Some(entry), ..Subject::default() };
-            let hint = of_refusal(words, RefusalKind::Said, &about, span.as_ref(), requirements, Commands::default())
+            let hint = of_refusal(&Refusal::said(words), &about, span.as_ref(), requirements, Commands::default())
                 .unwrap_or_default();
             let at = span.map_or_else(String::new, |span| format!("{}: {}", span.line, span.source));
             writeln!(table, "`{words}`").unwrap();

@@ -10,9 +10,11 @@ use super::condition::Condition;
 use super::{Commands, Level, Said, Subject, SwitchFailure, name};
 use crate::engine::deploy::Row;
 use crate::engine::duplicate::Duplicate;
+use crate::engine::ledger::Refusal;
 use crate::engine::switch::Switch;
 use crate::notice::format::{count, format_place, list};
 use crate::notice::hint::of_duplicate;
+use crate::notice::text::refused;
 use crate::paths::slashed;
 use crate::plugin::{Key, Span};
 
@@ -47,9 +49,9 @@ pub enum PluginState {
     },
     /// The server refused this text.
     Refused {
-        /// The server's words.
-        words: String,
-        /// The line that they name.
+        /// The reason.
+        refusal: Refusal,
+        /// The line that it names.
         span: Option<Span>,
     },
     /// Somebody else changed it on the server, and `on_remote_edit` is `hold`.
@@ -179,7 +181,7 @@ impl PluginStatus {
         };
         match &self.state {
             PluginState::Broken { message, span } | PluginState::Blocked { message, span } => at(span, message),
-            PluginState::Refused { words, span } => at(span, words.lines().next().unwrap_or_default()),
+            PluginState::Refused { refusal, span } => at(span, refused(refusal).lines().next().unwrap_or_default()),
             PluginState::Conflict { paths } => format!("{} claim this id", list(paths)),
             PluginState::EditedThere => format!("{shown}: someone else changed it on the server"),
             PluginState::RolledBack => format!("{shown}: rolled back; not deployed until the file changes"),
@@ -231,7 +233,7 @@ impl PluginStatus {
     pub(super) fn said(&self, about: &Subject, commands: Commands<'_>) -> Said {
         let words = match &self.state {
             PluginState::Broken { message, .. } | PluginState::Blocked { message, .. } => Some(message.clone()),
-            PluginState::Refused { words, .. } => Some(words.clone()),
+            PluginState::Refused { refusal, .. } => Some(refused(refusal).into_owned()),
             PluginState::Unknown { why } => Some(why.clone()),
             _ => None,
         };
@@ -391,7 +393,7 @@ mod tests {
             (PluginState::Broken { message: text(), span: span.clone() }, off),
             (PluginState::Broken { message: text(), span: None }, Use::default()),
             (PluginState::Conflict { paths: vec![Arc::from(Path::new("a")), Arc::from(Path::new("b"))] }, on),
-            (PluginState::Refused { words: "words\nand more".to_owned(), span }, on),
+            (PluginState::Refused { refusal: Refusal::said("words\nand more"), span }, on),
             (PluginState::EditedThere, on),
             (PluginState::RolledBack, on),
             (
