@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use super::CommandContext;
 use super::ask::agreed;
 use super::server::Server;
 use super::target::{Files, Local};
-use super::{CommandContext, trouble};
 use crate::engine::deploy::{Adopt, ListedRow};
 use crate::engine::duplicate::{self, Duplicate, Identity, MatchedBy};
 use crate::error::Error;
-use crate::notice::{Notice, NoticeKind, Report, Task, of_duplicate};
+use crate::notice::{Notice, Report, Task};
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Kind, normal};
@@ -38,9 +38,7 @@ pub async fn may_create(context: &CommandContext, words: &[String]) -> Result<Ma
     };
     for (local, duplicate) in found {
         let (about, id) = (local.subject().in_project(&context.config.project), duplicate.id.clone());
-        let hint = of_duplicate(&about, &duplicate);
-        let message = Notice { about: about.clone(), what: NoticeKind::Duplicate { duplicate } }.sentence();
-        context.screen.aside(&trouble(about.clone(), message, Some(hint)));
+        context.screen.aside(&Notice::report(about.clone(), Report::Duplicate(duplicate)));
         if !agreed(&format!("create `{}` beside `{id}`?", local.key.id), Task::Deploy)? {
             context.screen.aside(&Notice::report(about, Report::Declined { task: Task::Deploy, folder: None }));
             return Ok(MayCreate::No);

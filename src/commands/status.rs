@@ -124,7 +124,7 @@ fn print(screen: Screen, lines: &[Line]) {
             screen.signed_row(&notice, status.sign(), &row);
         }
     }
-    let counts = StatusCounts::of(lines.iter().map(|(about, status)| (about, status)));
+    let counts = StatusCounts::of(lines.to_vec());
     screen.say(&Notice::report(Subject::default(), Report::StatusCounts(counts)));
 }
 
@@ -412,8 +412,8 @@ fn state(plugin: &Plugin, facts: Facts<'_>) -> PluginState {
             let (message, span) = errors.first().map(|error| (error.message(), error.span.clone())).unwrap_or_default();
             PluginState::Blocked { message, span }
         }
-        Decision::RefusedBefore { words, .. } => {
-            PluginState::Refused { span: refusal::place(&words, &plugin.text), words }
+        Decision::RefusedBefore { refusal, .. } => {
+            PluginState::Refused { span: refusal::place(&refusal.words, &plugin.text), refusal }
         }
         Decision::Deploy(_)
         | Decision::Wait(_)

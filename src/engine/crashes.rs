@@ -113,7 +113,7 @@ impl Engine {
             }
         }
         for (key, crash) in blamed {
-            let refusal = Refusal::unanswered(&crash.words);
+            let refusal = Refusal::unanswered(crash.words.as_str());
             let last = LastAttempt::Refused { digest: crash.digest, refusal: refusal.clone() };
             self.record_attempt(&key, last);
             if let Owner::One(plugin) = self.tree.files.owner(&key)
@@ -122,8 +122,7 @@ impl Engine {
                 // It may wait for its turn.
                 self.cancel(&key);
                 let what = NoticeKind::Refused {
-                    words: refusal.words,
-                    kind: refusal.kind,
+                    refusal,
                     span: None,
                     requirements: None,
                     installs: true,

@@ -158,16 +158,16 @@ impl Engine {
                 self.tell_blocked(plugin, in_pass && was_checked);
                 self.tree.files.drop_text(plugin);
             }
-            Decision::RefusedBefore { words, on_server } => {
+            Decision::RefusedBefore { refusal, on_server } => {
                 self.cancel(key);
                 // After an outage this is no news.
                 if !in_pass || self.site.pass.is_some() {
-                    let span = refusal::place(&words, &plugin.text);
+                    let span = refusal::place(&refusal.words, &plugin.text);
                     self.tree.complain(plugin, Complaint::Error);
                     self.note_result(key, PassResult::Refused);
                     let requirements = plugin.frontmatter.requirements().map(str::to_owned);
                     let installs = !self.policy.habits.installs_nothing;
-                    let what = NoticeKind::RefusedBefore { words, span, requirements, installs, on_server };
+                    let what = NoticeKind::RefusedBefore { refusal, span, requirements, installs, on_server };
                     self.tell(Notice::of(plugin, what));
                 }
             }

@@ -300,7 +300,7 @@ impl Engine {
         lane.forget_crash();
         if lane.unanswered.replace(plugin.digest) == Some(plugin.digest) {
             self.on_unreachable(cause.as_str().into(), None, now);
-            return Outcome::Refused { refusal: Refusal::unanswered(&cause), left: Aftermath::AsItWas };
+            return Outcome::Refused { refusal: Refusal::unanswered(cause), left: Aftermath::AsItWas };
         }
         Outcome::Failed(Failure::Unanswered { cause })
     }

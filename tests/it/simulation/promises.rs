@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use owui_watch::engine::deploy::{Adopt, Call, Form, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::Loaded;
-use owui_watch::engine::ledger::{LastAttempt, Ledger, Rollback};
+use owui_watch::engine::ledger::{LastAttempt, Ledger, RefusalKind, Rollback};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::{Code, Event, OnDelete};
 use owui_watch::notice::{KeepReason, Notice, NoticeKind, WaitReason};
@@ -35,9 +35,6 @@ impl Broken {
 fn broken(promise: &'static str, detail: String) -> Result<(), Broken> {
     Err(Broken::new(promise, detail))
 }
-
-/// How the words begin by which the user is told that a text took the server's answer away twice.
-const NO_ANSWER: &str = "the server gave no answer to it, twice";
 
 /// What the server says when it fails.
 pub(super) const CRASH: &str = "Internal Server Error";
@@ -575,9 +572,9 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     if matches!(notice.what, NoticeKind::Unchanged { .. }) {
         promises.ours.extend(digest.map(|digest| (key.clone(), digest)));
     }
-    if let (NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. }, Some(digest)) =
+    if let (NoticeKind::Refused { refusal, .. } | NoticeKind::RefusedBefore { refusal, .. }, Some(digest)) =
         (&notice.what, digest)
-        && words.starts_with(NO_ANSWER)
+        && refusal.kind == RefusalKind::NoAnswer
     {
         if !promises.silenced.contains(&(key.clone(), digest)) {
             return broken("5: what is not sent any more has taken two answers away", format!("{key}"));
@@ -605,8 +602,8 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
 fn on_failure(promises: &mut Promises, key: &Key, notice: &Notice, now: Duration) -> Result<(), Broken> {
     let digest = notice.about.digest;
     match &notice.what {
-        NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. }
-            if GIVEN_UP.contains(&words.as_str()) =>
+        NoticeKind::Refused { refusal, .. } | NoticeKind::RefusedBefore { refusal, .. }
+            if refusal.kind == RefusalKind::Said && GIVEN_UP.contains(&refusal.words.as_str()) =>
         {
             if let (NoticeKind::Refused { .. }, Some(digest)) = (&notice.what, digest) {
                 promises.on_crashed(key, digest, now);
