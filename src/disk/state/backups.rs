@@ -7,12 +7,12 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::Folder;
-use super::trust::Lasting;
 use crate::disk::read::LARGEST_MIB;
 use crate::engine::deploy::Backup;
 use crate::paths::{slashed, unreserved};
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, kind, normal};
+use crate::whole_file::Lasting;
 
 /// The folder of replaced texts.
 pub(super) const BACKUPS: &str = "backups";

@@ -13,12 +13,12 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Owner;
-use super::trust::Lasting;
 use super::{Folder, NOT_OURS, State};
 use crate::disk::read::age;
 use crate::engine::ledger::{Rollback, UpdateIntent};
 use crate::paths::slashed;
 use crate::plugin::{Key, Kind, id::PluginId};
+use crate::whole_file::Lasting;
 
 /// The folder of the intents.
 pub(super) const INTENTS: &str = "under-way";

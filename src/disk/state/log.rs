@@ -6,11 +6,12 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::trust::{self, Lasting};
+use super::trust;
 use super::{Folder, despite_removal, private_file};
 use crate::paths::slashed;
 use crate::plugin::Key;
 use crate::printable;
+use crate::whole_file::{Lasting, make_folders};
 
 /// The folder of the logs.
 pub(super) const LOGS: &str = "logs";
@@ -31,7 +32,7 @@ impl Folder {
         let mut file = match open() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.made()?;
-                trust::make_folders(path.parent().unwrap_or(&self.path), Lasting::Written)?;
+                make_folders(path.parent().unwrap_or(&self.path), Lasting::Written)?;
                 open()?
             }
             opened => opened?,

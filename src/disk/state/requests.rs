@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::Mark;
 use super::intents::{Signed, has_changed};
-use super::trust::{self, Lasting};
+use super::trust;
 use super::{Folder, State};
 use crate::disk::read::age;
 use crate::engine::switch::Switch;
@@ -22,6 +22,7 @@ use crate::plugin::Digest;
 use crate::plugin::Key;
 use crate::plugin::Kind;
 use crate::plugin::id::PluginId;
+use crate::whole_file::{Lasting, make_folders};
 
 /// The folder of the requests.
 pub(super) const REQUESTS: &str = "requests";
@@ -223,8 +224,8 @@ impl State {
     #[must_use]
     pub fn bell(&mut self) -> PathBuf {
         let folder = self.folder.requests_folder();
-        let made = trust::check_folders(&self.folder.path, &folder)
-            .and_then(|()| trust::make_folders(&folder, Lasting::Written));
+        let made =
+            trust::check_folders(&self.folder.path, &folder).and_then(|()| make_folders(&folder, Lasting::Written));
         self.bell_at = Mark::of(&folder).ok();
         made.inspect_err(|error| tracing::debug!(%error, "requests are not watched")).ok();
         folder.join(BELL)
