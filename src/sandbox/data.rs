@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::server::random;
 use crate::error::Error;
 use crate::paths::{canonical, slashed};
 use crate::regular_file;
@@ -110,6 +109,14 @@ impl Data {
     }
 }
 
+/// Sixteen random bytes, as text.
+pub(super) fn random() -> Result<String, Error> {
+    let mut bytes = [0; 16];
+    let source = rustls::crypto::ring::default_provider().secure_random;
+    source.fill(&mut bytes).map_err(|_| Error::new("cannot get random bytes from the system"))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
 #[cfg(test)]
 mod tests {
     use std::fs;
@@ -146,5 +153,12 @@ mod tests {
         let path = data.close(true).unwrap().unwrap();
         assert!(path.is_dir());
         fs::remove_dir(path).unwrap();
+    }
+
+    #[test]
+    fn random_texts_differ() {
+        let (one, two) = (random().unwrap(), random().unwrap());
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, two);
     }
 }

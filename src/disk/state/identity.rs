@@ -16,12 +16,8 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::backups::{BACKUPS, DEPLOYED};
-use super::full;
-use super::intents::{INTENTS, ROLLBACKS};
-use super::log::LOGS;
-use super::requests::{ANSWERS, REQUESTS};
 use super::trust;
+use super::{ANSWERS, BACKUPS, DEPLOYED, INTENTS, LOGS, REQUESTS, ROLLBACKS, full};
 use crate::regular_file::Rejection;
 use crate::whole_file::{Draft, Lasting, UNFINISHED, make_folders};
 

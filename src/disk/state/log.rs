@@ -6,15 +6,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
+use super::LOGS;
 use super::trust;
 use super::{Folder, despite_removal, private_file};
 use crate::paths::slashed;
 use crate::plugin::Key;
 use crate::printable;
 use crate::whole_file::{Lasting, make_folders};
-
-/// The folder of the logs.
-pub(super) const LOGS: &str = "logs";
 
 /// A plugin's log begins anew at this size; the one before is kept as `.log.1`.
 const LARGEST_LOG: u64 = 256 * 1024;

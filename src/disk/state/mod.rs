@@ -24,19 +24,30 @@ use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 
-use backups::{BACKUPS, DEPLOYED};
 pub use backups::{Copy, Origin};
 pub use error::StateError;
 use identity::{Mark, Owner, UNUSABLE};
-use intents::{INTENTS, ROLLBACKS};
 pub use lock::Other;
-use log::LOGS;
-use requests::{ANSWERS, REQUESTS};
 pub use requests::{Answer, Done, Request, RequestId, Requested, Told};
 
-use crate::disk::read::age;
+use crate::disk::age::age;
 use crate::paths::{self, canonical, real, slashed};
 use crate::whole_file::{Lasting, UNFINISHED, make_folders, write_whole};
+
+/// The folder of replaced texts.
+const BACKUPS: &str = "backups";
+/// The folder of deployed texts.
+const DEPLOYED: &str = "deployed";
+/// The folder of the intents.
+const INTENTS: &str = "under-way";
+/// The folder of the rollbacks.
+const ROLLBACKS: &str = "rollbacks";
+/// The folder of the requests.
+const REQUESTS: &str = "requests";
+/// The folder of the answers.
+const ANSWERS: &str = "answers";
+/// The folder of the logs.
+const LOGS: &str = "logs";
 
 /// A file that stays unfinished for this long belongs to a writer that was killed.
 const ABANDONED: Duration = Duration::from_mins(1);

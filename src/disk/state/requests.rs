@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use super::identity::Mark;
 use super::intents::{Signed, has_changed};
 use super::trust;
+use super::{ANSWERS, REQUESTS};
 use super::{Folder, State};
-use crate::disk::read::age;
+use crate::disk::age::age;
 use crate::engine::switch::Switch;
 use crate::paths::slashed;
 use crate::plugin::Digest;
@@ -23,11 +24,6 @@ use crate::plugin::Key;
 use crate::plugin::Kind;
 use crate::plugin::id::PluginId;
 use crate::whole_file::{Lasting, make_folders};
-
-/// The folder of the requests.
-pub(super) const REQUESTS: &str = "requests";
-/// The folder of the answers.
-pub(super) const ANSWERS: &str = "answers";
 
 /// Written after each request and each rollback: the watch is woken by this file.
 const BELL: &str = "bell";
