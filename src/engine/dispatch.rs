@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::ServerListing;
 use super::deploy::{Adopt, Call, Deploy, DeployContext, DeployPolicy, Reply, Step};
 use super::duplicate::{self, Duplicate, Duplicates, Identity};
 use super::files::{File, Owner};
-use super::lane::{CheckedText, Conversation, Ended, InFlight, Job, Lane, Task};
+use super::job::{Job, Task};
+use super::lane::{CheckedText, Conversation, Ended, InFlight, Lane};
 use super::ledger::{LastAttempt, Record, Rollback};
 use super::pass::PassResult;
 use super::plan::{self, Decision, Remote, Situation, Why};
@@ -18,7 +20,6 @@ use super::removal::Removal;
 use super::repair::Recovery;
 use super::request::{Request, RequestResult};
 use super::retry::Cause;
-use super::site::ServerListing;
 use super::tree::{Complaint, Pending};
 use super::{Effect, Engine, Now, SLOW, Ticket, refusal};
 use crate::check::ServerVersion;
@@ -396,7 +397,7 @@ impl Engine {
                 (Adopt::Ask, None) => Duplicates::Unknown(BTreeSet::new()),
             },
             refused: self.site.refused_before(plugin).filter(|_| why != Why::Forced),
-            explains_updates: self.site.version.as_deref().is_some_and(explains_updates),
+            explains_updates: self.site.version.as_deref().is_some_and(refusal::explains_updates),
             unlisted: record.is_none()
                 && lacking.is_some_and(|holds| !switches_on || holds.lists(key.kind))
                 && !self.site.is_asked_ahead(key),
@@ -567,10 +568,4 @@ impl Engine {
         self.tree.complain(plugin, Complaint::RolledBack);
         self.tell(Notice::of(plugin, NoticeKind::RolledBack));
     }
-}
-
-/// Whether a server of this version gives a reason when it refuses an update. Since 0.10, none gives one for a create.
-pub(super) fn explains_updates(version: &str) -> bool {
-    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(0), Some(12))
 }

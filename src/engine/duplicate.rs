@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::deploy::Row;
+use crate::engine::call::Row;
 use crate::plugin::Plugin;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::PluginId;

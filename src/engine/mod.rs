@@ -20,6 +20,7 @@
 //!
 //! Long because all that goes into the engine and comes out of it is defined here.
 
+mod access;
 mod call;
 mod crashes;
 pub mod deploy;
@@ -27,6 +28,8 @@ mod dispatch;
 pub mod duplicate;
 pub mod files;
 mod form;
+mod gone;
+mod job;
 mod lane;
 pub mod ledger;
 mod outcome;
@@ -40,6 +43,7 @@ pub mod repair;
 pub mod request;
 mod retry;
 mod site;
+mod step;
 pub mod switch;
 mod tree;
 mod trial;
@@ -56,12 +60,13 @@ use jiff::Timestamp;
 use crate::check::Choices;
 use crate::notice::{Notice, NoticeKind, Subject};
 use crate::plugin::{Digest, Key, Plugin};
+use access::{Access, Outage, Seen, ServerListing};
 use deploy::{Adopt, Backup, Call, CallFailure, DeployPolicy, ListedRow, Reply};
 use files::{FilePresence, Loaded, Owner};
 use lane::Lane;
 use ledger::{Ledger, Rollback, SavedState, UpdateIntent};
 use pass::{AskedFor, Pass, Undeployed};
-use site::{Access, Outage, Seen, ServerListing, Site};
+use site::Site;
 use tree::{Complaint, Tree};
 use trial::Trials;
 pub use trial::{TrialOutcome, TrialPolicy};

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::Access;
 use super::deploy::{Aftermath, Backup, Call, CallFailure, Deploy, Failure, OnServer, Outcome};
 use super::files::Owner;
 use super::lane::{Conversation, Ended, Session};
@@ -12,7 +13,6 @@ use super::pass::PassResult;
 use super::plan::Remote;
 use super::request::RequestResult;
 use super::retry::Cause;
-use super::site::Access;
 use super::tree::Complaint;
 use super::{Effect, Engine, Now, repair};
 use crate::notice::{Notice, NoticeKind, Subject, WaitReason};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::deploy::{Deploy, Failure, Outcome};
 use super::files::Owner;
-use super::lane::{Job, Task};
+use super::job::{Job, Task};
 use super::tree::Pending;
 use super::{Engine, Now};
 use crate::plugin::Key;

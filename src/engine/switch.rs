@@ -3,7 +3,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::deploy::{self, Call, CallFailure, Reply, Row};
+use crate::engine::call::{Call, CallFailure, Reply, Row};
+use crate::engine::step;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Entry, Key, Kind};
 
@@ -58,7 +59,7 @@ pub enum Outcome {
     Failed(CallFailure),
 }
 
-type Step = deploy::Step<Outcome>;
+type Step = step::Step<Outcome>;
 
 /// A switch that is being set.
 #[derive(Clone, Debug)]

@@ -17,8 +17,11 @@ pub use crate::engine::form::message;
 use crate::engine::form::{form_of_stub, form_to_create, form_to_update, is_stub};
 use crate::engine::ledger::{Refusal, UpdateIntent};
 use crate::engine::refusal;
+pub use crate::engine::repair::Aftermath;
 use crate::engine::repair::{self, Next, Repair};
-use crate::plugin::{Digest, Key, Plugin, id::PluginId};
+use crate::engine::step;
+pub use crate::engine::step::Backup;
+use crate::plugin::{Digest, Plugin, id::PluginId};
 
 /// The user's settings for a deploy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -57,45 +60,8 @@ pub enum Adopt {
     Never,
 }
 
-/// The next step of a conversation.
-#[derive(Clone, Debug, PartialEq)]
-#[must_use]
-pub enum Step<O = Outcome> {
-    /// Make this call; its reply continues the conversation.
-    Call(Call),
-    /// Save a copy of the server's text, which is about to be replaced; its path continues the conversation.
-    SaveBackup(Backup),
-    /// Save this intent; the text leaves once it is on disk.
-    SaveIntent(UpdateIntent),
-    /// Archive this text of ours, and take the next step at once.
-    Archive(Backup, Box<Self>),
-    /// Over.
-    Done(O),
-}
-
-impl<O> Step<O> {
-    /// The same step, with another type of outcome.
-    pub(super) fn map_done<P>(self, done: impl FnOnce(O) -> P) -> Step<P> {
-        match self {
-            Step::Call(call) => Step::Call(call),
-            Step::SaveBackup(backup) => Step::SaveBackup(backup),
-            Step::SaveIntent(intent) => Step::SaveIntent(intent),
-            Step::Archive(backup, next) => Step::Archive(backup, Box::new(next.map_done(done))),
-            Step::Done(outcome) => Step::Done(done(outcome)),
-        }
-    }
-}
-
-/// A text, as the server holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backup {
-    /// The plugin.
-    pub key: Key,
-    /// The text, unaltered.
-    pub text: String,
-    /// Its digest, which names the file.
-    pub digest: Digest,
-}
+/// The next step of a deploy.
+pub type Step<O = Outcome> = step::Step<O>;
 
 /// How a deploy ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -278,28 +244,6 @@ impl Objection {
             Objection::Crashed(words) => unanswered(format!("{words}, and then {cause}")),
         }
     }
-}
-
-/// The state of a function that was on, after a refused update.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Aftermath {
-    /// Everything as it was.
-    AsItWas,
-    /// The server had switched the function off, and it is on again.
-    Restored,
-    /// Nothing is off, but the old text could not be loaded again, so the refused one may be running: tried again at
-    /// the next probe.
-    Unsettled {
-        /// Why not.
-        cause: String,
-    },
-    /// The function is off, and could not be switched on again.
-    Off {
-        /// Why not.
-        cause: String,
-        /// Whether it is tried again at the next probe.
-        later: bool,
-    },
 }
 
 /// The facts that a conversation begins with.
