@@ -218,7 +218,7 @@ impl Rollback {
                 Some(self.tell(Outcome::Failed(failure.into()), None, Duration::ZERO))
             }
             repair::Outcome::Recovered { left, .. } => {
-                let later = matches!(left, Aftermath::Off { later: true, .. });
+                let later = matches!(&left, Aftermath::Off(off) if off.later);
                 self.say(NoticeKind::of_recovery(left));
                 if later {
                     return Some(Code::NotDeployed);

@@ -134,7 +134,7 @@ impl Engine {
                 self.tell_unchanged(plugin, in_pass, on_server.and_then(|row| row.active));
                 return self.tree.files.drop_text(plugin);
             }
-            Outcome::Created { left, .. } => {
+            Outcome::Created { active } => {
                 let lane = self.site.lanes.of(&plugin.key);
                 (lane.duplicate, lane.created) = (None, Some((now.at, plugin.digest)));
                 let had_it = self.site.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
@@ -143,7 +143,7 @@ impl Engine {
                     self.probe();
                 }
                 self.record_deployed(plugin, now);
-                if let Aftermath::Off { .. } = left { PassResult::Failed } else { PassResult::Created }
+                if active.is_ok() { PassResult::Created } else { PassResult::Failed }
             }
             Outcome::Updated { .. } => {
                 self.record_deployed(plugin, now);
@@ -172,16 +172,16 @@ impl Engine {
                     self.record_attempt(&plugin.key, LastAttempt::Refused { digest, refusal });
                 }
                 self.tree.complain(plugin, Complaint::Error);
-                if let Aftermath::Off { .. } = left { PassResult::Failed } else { PassResult::Refused }
+                if let Aftermath::Off(_) = left { PassResult::Failed } else { PassResult::Refused }
             }
         };
         self.note_result(&plugin.key, result);
         let version = if let Outcome::Updated { version, .. } = &outcome { version.clone() } else { None };
         let switches = match &outcome {
-            Outcome::Created { active, .. } => {
+            Outcome::Created { active } => {
                 // The sandbox makes new ones global by itself, after its answer.
                 let global = on_server.and_then(|row| row.global).map(|is| is || self.policy.habits.new_is_global);
-                Some(OnServer { active: *active, global })
+                Some(OnServer { active: active.clone().unwrap_or(Some(false)), global })
             }
             Outcome::Updated { .. } => Some(on_server.unwrap_or_default()),
             _ => None,
@@ -324,7 +324,7 @@ impl Engine {
                     .lanes
                     .get(key)
                     .is_some_and(|lane| lane.retry.as_ref().is_some_and(|retry| retry.cause == Cause::Activation));
-                let is_off = matches!(left, Aftermath::Off { .. });
+                let is_off = matches!(left, Aftermath::Off(_));
                 if !(is_known && switches_on && is_off) {
                     if is_off {
                         self.note_result(key, PassResult::Failed);
@@ -333,7 +333,7 @@ impl Engine {
                     }
                     let what = match left {
                         Aftermath::Restored if switches_on => NoticeKind::SwitchedOn,
-                        left if switches_on => NoticeKind::not_on(left).unwrap_or(NoticeKind::Recovered),
+                        Aftermath::Off(off) if switches_on => NoticeKind::not_on(off),
                         left => NoticeKind::of_recovery(left),
                     };
                     self.tell(Notice { about, what });

@@ -26,12 +26,34 @@ pub enum Aftermath {
         cause: String,
     },
     /// The function is off, and could not be switched on again.
-    Off {
-        /// Why not.
-        cause: String,
-        /// Whether it is tried again at the next probe.
-        later: bool,
-    },
+    Off(StillOff),
+}
+
+/// A function that is off, though it should be on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StillOff {
+    /// Why it could not be switched on.
+    pub cause: String,
+    /// Whether that is tried again at the next probe.
+    pub later: bool,
+}
+
+impl Aftermath {
+    /// Why a repair must follow at the next probe, if one must.
+    pub(super) fn unsettled(&self) -> Option<&str> {
+        match self {
+            Aftermath::Off(off) => off.unsettled(),
+            Aftermath::Unsettled { cause } => Some(cause),
+            Aftermath::AsItWas | Aftermath::Restored => None,
+        }
+    }
+}
+
+impl StillOff {
+    /// Why a repair must follow at the next probe, if one must.
+    pub(super) fn unsettled(&self) -> Option<&str> {
+        self.later.then_some(&*self.cause)
+    }
 }
 
 /// The next step of a repair.
@@ -131,19 +153,19 @@ impl Repair {
                     return Next::Over(not_on(reply));
                 }
                 let (_, later) = cause_of(reply);
-                Next::Over(Aftermath::Off { cause, later })
+                Next::Over(off(cause, later))
             }
             // No answer, and still off: the flip was probably not carried out.
             (Stage::ReadingBack, Reply::Row(row)) if self.flips >= MOST_FLIPS && self.is_off(&row) => {
                 let cause = "no answer came".to_owned();
-                Next::Over(Aftermath::Off { cause, later: true })
+                Next::Over(off(cause, true))
             }
             // Flip again if it is still off.
             (Stage::Flipping | Stage::FlippingBack | Stage::ReadingBack, Reply::Row(row)) => self.switch_on(&row),
             (Stage::Flipping | Stage::FlippingBack, Reply::Lost { .. }) => self.look(Stage::ReadingBack),
             (_, reply) => {
                 let (cause, later) = cause_of(reply);
-                Next::Over(Aftermath::Off { cause, later })
+                Next::Over(off(cause, later))
             }
         }
     }
@@ -176,13 +198,17 @@ impl Repair {
     fn contested(&self) -> Next {
         let cause = "somebody else switches it at the same moment".to_owned();
         // The old text must be loaded again in any case.
-        Next::Over(Aftermath::Off { cause, later: self.unsettled.is_some() })
+        Next::Over(off(cause, self.unsettled.is_some()))
     }
 
     fn look(&mut self, stage: Stage) -> Next {
         self.stage = stage;
         Next::Call(Call::Get(self.key.clone()))
     }
+}
+
+fn off(cause: String, later: bool) -> Aftermath {
+    Aftermath::Off(StillOff { cause, later })
 }
 
 /// The aftermath for a plugin that was not on, if its old text could not be loaded.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{NoticeKind, OldVersion};
 use crate::engine::ServerHabits;
-use crate::engine::deploy::{Aftermath, OnServer, Outcome};
+use crate::engine::deploy::{Aftermath, OnServer, Outcome, StillOff};
 use crate::engine::ledger::{Refusal, RefusalKind};
 use crate::engine::refusal;
 use crate::plugin::Plugin;
@@ -22,8 +22,9 @@ impl NoticeKind {
     ) -> Vec<Self> {
         let active = on_server.and_then(|row| row.active);
         let (what, left) = match outcome {
-            Outcome::Created { active, left } => {
-                (NoticeKind::Created { active, global: habits.new_is_global, took }, Self::not_on(left))
+            Outcome::Created { active } => {
+                let (active, off) = active.map_or_else(|off| (Some(false), Some(off)), |active| (active, None));
+                (NoticeKind::Created { active, global: habits.new_is_global, took }, off.map(Self::not_on))
             }
             Outcome::Updated { from, kept, .. } => (NoticeKind::Updated { from, kept, active, took }, None),
             Outcome::Unchanged => (NoticeKind::Unchanged { in_pass, active, good_again: false }, None),
@@ -53,17 +54,14 @@ impl NoticeKind {
         match left {
             Aftermath::AsItWas | Aftermath::Unsettled { .. } => None,
             Aftermath::Restored => Some(NoticeKind::Restored),
-            Aftermath::Off { cause, later } => Some(NoticeKind::WentOff { cause, later }),
+            Aftermath::Off(StillOff { cause, later }) => Some(NoticeKind::WentOff { cause, later }),
         }
     }
 
     /// The notice for a new function that could not be switched on.
     #[must_use]
-    pub(crate) fn not_on(left: Aftermath) -> Option<Self> {
-        match left {
-            Aftermath::Off { cause, later } => Some(NoticeKind::NotSwitchedOn { cause, later }),
-            Aftermath::AsItWas | Aftermath::Restored | Aftermath::Unsettled { .. } => None,
-        }
+    pub(crate) fn not_on(StillOff { cause, later }: StillOff) -> Self {
+        NoticeKind::NotSwitchedOn { cause, later }
     }
 
     /// The notice for what an interrupted deploy left behind.

@@ -17,8 +17,8 @@ pub use crate::engine::form::message;
 use crate::engine::form::{form_of_stub, form_to_create, form_to_update, is_stub};
 use crate::engine::ledger::{Refusal, UpdateIntent};
 use crate::engine::refusal;
-pub use crate::engine::repair::Aftermath;
 use crate::engine::repair::{self, Next, Repair};
+pub use crate::engine::repair::{Aftermath, StillOff};
 use crate::engine::step;
 pub use crate::engine::step::Backup;
 use crate::plugin::{Digest, Plugin, id::PluginId};
@@ -68,10 +68,8 @@ pub type Step<O = Outcome> = step::Step<O>;
 pub enum Outcome {
     /// It did not exist, and does now.
     Created {
-        /// The on/off switch, for a function.
-        active: Option<bool>,
-        /// The result of switching it on.
-        left: Aftermath,
+        /// The on/off switch, for a function; or why it could not be switched on, as asked.
+        active: Result<Option<bool>, StillOff>,
     },
     /// It holds our text now.
     Updated {
@@ -173,9 +171,8 @@ impl Outcome {
     #[must_use]
     pub fn unsettled(&self) -> Option<&str> {
         match self {
-            Outcome::Created { left, .. } | Outcome::Refused { left, .. } | Outcome::Crashed { left, .. } => {
-                left.unsettled()
-            }
+            Outcome::Created { active: Err(off) } => off.unsettled(),
+            Outcome::Refused { left, .. } | Outcome::Crashed { left, .. } => left.unsettled(),
             _ => None,
         }
     }
@@ -192,16 +189,6 @@ impl Outcome {
             | Outcome::WouldUpdate { .. }
             | Outcome::RemoteEdit { .. }
             | Outcome::Duplicate(_) => true,
-        }
-    }
-}
-
-impl Aftermath {
-    /// Why a repair must follow at the next probe, if one must.
-    pub(super) fn unsettled(&self) -> Option<&str> {
-        match self {
-            Aftermath::Off { cause, later: true } | Aftermath::Unsettled { cause } => Some(cause),
-            Aftermath::Off { later: false, .. } | Aftermath::AsItWas | Aftermath::Restored => None,
         }
     }
 }
@@ -704,7 +691,7 @@ impl Deploy {
                 let (cause, _) = repair::cause_of(reply);
                 let left = match before.is_active {
                     _ if before.versioned => Aftermath::AsItWas,
-                    Some(true) => Aftermath::Off { cause: cause.clone(), later: true },
+                    Some(true) => Aftermath::Off(StillOff { cause: cause.clone(), later: true }),
                     Some(false) | None => Aftermath::Unsettled { cause: cause.clone() },
                 };
                 if gone { objection.gone(left, &cause) } else { objection.over(left) }
@@ -797,19 +784,19 @@ impl Deploy {
             let (repair, next) = Repair::switch_on_new(&self.plugin.key, self.plugin.digest, row);
             return self.activate(repair, next);
         }
-        Step::Done(Outcome::Created { active: row.is_active, left: Aftermath::AsItWas })
+        Step::Done(Outcome::Created { active: Ok(row.is_active) })
     }
 
     fn activate(&mut self, repair: Repair, next: Next) -> Step {
         match next {
             Next::Call(call) => self.call(Stage::Activating(repair), call),
-            Next::Over(Aftermath::Restored) => {
-                Step::Done(Outcome::Created { active: Some(true), left: Aftermath::AsItWas })
-            }
+            Next::Over(Aftermath::Restored) => Step::Done(Outcome::Created { active: Ok(Some(true)) }),
             // Somebody else stored another text.
             Next::Over(Aftermath::AsItWas) => failed(Failure::StoredOther),
-            Next::Over(left @ (Aftermath::Unsettled { .. } | Aftermath::Off { .. })) => {
-                Step::Done(Outcome::Created { active: Some(false), left })
+            Next::Over(Aftermath::Off(off)) => Step::Done(Outcome::Created { active: Err(off) }),
+            // No old text is loaded here, which this would be about.
+            Next::Over(Aftermath::Unsettled { cause }) => {
+                Step::Done(Outcome::Created { active: Err(StillOff { cause, later: true }) })
             }
         }
     }
