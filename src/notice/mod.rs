@@ -34,13 +34,14 @@ use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use again::Repetitions;
 pub use format::{count, duration, format_place, named};
-pub use hint::{Commands, set_id, trial_setting};
+pub use hint::{Commands, of_call, set_id, trial_setting};
 pub use level::Level;
 pub use report::{
     Area, Between, ChangedLines, Examination, Finding, HistoryEntry, PluginState, PluginStatus, Provenance, Report,
     ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task, Use, Verdict,
 };
 pub use summary::PassSummary;
+pub use text::call_failed;
 pub(crate) use traceback::class_of;
 pub use traceback::{Frame, Raised};
 pub use trial::{Suspect, TrialFailure, TrialRemedy, TrialResult, Tried, Untried};

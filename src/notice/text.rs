@@ -50,11 +50,8 @@ impl Notice {
             NoticeKind::GaveUp { after, cause, server, .. } => {
                 format!("cannot reach {server}: {cause} (gave up after {})", duration(*after))
             }
-            NoticeKind::NotAllowed { words, key: None, .. } => format!("the server denied access: {words}"),
-            NoticeKind::NotAllowed { words, key: Some(key), .. } => {
-                format!("the server denied access with the key from {key}: {words}")
-            }
-            NoticeKind::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
+            NoticeKind::NotAllowed { words, key, .. } => denied(words, key.as_deref()),
+            NoticeKind::Foreign { server, words, .. } => foreign(server, words),
             NoticeKind::Proxied { server, proxy } => format!("{server} is reached through the proxy {proxy}"),
             NoticeKind::Insecure { server, proxy: None } => {
                 format!("the key and the plugins travel unencrypted to {server}")
@@ -385,6 +382,30 @@ fn without_line(words: &str) -> &str {
     }
 }
 
+/// Why a command's call failed.
+#[must_use]
+pub fn call_failed(failure: &CallFailure, server: &str, key: Option<&str>) -> String {
+    match failure {
+        CallFailure::Unreachable { cause, .. } => format!("cannot reach {server}: {cause}"),
+        CallFailure::NotAllowed { words, .. } | CallFailure::NotOurs { words } => denied(words, key),
+        CallFailure::Foreign { words, .. } => foreign(server, words),
+        CallFailure::Odd { words } => odd(words),
+    }
+}
+
+fn denied(words: &str, key: Option<&str>) -> String {
+    let with = key.map_or_else(String::new, |key| format!(" with the key from {key}"));
+    format!("the server denied access{with}: {words}")
+}
+
+fn foreign(server: &str, words: &str) -> String {
+    format!("{server} does not answer as Open WebUI: {words}")
+}
+
+fn odd(words: &str) -> String {
+    format!("the server gave an unexpected answer: {words}")
+}
+
 fn failed(failure: &Failure) -> String {
     match failure {
         Failure::Call(CallFailure::Unreachable { cause, .. }) => format!("the server is away: {cause}"),
@@ -393,10 +414,8 @@ fn failed(failure: &Failure) -> String {
         Failure::TakesNone { words } => {
             format!("the server rejects every new plugin, even an empty one: {}", reason(words))
         }
-        Failure::Call(CallFailure::NotAllowed { words, .. }) => format!("the server denied access: {words}"),
-        Failure::Call(CallFailure::Foreign { words, .. }) => {
-            format!("the address does not answer as Open WebUI: {words}")
-        }
+        Failure::Call(CallFailure::NotAllowed { words, .. }) => denied(words, None),
+        Failure::Call(CallFailure::Foreign { words, .. }) => foreign("the address", words),
         Failure::Call(CallFailure::NotOurs { words }) => format!("this key may not change it: {words}"),
         Failure::StoredOther => {
             "the server stores a different text from the one sent: someone else has just edited the plugin".to_owned()
@@ -404,7 +423,7 @@ fn failed(failure: &Failure) -> String {
         Failure::KeepFailed { words } => {
             format!("nothing was sent: the state folder cannot be written: {words}")
         }
-        Failure::Call(CallFailure::Odd { words }) => format!("the server gave an unexpected answer: {words}"),
+        Failure::Call(CallFailure::Odd { words }) => odd(words),
     }
 }
 

@@ -3,7 +3,7 @@
 mod trial;
 
 use super::{KeepReason, Notice, NoticeKind, Subject};
-use crate::engine::deploy::{CallFailure, Failure};
+use crate::engine::deploy::{CallFailure, Cause, Failure};
 use crate::engine::duplicate::Duplicate;
 use crate::engine::ledger::{Refusal, RefusalKind};
 use crate::engine::refusal::{self, NO_FUNCTION, OWN};
@@ -34,25 +34,12 @@ impl Notice {
                 "create the folder\n\
                  set `root` in watch.toml (or --root) to the folder with the plugins"
             }
-            NoticeKind::Unreachable { cause, .. } | NoticeKind::GaveUp { cause, .. } if cause.untrusted => {
-                "if you trust the server, set `ca_file` in watch.toml to the certificate (PEM) of its CA"
+            NoticeKind::Unreachable { cause, configured, .. } if cause.untrusted || !configured => {
+                unreachable(cause, *configured)
             }
-            NoticeKind::Unreachable { configured: false, .. } | NoticeKind::GaveUp { configured: false, .. } => {
-                "set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server\n\
-                 `owui-watch sandbox` starts a throw-away Open WebUI to try things out"
-            }
-            NoticeKind::GaveUp { .. } => "check that the server is running and the address is right",
-            NoticeKind::NotAllowed { status: 0, .. } => {
-                "put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)"
-            }
-            NoticeKind::NotAllowed { words, .. } if refusal::keys_are_off(words) => {
-                "an admin can switch API keys on under Admin Panel > Settings > General"
-            }
-            NoticeKind::NotAllowed { .. } => {
-                "use an admin's API key\n\
-                 `.env` and `api_key_file` are read again when saved, the environment only at the start"
-            }
-            NoticeKind::Foreign { .. } => "use the address you open in the browser, without /api",
+            NoticeKind::GaveUp { cause, configured, .. } => unreachable(cause, *configured),
+            NoticeKind::NotAllowed { status, words, .. } => denied(*status, words),
+            NoticeKind::Foreign { .. } => FOREIGN,
             NoticeKind::Created { active: Some(false), .. } => {
                 return Some(format!(
                     "{}\nset `activate_new = true` in watch.toml to have new functions switched on",
@@ -183,6 +170,42 @@ impl Notice {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// What can be done about a command's call that failed. `configured`: the settings name the server's address.
+#[must_use]
+pub fn of_call(failure: &CallFailure, configured: bool) -> Option<&'static str> {
+    Some(match failure {
+        CallFailure::Unreachable { cause, .. } => unreachable(cause, configured),
+        CallFailure::NotAllowed { status, words } => denied(*status, words),
+        CallFailure::NotOurs { words } => denied(401, words),
+        CallFailure::Foreign { .. } => FOREIGN,
+        CallFailure::Odd { .. } => return None,
+    })
+}
+
+const FOREIGN: &str = "use the address you open in the browser, without /api";
+
+fn unreachable(cause: &Cause, configured: bool) -> &'static str {
+    if cause.untrusted {
+        "if you trust the server, set `ca_file` in watch.toml to the certificate (PEM) of its CA"
+    } else if configured {
+        "check that the server is running and the address is right"
+    } else {
+        "set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server\n\
+         `owui-watch sandbox` starts a throw-away Open WebUI to try things out"
+    }
+}
+
+fn denied(status: u16, words: &str) -> &'static str {
+    if status == 0 {
+        "put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)"
+    } else if refusal::keys_are_off(words) {
+        "an admin can switch API keys on under Admin Panel > Settings > General"
+    } else {
+        "use an admin's API key\n\
+         `.env` and `api_key_file` are read again when saved, the environment only at the start"
     }
 }
 
