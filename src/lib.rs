@@ -58,7 +58,7 @@
 //! | [`paths`] | paths as the user would type them |
 //! | [`printable`] | the filter for all text that is printed or logged |
 //! | [`regular_file`] | reads files that may be hostile |
-//! | [`replace`] | puts a finished file in the place of another |
+//! | [`whole_file`] | writes files whole |
 //! | [`process_group`] | ends other programs with their children |
 //!
 //! # The words
@@ -145,10 +145,10 @@ pub mod plugin;
 pub mod printable;
 pub mod process_group;
 pub mod regular_file;
-pub mod replace;
 pub mod run;
 pub mod sandbox;
 pub mod server_log;
 pub mod systemd;
 pub mod trial;
 pub mod watcher;
+pub mod whole_file;

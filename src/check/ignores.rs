@@ -3,7 +3,6 @@
 use ruff_python_ast::token::{TokenKind, Tokens};
 use ruff_text_size::{Ranged as _, TextRange};
 
-use super::rules::tool_name_twice;
 use super::{FILE_RULES, MOST_OF_A_RULE, Options, instead_of, rule};
 use crate::plugin::{RuleFinding, Severity};
 
@@ -147,8 +146,9 @@ impl<'a> Comment<'a> {
     }
 }
 
-/// Takes out what the comments of a text ignore, and adds what they needlessly ignore.
-pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, found: &mut Found) {
+/// Takes out what the comments of a text ignore, and adds what they needlessly ignore. The rule `later` is applied after
+/// this.
+pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, later: &str, found: &mut Found) {
     if !text.contains(MARK) {
         return;
     }
@@ -169,7 +169,7 @@ pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, found: &mut 
     }
     // A rule that is not in use cannot tell.
     let is_needless = |name: &&Name<'_>| {
-        !name.is_used && name.rule != tool_name_twice::RULE.id && (options.uses(name.rule) || rule(name.rule).is_none())
+        !name.is_used && name.rule != later && (options.uses(name.rule) || rule(name.rule).is_none())
     };
     let lines = Lines::of(text, tokens);
     let told = comments.iter().flat_map(|comment| {

@@ -106,7 +106,8 @@ pub fn check_syntax(plugin: &Plugin, text: &str, syntax: &Syntax, options: &Opti
         }
         found.append(&mut report.found);
     }
-    ignores::apply(text, syntax.tokens(), options, &mut found);
+    // This rule looks at all files, after each of them.
+    ignores::apply(text, syntax.tokens(), options, rules::tool_name_twice::RULE.id, &mut found);
     found.sort_by_key(|(_, range)| range.start());
     let diagnostic = |(finding, range): (RuleFinding, TextRange)| Diagnostic {
         rule: Rule::Checked(Arc::new(finding)),

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::words::nearest_plugin;
+use super::misspelled::nearest_plugin;
 use super::{print_warnings, target};
 use crate::check::{self, ServerVersion};
 use crate::cli::{Args, CheckFormat};

@@ -12,6 +12,7 @@ mod delete;
 mod deploy;
 mod doctor;
 mod history;
+mod misspelled;
 mod rename;
 mod rollback;
 mod server;

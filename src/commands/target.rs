@@ -12,8 +12,8 @@ use crate::plugin::id::{self, PluginId};
 use crate::plugin::{Digest, FileSettings, Key, Kind, Parsed, normal};
 
 use super::CommandContext;
+use super::misspelled::nearest_plugin;
 use super::server::Server;
-use super::words::nearest_plugin;
 use crate::error::Error;
 use crate::notice::Subject;
 use crate::paths::slashed;

@@ -26,7 +26,7 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
         context.screen.aside(&Notice::report(target.subject(), Report::NotOnServer { level: Level::Error }));
         return Ok(Code::NotDeployed);
     };
-    let stored = Digest::of_text(&normal::normal(text(&target.key, &stored)?));
+    let stored = Digest::of_text(&normal::normal(text(&target.key, stored.content.as_deref())?));
     let is_other = target.local.as_ref().is_some_and(|local| local.digest != stored);
     if is_other {
         context.screen.aside(&Notice::report(target.subject(), Report::OtherText));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::misspelled::{best, likeness, plugins_like};
 use super::target::{self, id_of_broken};
 use crate::cli::{self, Candidate};
 use crate::config::{self, Config, World};
@@ -14,9 +15,6 @@ use crate::error::Error;
 use crate::paths::slashed;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Kind, Parsed};
-
-/// Two words at least this similar count as a misspelling.
-const LIKENESS: f64 = 0.8;
 
 /// A typed word as a path relative to the project; unchanged if it may be an id (no slash, no dot). The folder that
 /// contains all roots becomes the empty path.
@@ -156,41 +154,6 @@ impl Listing {
             self.paths.iter().map(|path| &**path),
         )))
     }
-}
-
-/// The id or path that a word probably misspells.
-pub(super) fn nearest_plugin<'a>(
-    word: &str,
-    ids: impl Iterator<Item = &'a PluginId>,
-    paths: impl Iterator<Item = &'a Path>,
-) -> Option<String> {
-    best(plugins_like(word, ids, paths))
-}
-
-/// The ids and paths, each with its similarity to a word.
-fn plugins_like<'a>(
-    word: &str,
-    ids: impl Iterator<Item = &'a PluginId>,
-    paths: impl Iterator<Item = &'a Path>,
-) -> impl Iterator<Item = (f64, String)> {
-    let ids = ids.map(move |id| (likeness(word, id.as_str()), id.to_string()));
-    let paths = paths.map(move |path| {
-        let (whole, name) = (slashed(path), path.file_name().unwrap_or_default().to_string_lossy());
-        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        let likeness = [&*whole, &*name, &*stem].map(|own| likeness(word, own)).into_iter().fold(0.0, f64::max);
-        (likeness, whole)
-    });
-    ids.chain(paths)
-}
-
-/// The first of the most similar names, if similar enough.
-fn best(names: impl Iterator<Item = (f64, String)>) -> Option<String> {
-    let alike = names.filter(|(likeness, _)| *likeness > LIKENESS);
-    alike.reduce(|best, other| if other.0 > best.0 { other } else { best }).map(|(_, name)| name)
-}
-
-fn likeness(word: &str, name: &str) -> f64 {
-    strsim::jaro_winkler(&word.to_lowercase(), &name.to_lowercase())
 }
 
 fn refusal(typed: &str, spelled: &str, listing: &Listing) -> Error {

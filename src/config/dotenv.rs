@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::layers::{Layer, variables};
 use super::paths::ticked;
 use super::schema::{KEYS, KeyRow, PREFIX};
 use super::secret::names_secret;
@@ -18,7 +17,7 @@ const DOLLAR: char = '\u{fdd0}';
 /// The content of `.env`.
 pub(super) struct DotEnv {
     path: PathBuf,
-    variables: BTreeMap<String, String>,
+    pub(super) variables: BTreeMap<String, String>,
     /// Whether it is a link to a file outside the project.
     pub(super) is_outside: bool,
 }
@@ -26,7 +25,7 @@ pub(super) struct DotEnv {
 impl DotEnv {
     const KEYS: [&str; 2] = ["OPENWEBUI_API_KEY", "api_key"];
     /// The server's name in deploy scripts. Read from `.env` only: in the environment it may mean anything.
-    const URL: &str = "url";
+    pub(super) const URL: &str = "url";
 
     pub(super) fn read(
         path: &Path,
@@ -63,10 +62,6 @@ impl DotEnv {
         }
         let variables = variables.into_iter().map(|(name, value)| (name, value.replace(DOLLAR, "$"))).collect();
         Ok(Self { path: path.to_owned(), variables, is_outside: project.outside(path).is_some() })
-    }
-
-    pub(super) fn layer(&self, folder: &Path, world: &World) -> Result<Layer, ConfigError> {
-        variables(&self.variables, Some(Self::URL), folder, &self.whence(), world)
     }
 
     /// The API key, with the name of its variable.
@@ -148,7 +143,7 @@ pub(super) fn lookalikes(
 /// Our variable that a name probably misspells.
 fn meant(name: &str) -> Option<String> {
     const KEY: &str = "OPENWEBUI_API_KEY";
-    const URL: &str = "OPENWEBUI_URL";
+    pub(super) const URL: &str = "OPENWEBUI_URL";
     const BASE_URL: &str = "OPENWEBUI_BASE_URL";
 
     let ours = KEYS.iter().filter_map(KeyRow::variable);

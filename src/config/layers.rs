@@ -90,7 +90,7 @@ impl Merged {
             None => (Layer::default(), Positions::default()),
         };
         let (own, own_positions) = file(path, wanted, world, sources)?;
-        let (from_dotenv, environment, flags) = (dotenv.layer(folder, world)?, environment(world)?, flags(args));
+        let (from_dotenv, environment, flags) = (from_dotenv(dotenv, folder, world)?, environment(world)?, flags(args));
         // `--config` may name the user's own file. A link elsewhere would change the meaning of its paths.
         let is_users = user_path.is_some_and(|user| {
             let home = user.parent().unwrap_or(Path::new(""));
@@ -348,7 +348,7 @@ fn environment(world: &World) -> Result<Layer, ConfigError> {
 
 /// Reads settings from variables: `OWUI_WATCH_<KEY>`, else the key's other variables, else `plain_url` for the server.
 /// `whence` names their source in messages.
-pub(super) fn variables(
+fn variables(
     all: &BTreeMap<String, String>,
     plain_url: Option<&str>,
     base: &Path,
@@ -386,6 +386,10 @@ pub(super) fn variables(
         values.insert(written, value);
     }
     Ok(Layer(values).resolved(base, world))
+}
+
+fn from_dotenv(dotenv: &DotEnv, folder: &Path, world: &World) -> Result<Layer, ConfigError> {
+    variables(&dotenv.variables, Some(DotEnv::URL), folder, &dotenv.whence(), world)
 }
 
 /// The flags that are also keys.

@@ -1,9 +1,6 @@
 //! The settings: merges `watch.toml`, `.env`, the environment and the flags into one checked [`Config`]. `schema` has a
 //! row for each key; `layers` reads and merges the sources; the rest checks the result.
-#![expect(
-    clippy::disallowed_methods,
-    reason = "the one place that reads the environment and writes the user's answers"
-)]
+#![cfg_attr(test, expect(clippy::disallowed_methods, reason = "the tests write settings"))]
 
 mod check;
 mod command_line;

@@ -1,16 +1,39 @@
 //! Finds the project from a folder below it, as git, cargo and uv do: the nearest folder with a `watch.toml`, or with a
 //! `.env` that has settings of ours.
 
+use std::env;
 use std::path::{Path, PathBuf};
 
-use super::dotenv;
 use super::schema::KeyRow;
+use super::{World, dotenv};
 use crate::paths::canonical;
 use crate::regular_file::{self, ONE_MIB};
 
+impl World {
+    /// The world of this process.
+    #[must_use]
+    pub fn real() -> Self {
+        use etcetera::base_strategy::{BaseStrategy as _, Xdg};
+
+        let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
+        // If the current folder is gone, each relative path fails with its own error.
+        let (cwd, home) = (env::current_dir().unwrap_or_default(), etcetera::home_dir().ok());
+        Self {
+            env: env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
+            // Once: a reload looks nowhere else.
+            project: above(&cwd, home.as_deref()),
+            cwd,
+            config_home: Xdg::new().ok().map(|xdg| xdg.config_dir()),
+            home,
+            agreed: Vec::new(),
+            declined: Vec::new(),
+        }
+    }
+}
+
 /// The project above the current folder, relative to it. Empty if the current folder is one, or if there is none: the
 /// search ends below the user's home, and at the border of a file system. Files of other users do not count.
-pub(super) fn above(cwd: &Path, home: Option<&Path>) -> PathBuf {
+fn above(cwd: &Path, home: Option<&Path>) -> PathBuf {
     let root = KeyRow::find("root").map_or("", |row| row.default.trim_matches('"'));
     // The current folder has no links in its path.
     let real_home = home.and_then(|home| canonical(home).ok());

@@ -1,10 +1,10 @@
 //! The sources of settings: the process's environment, and the files that were read.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{env, io};
 
-use super::{ConfigError, Request, project};
+use super::{ConfigError, Request};
 use crate::paths::{slashed, tidy};
 use crate::plugin::Digest;
 use crate::regular_file::{self, ONE_MIB};
@@ -29,26 +29,6 @@ pub struct World {
 }
 
 impl World {
-    /// The world of this process.
-    #[must_use]
-    pub fn real() -> Self {
-        use etcetera::base_strategy::{BaseStrategy as _, Xdg};
-
-        let text = |word: std::ffi::OsString| word.to_string_lossy().into_owned();
-        // If the current folder is gone, each relative path fails with its own error.
-        let (cwd, home) = (env::current_dir().unwrap_or_default(), etcetera::home_dir().ok());
-        Self {
-            env: env::vars_os().map(|(name, value)| (text(name), text(value))).collect(),
-            // Once: a reload looks nowhere else.
-            project: project::above(&cwd, home.as_deref()),
-            cwd,
-            config_home: Xdg::new().ok().map(|xdg| xdg.config_dir()),
-            home,
-            agreed: Vec::new(),
-            declined: Vec::new(),
-        }
-    }
-
     /// The world of this user's service, which does not inherit this shell. Its credentials are the files beside the
     /// user's `watch.toml`.
     #[must_use]

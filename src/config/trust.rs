@@ -3,7 +3,6 @@
 //! answer is kept at user level, in a private file for each folder.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::io::Write as _;
 use std::path::{Component, Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -14,7 +13,7 @@ use super::schema::KeyRow;
 use super::secret::masked;
 use super::{ConfigError, Sources, World};
 use crate::paths::slashed;
-use crate::replace::replace;
+use crate::whole_file::{Lasting, make_folders, write_whole};
 
 /// The remedy if answers cannot be saved.
 const NO_HOME: &str = "set HOME or XDG_CONFIG_HOME to your own folder, which stores your answer";
@@ -73,7 +72,8 @@ impl Request {
         };
         let mut consent = Consent::read(&self.folder, world, &mut Sources::default())?;
         consent.allowed.insert(self.grant.clone());
-        write_private(&path, &consent.to_json())
+        make_folders(path.parent().unwrap_or(&path), Lasting::Synced)
+            .and_then(|()| write_whole(&path, consent.to_json().as_bytes(), Lasting::Synced))
             .map_err(|error| ConfigError::new(format!("cannot write {}: {error}", ticked(&path))).hinted(NO_HOME))
     }
 }
@@ -112,16 +112,6 @@ fn path(folder: &Path, world: &World) -> Option<PathBuf> {
     let digest = Sha256::digest(folder.as_os_str().as_encoded_bytes());
     let name = digest.iter().take(16).fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
     Some(world.config_home.as_ref()?.join("owui-watch").join("trusted").join(name + ".json"))
-}
-
-/// Writes a private file atomically.
-fn write_private(path: &Path, text: &str) -> std::io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    std::fs::create_dir_all(folder)?;
-    let mut file = tempfile::NamedTempFile::new_in(folder)?;
-    file.write_all(text.as_bytes())?;
-    file.as_file().sync_all()?;
-    replace(file.into_temp_path(), path)
 }
 
 /// A project's folder, and the consent for it.

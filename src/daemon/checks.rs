@@ -7,7 +7,6 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use super::requests::Requests;
 use crate::check::{self, Options, ServerVersion};
 use crate::config::Config;
 use crate::disk::file;
@@ -86,11 +85,11 @@ impl Checks {
     }
 
     /// Waits for the diagnostics of a plugin, forever if none is checked. Starts the next check if there is time for it,
-    /// or if a request waits for it.
-    pub(super) async fn next(&mut self, has_time: bool, requests: &Requests) -> Vec<Notice> {
+    /// or if an answer waits for it.
+    pub(super) async fn next(&mut self, has_time: bool, is_awaited: impl Fn(&Key) -> bool) -> Vec<Notice> {
         if self.running.is_none() {
             let mut keys = self.waiting.keys();
-            let next = keys.clone().find(|key| requests.names(key)).or_else(|| keys.next().filter(|_| has_time));
+            let next = keys.clone().find(|key| is_awaited(key)).or_else(|| keys.next().filter(|_| has_time));
             if let Some((key, check)) = next.cloned().and_then(|key| self.waiting.remove_entry(&key)) {
                 self.running = Some((key, tokio::task::spawn_blocking(move || check.run())));
             }
@@ -148,7 +147,7 @@ mod tests {
         std::fs::create_dir(folder.path().join("plugins")).unwrap();
         let world = World { cwd: folder.path().to_owned(), ..World::default() };
         let config = config::read(&Args::default(), &world).config.unwrap();
-        let (mut checks, requests) = (Checks::default(), Requests::default());
+        let mut checks = Checks::default();
         for name in ["a.py", "b.py"] {
             let path: Arc<Path> = Arc::from(folder.path().join(name));
             let text = "class Pipe:\n    def pip(self, body):\n        return body\n";
@@ -160,9 +159,9 @@ mod tests {
             checks.push(&about, &config);
             checks.push(&about, &config);
         }
-        assert!(is_pending(checks.next(false, &requests)).await && checks.running.is_none());
+        assert!(is_pending(checks.next(false, |_| false)).await && checks.running.is_none());
         for left in [1, 0] {
-            let found = checks.next(true, &requests).await;
+            let found = checks.next(true, |_| false).await;
             assert!(matches!(found[0].what, NoticeKind::Surprising(_)), "{found:?}");
             assert_eq!(checks.waiting.len(), left, "each text is checked once");
         }

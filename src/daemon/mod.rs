@@ -604,7 +604,7 @@ impl<'a> Daemon<'a> {
             touch = touch(&mut self.settings) => Wakeup::ConfigFileEvent(touch),
             // These are few. A log or a folder that never rests must not hold them up.
             Some(event) = trials.next() => Wakeup::Replied(event),
-            found = checks.next(has_time, requests) => Wakeup::Checked(found),
+            found = checks.next(has_time, |key| requests.names(key)) => Wakeup::Checked(found),
             Some(sign) = signs.recv(), if listens => Wakeup::Sign(sign),
             Some(notice) = self.notices.recv() => Wakeup::Heard(Box::new(notice)),
             Some(found) = found(&mut self.server_log) => Wakeup::Found(found),

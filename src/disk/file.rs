@@ -1,14 +1,14 @@
 //! Reads and writes plugin files as bytes, for `diff` and `pull`.
 
 use std::fs::Permissions;
-use std::io::{ErrorKind, Write as _};
-use std::path::{Path, PathBuf};
+use std::io::{self, ErrorKind};
+use std::path::Path;
 
 use anyhow::{Context as _, bail};
 
 use super::read::{Trust, Whole, read_whole};
 use crate::paths::{canonical, slashed};
-use crate::replace;
+use crate::whole_file::{Draft, Finished, Lasting};
 
 /// The bytes of a file. Fails while it is being written.
 pub fn read(path: &Path) -> anyhow::Result<Vec<u8>> {
@@ -28,18 +28,17 @@ pub fn replace(path: &Path, old: &[u8], new: &[u8]) -> anyhow::Result<()> {
     if read(&target)? != old {
         bail!("`{}` has changed meanwhile", slashed(&path));
     }
-    replace::replace(file, &target).with_context(|| cannot_write(path))
+    file.replace().with_context(|| cannot_write(path))
 }
 
 /// Writes a new file.
 pub fn create(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let file = written(path, bytes, None).with_context(|| cannot_write(path))?;
-    match file.persist_noclobber(path) {
-        Ok(()) => Ok(()),
-        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {
+    match file.create() {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
             bail!("`{}` exists already, and is not this plugin", slashed(&path))
         }
-        Err(error) => Err(error).with_context(|| cannot_write(path)),
+        created => created.with_context(|| cannot_write(path)),
     }
 }
 
@@ -47,24 +46,12 @@ fn cannot_write(path: &Path) -> String {
     format!("cannot write `{}`", slashed(&path))
 }
 
-/// A temporary file beside the target, with a name that the walk ignores. It is closed: a watch would take a later close
-/// for another save.
-fn written(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> anyhow::Result<tempfile::TempPath> {
-    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty());
-    let folder = folder.map_or_else(|| PathBuf::from("."), Path::to_owned);
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    let open_to_all = <Permissions as std::os::unix::fs::PermissionsExt>::from_mode(0o666);
-    // Limited by the user's umask.
-    #[cfg(unix)]
-    builder.permissions(open_to_all);
-    let mut file = builder.prefix(".owui-watch-").tempfile_in(folder)?;
-    file.write_all(bytes)?;
+fn written(target: &Path, bytes: &[u8], permissions: Option<Permissions>) -> io::Result<Finished> {
+    let draft = Draft::shared(target)?;
     if let Some(permissions) = permissions {
-        file.as_file().set_permissions(permissions)?;
+        draft.permit(permissions)?;
     }
-    file.as_file().sync_all()?;
-    Ok(file.into_temp_path())
+    draft.finish(bytes, Lasting::Synced)
 }
 
 /// The bytes of a text in the style of a file: with its byte order mark, and with `\r\n` if all its lines end so.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::Plugins;
-use super::read::age;
+use super::age::age;
 use crate::regular_file::{self, ONE_MIB};
 
 /// A git lock older than this is stale.

@@ -1,6 +1,7 @@
 //! The disk: finds files (`walk`), reads them (`read`), and keeps our own (`state`). Only this room, the configuration
 //! and the sandbox open files.
 
+mod age;
 pub mod file;
 mod git_folder;
 mod ignore_rules;

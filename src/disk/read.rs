@@ -8,9 +8,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread::ScopedJoinHandle;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use super::Plugins;
+use super::age::age;
 use super::scan_cache::{CacheEntry, ScanCache, Stat};
 use crate::engine::files::{Links, Loaded};
 use crate::paths::{ProjectPath, canonical, is_under, slashed};
@@ -200,11 +201,4 @@ pub(super) fn read_whole(path: &Path, trust: Trust) -> std::io::Result<Whole> {
     let same = before.len() == after.len() && before.modified()? == after.modified()?;
     let whole = same && u64::try_from(bytes.len()).is_ok_and(|length| length == after.len());
     Ok(if whole { Whole::Bytes(bytes) } else { Whole::Unsettled })
-}
-
-/// How long ago a file was written. `None` if its time is in the future, as on some network drives: such a file must
-/// not wait forever.
-#[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
-pub(super) fn age(metadata: &std::fs::Metadata) -> Option<Duration> {
-    SystemTime::now().duration_since(metadata.modified().ok()?).ok()
 }

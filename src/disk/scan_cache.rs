@@ -12,10 +12,11 @@ use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::state::{Folder, Lasting};
+use super::state::Folder;
 use crate::engine::files::Loaded;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Entry, FileSettings, Key, Parsed, Plugin, id::PluginId};
+use crate::whole_file::Lasting;
 
 /// Enough for a hundred thousand files.
 const LARGEST: u64 = 64 * 1024 * 1024;

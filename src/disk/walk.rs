@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Plugins;
+use super::age::age;
 use super::ignore_rules::IgnoreRules;
-use super::read::{age, invalid};
+use super::read::invalid;
 use crate::engine::files::Loaded;
 use crate::paths::{canonical, is_here, tidy};
 use crate::plugin::{Rule, kind};

@@ -6,10 +6,12 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::ServerListing;
 use super::deploy::{Adopt, Call, Deploy, DeployContext, DeployPolicy, Reply, Step};
 use super::duplicate::{self, Duplicate, Duplicates, Identity};
 use super::files::{File, Owner};
-use super::lane::{CheckedText, Conversation, Ended, InFlight, Job, Lane, Task};
+use super::job::{Job, Task};
+use super::lane::{CheckedText, Conversation, Ended, InFlight, Lane};
 use super::ledger::{LastAttempt, Record, Rollback};
 use super::pass::PassResult;
 use super::plan::{self, Decision, Remote, Situation, Why};
@@ -18,7 +20,6 @@ use super::removal::Removal;
 use super::repair::Recovery;
 use super::request::{Request, RequestResult};
 use super::retry::Cause;
-use super::site::ServerListing;
 use super::tree::{Complaint, Pending};
 use super::{Effect, Engine, Now, SLOW, Ticket, refusal};
 use crate::check::ServerVersion;
@@ -82,6 +83,15 @@ impl Engine {
 
     /// Plans one plugin whose id no other file claims.
     pub(super) fn plan(&mut self, plugin: &Arc<Plugin>, remote: Remote, since: Duration, now: Now) {
+        self.plan_as(plugin, remote, false, since, now);
+    }
+
+    /// Plans a further try. `is_forced`: the user insisted on the one that failed.
+    pub(super) fn plan_again(&mut self, plugin: &Arc<Plugin>, is_forced: bool, now: Now) {
+        self.plan_as(plugin, Remote::NotAsked, is_forced, now.at, now);
+    }
+
+    fn plan_as(&mut self, plugin: &Arc<Plugin>, remote: Remote, insists: bool, since: Duration, now: Now) {
         if !self.is_plannable(plugin) {
             return;
         }
@@ -93,7 +103,7 @@ impl Engine {
             access: self.site.access(),
             has_text: plugin.has_text(),
             force: self.first_pass && self.policy.deploy.force,
-            requested: lanes.get(key).is_some_and(|lane| lane.request.is_some_and(Request::is_due)),
+            requested: insists || lanes.get(key).is_some_and(|lane| lane.request.is_some_and(Request::is_due)),
             has_result: self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key)),
             in_flight: in_flight.map(|plugin| plugin.digest),
             waiting: lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
@@ -250,7 +260,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
+    fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
         let job = Job { task: Task::Deploy { plugin: Arc::clone(plugin), why }, since, in_pass };
         let replaced = self.site.lanes.request(plugin.key.clone(), job);
         if let Some((older, _)) = replaced.as_ref().and_then(Job::deploy)
@@ -387,7 +397,7 @@ impl Engine {
                 (Adopt::Ask, None) => Duplicates::Unknown(BTreeSet::new()),
             },
             refused: self.site.refused_before(plugin).filter(|_| why != Why::Forced),
-            explains_updates: self.site.version.as_deref().is_some_and(explains_updates),
+            explains_updates: self.site.version.as_deref().is_some_and(refusal::explains_updates),
             unlisted: record.is_none()
                 && lacking.is_some_and(|holds| !switches_on || holds.lists(key.kind))
                 && !self.site.is_asked_ahead(key),
@@ -558,10 +568,4 @@ impl Engine {
         self.tree.complain(plugin, Complaint::RolledBack);
         self.tell(Notice::of(plugin, NoticeKind::RolledBack));
     }
-}
-
-/// Whether a server of this version gives a reason when it refuses an update. Since 0.10, none gives one for a create.
-pub(super) fn explains_updates(version: &str) -> bool {
-    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(0), Some(12))
 }

@@ -9,14 +9,13 @@ use std::time::Duration;
 
 use super::crashes::Crash;
 use super::deploy::{self, CallFailure, Deploy, Reply, Step};
+use super::job::Job;
 use super::ledger::{Rollback, UpdateIntent};
-use super::plan::{Remote, Why};
+use super::plan::Remote;
 use super::queue::Queue;
-use super::removal::PendingRemoval;
-use super::request::Request;
-
-use super::removal::{self, Mode, Removal};
+use super::removal::{self, PendingRemoval, Removal};
 use super::repair::{self, Recovery};
+use super::request::Request;
 use super::retry::{Cause, Retry};
 use crate::check::ServerVersion;
 use crate::plugin::{Diagnostic, Digest, Key, Plugin};
@@ -137,32 +136,6 @@ pub(super) struct Session {
     pub(super) versions: VecDeque<String>,
     /// When the last one was made.
     pub(super) last: Duration,
-}
-
-/// A task that waits for its turn.
-#[derive(Debug)]
-pub(super) struct Job {
-    pub(super) task: Task,
-    /// When the save was seen, or the pass began.
-    pub(super) since: Duration,
-    pub(super) in_pass: bool,
-}
-
-#[derive(Debug)]
-pub(super) enum Task {
-    Deploy { plugin: Arc<Plugin>, why: Why },
-    Recover,
-    Remove { plugin: Arc<Plugin>, mode: Mode, deployed: Digest },
-}
-
-impl Job {
-    /// The deploy that it is, if it is one.
-    pub(super) fn deploy(&self) -> Option<(&Arc<Plugin>, Why)> {
-        match &self.task {
-            Task::Deploy { plugin, why } => Some((plugin, *why)),
-            Task::Recover | Task::Remove { .. } => None,
-        }
-    }
 }
 
 /// A conversation that is in flight.

@@ -20,6 +20,7 @@
 //!
 //! Long because all that goes into the engine and comes out of it is defined here.
 
+mod access;
 mod call;
 mod crashes;
 pub mod deploy;
@@ -27,6 +28,8 @@ mod dispatch;
 pub mod duplicate;
 pub mod files;
 mod form;
+mod gone;
+mod job;
 mod lane;
 pub mod ledger;
 mod outcome;
@@ -40,6 +43,7 @@ pub mod repair;
 pub mod request;
 mod retry;
 mod site;
+mod step;
 pub mod switch;
 mod tree;
 mod trial;
@@ -55,15 +59,14 @@ use jiff::Timestamp;
 
 use crate::check::Choices;
 use crate::notice::{Notice, NoticeKind, Subject};
-use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Plugin};
-use deploy::{Adopt, Backup, Call, CallFailure, DeployPolicy, Reply};
-use duplicate::Identity;
+use access::{Access, Outage, Seen, ServerListing};
+use deploy::{Adopt, Backup, Call, CallFailure, DeployPolicy, ListedRow, Reply};
 use files::{FilePresence, Loaded, Owner};
 use lane::Lane;
 use ledger::{Ledger, Rollback, SavedState, UpdateIntent};
 use pass::{AskedFor, Pass, Undeployed};
-use site::{Access, Outage, Seen, ServerListing, Site};
+use site::Site;
 use tree::{Complaint, Tree};
 use trial::Trials;
 pub use trial::{TrialOutcome, TrialPolicy};
@@ -493,10 +496,8 @@ impl Engine {
             probe.connecting = None;
         } else if let Some(kind) = probe.overviews.as_mut().and_then(|overviews| overviews.remove(&ticket)) {
             if let Reply::Rows(rows) = reply {
-                let holds = rows.iter().filter_map(|row| {
-                    let id = PluginId::new(&row.id)?;
-                    let digest = row.digest.or_else(|| row.content.as_deref().map(Digest::of_text));
-                    Some((Key { kind, id }, Seen { digest, is_active: row.is_active, identity: Identity::of_row(row) }))
+                let holds = rows.into_iter().map(|ListedRow { id, digest, switches, identity, .. }| {
+                    (Key { kind, id }, Seen { digest, is_active: switches.active, identity })
                 });
                 probe.holds.rows.extend(holds);
                 probe.holds.kinds.insert(kind);

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::Access;
 use super::deploy::{Aftermath, Backup, Call, CallFailure, Deploy, Failure, OnServer, Outcome};
 use super::files::Owner;
 use super::lane::{Conversation, Ended, Session};
@@ -12,7 +13,6 @@ use super::pass::PassResult;
 use super::plan::Remote;
 use super::request::RequestResult;
 use super::retry::Cause;
-use super::site::Access;
 use super::tree::Complaint;
 use super::{Effect, Engine, Now, repair};
 use crate::notice::{Notice, NoticeKind, Subject, WaitReason};
@@ -117,7 +117,7 @@ impl Engine {
             }
             Outcome::Crashed { words, left } => {
                 self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
-                match self.on_crashed(deploy, words, left, in_pass, now) {
+                match self.on_crashed(deploy, words, left, now) {
                     Some(outcome) => outcome,
                     None => return,
                 }
@@ -161,6 +161,11 @@ impl Engine {
             }
             Outcome::Refused { left, .. } | Outcome::Crashed { left, .. } => {
                 if let Outcome::Refused { refusal, .. } = &outcome {
+                    let lane = self.site.lanes.of(&plugin.key);
+                    // The server answered to this text, so an earlier one has not brought it down.
+                    if !lane.suspects(plugin) {
+                        lane.forget_crash();
+                    }
                     let (digest, refusal) = (plugin.digest, refusal.clone());
                     self.record_attempt(&plugin.key, LastAttempt::Refused { digest, refusal });
                 }

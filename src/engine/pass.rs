@@ -5,9 +5,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::access::ServerListing;
 use super::files::{File, Owner};
 use super::plan::{Decision, Why};
-use super::site::ServerListing;
 use super::tree::Complaint;
 use super::{Code, Engine, names};
 use crate::notice::{Notice, NoticeKind, PassSummary, Trouble};

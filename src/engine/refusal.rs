@@ -33,6 +33,13 @@ pub fn too_large(words: &str) -> bool {
     words.starts_with("413 ")
 }
 
+/// Whether a server of this version gives a reason when it refuses an update. Since 0.10, none gives one for a create.
+#[must_use]
+pub fn explains_updates(version: &str) -> bool {
+    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
+    (numbers.next(), numbers.next()) >= (Some(0), Some(12))
+}
+
 /// The class that the server could not instantiate, as in `Pipe.__init__() missing 1 required
 /// positional argument: 'x'`.
 #[must_use]

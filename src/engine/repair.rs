@@ -6,10 +6,33 @@
 
 use std::sync::Arc;
 
-use crate::engine::deploy::{self, Aftermath, Call, CallFailure, Form, Reply, Row};
+use crate::engine::call::{Call, CallFailure, Form, Reply, Row};
 use crate::engine::ledger::UpdateIntent;
-use crate::engine::switch::MOST_FLIPS;
+use crate::engine::step;
+use crate::engine::switch::{CONTESTED, MOST_FLIPS};
 use crate::plugin::{Digest, Key};
+
+/// The state of a function that was on, after a refused update.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Aftermath {
+    /// Everything as it was.
+    AsItWas,
+    /// The server had switched the function off, and it is on again.
+    Restored,
+    /// Nothing is off, but the old text could not be loaded again, so the refused one may be running: tried again at
+    /// the next probe.
+    Unsettled {
+        /// Why not.
+        cause: String,
+    },
+    /// The function is off, and could not be switched on again.
+    Off {
+        /// Why not.
+        cause: String,
+        /// Whether it is tried again at the next probe.
+        later: bool,
+    },
+}
 
 /// The next step of a repair.
 #[derive(Clone, Debug, PartialEq)]
@@ -151,7 +174,7 @@ impl Repair {
     }
 
     fn contested(&self) -> Next {
-        let cause = "somebody else switches it at the same moment".to_owned();
+        let cause = CONTESTED.to_owned();
         // The old text must be loaded again in any case.
         Next::Over(Aftermath::Off { cause, later: self.unsettled.is_some() })
     }
@@ -225,7 +248,7 @@ impl Outcome {
     }
 }
 
-type Step = deploy::Step<Outcome>;
+type Step = step::Step<Outcome>;
 
 /// The conversation after an unconfirmed update: the program or the server went away before the answer. Before 0.12 the
 /// server may have refused the update and switched the function off.
@@ -276,9 +299,7 @@ impl Recovery {
                 Step::Call(Call::Overview(self.key.kind))
             }
             // It does not exist, or belongs to others.
-            (RecoveryStage::Doubted { .. }, Reply::Rows(rows))
-                if rows.iter().all(|row| row.id != self.key.id.as_str()) =>
-            {
+            (RecoveryStage::Doubted { .. }, Reply::Rows(rows)) if rows.iter().all(|row| row.id != self.key.id) => {
                 done(Aftermath::AsItWas, None)
             }
             (RecoveryStage::Doubted { words }, Reply::Rows(_)) => {

@@ -4,9 +4,9 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use super::access::Access;
 use super::files::Owner;
 use super::pass::PassResult;
-use super::site::Access;
 use super::tree::Pending;
 use super::{Effect, Engine, Now};
 use crate::plugin::{Digest, Key};

@@ -1,26 +1,27 @@
 //! One server: whether it can be reached and grants access, what it holds, and what is in flight there. A probe asks;
 //! an outage is waited out.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 use std::time::Duration;
 
-use super::deploy::{Call, Cause, Reply};
-use super::dispatch::explains_updates;
-use super::duplicate::Identity;
+use super::access::{Access, Denial, Outage, Probe, ServerListing};
+use super::deploy::{Call, Cause};
 use super::files::Owner;
-use super::lane::{Job, Lanes, Task};
+use super::job::{Job, Task};
+use super::lane::Lanes;
 use super::ledger::{LastAttempt, Ledger, Refusal, Rollback, SavedState, UpdateIntent};
 use super::pass::Pass;
-use super::plan::{self, Remote};
+use super::plan;
 use super::prefetch::Ahead;
+use super::refusal;
 use super::removal::PendingRemoval;
 use super::retry::backoff;
 use super::trial::Trials;
 use super::unused::Question;
 use super::{Code, Effect, Engine, Now, TESTED, Ticket};
 use crate::notice::{Notice, NoticeKind};
-use crate::plugin::{Digest, Key, Kind, Plugin};
+use crate::plugin::{Digest, Key, Plugin};
 
 /// The longest `Retry-After` that is obeyed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -52,92 +53,6 @@ pub(super) struct Site {
     /// The conversations that wait for an answer.
     pub(super) tickets: BTreeMap<Ticket, Key>,
     pub(super) trials: Trials,
-}
-
-/// Whether the server can be used.
-#[derive(Debug)]
-pub(super) enum Access {
-    /// A probe is running.
-    Probing(Probe),
-    /// It grants access.
-    Open,
-    /// Unreachable when last `tried`; tried again at `until`. `asked`: the server itself named the pause.
-    Away { tried: Duration, until: Duration, asked: bool },
-    /// Not probed yet, or it denied access: probed again at `until`, since an admin may fix that on the server.
-    Denied { until: Option<Duration> },
-}
-
-/// Why a server that answers cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Denial {
-    /// The key or its role is not enough.
-    NotAllowed { status: u16, words: String },
-    /// It is not Open WebUI.
-    Foreign { status: u16, words: String },
-}
-
-/// An outage of the server, over several probes. A server that answers a probe but no deploy is not back.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Outage {
-    pub(super) since: Duration,
-    pub(super) attempts: u32,
-    /// It answered the last probe, but denied access.
-    pub(super) denied: bool,
-}
-
-/// A look at the server: its version and what it holds.
-#[derive(Debug)]
-pub(super) struct Probe {
-    pub(super) connecting: Option<Ticket>,
-    /// The answer that ends it.
-    pub(super) failure: Option<Reply>,
-    pub(super) version: Option<String>,
-    /// `None` until the tables have been requested.
-    pub(super) overviews: Option<BTreeMap<Ticket, Kind>>,
-    pub(super) holds: ServerListing,
-}
-
-/// The plugins on the server, as the overviews list them.
-#[derive(Debug, Default)]
-pub(super) struct ServerListing {
-    /// The kinds with an overview: those of the files here when it was requested.
-    pub(super) kinds: BTreeSet<Kind>,
-    pub(super) rows: BTreeMap<Key, Seen>,
-    /// Plugins with a conversation that ended after the overviews were requested: their rows may be outdated.
-    pub(super) ended: BTreeSet<Key>,
-}
-
-impl ServerListing {
-    /// What they say of one plugin. One listed without its text counts as not listed: it is asked for by its id.
-    pub(super) fn of(&self, key: &Key) -> Remote {
-        self.rows.get(key).and_then(|seen| seen.digest).map_or(Remote::NotListed, Remote::Holds)
-    }
-
-    /// Whether they list any plugin of this kind.
-    pub(super) fn lists(&self, kind: Kind) -> bool {
-        self.rows.keys().any(|key| key.kind == kind)
-    }
-
-    /// Whether there is an overview of its kind that does not list it.
-    pub(super) fn lacks(&self, key: &Key) -> bool {
-        self.kinds.contains(&key.kind) && !self.rows.contains_key(key) && !self.ended.contains(key)
-    }
-
-    /// Forgets the overview of this kind: there is a newer one.
-    pub(super) fn outdate(&mut self, kind: Kind) {
-        self.kinds.remove(&kind);
-        self.rows.retain(|key, _| key.kind != kind);
-    }
-}
-
-/// One plugin in an overview.
-#[derive(Debug)]
-pub(super) struct Seen {
-    /// The digest of its text, if the server shows that.
-    pub(super) digest: Option<Digest>,
-    /// Whether it is on; functions only.
-    pub(super) is_active: Option<bool>,
-    pub(super) identity: Identity,
 }
 
 impl Site {
@@ -303,7 +218,7 @@ impl Engine {
             if !TESTED.contains(&version.as_str()) {
                 self.tell(Notice::general(NoticeKind::Untested { version: version.clone() }));
             }
-            let explains = explains_updates(&version);
+            let explains = refusal::explains_updates(&version);
             self.site.lanes.all_in_flight_mut().for_each(|flight| flight.conversation.now_explains_updates(explains));
             if self.site.version.replace(version).is_some() {
                 // Another version may accept what the last one refused.
@@ -319,8 +234,12 @@ impl Engine {
         let since = self.site.pass.as_ref().map_or(now.at, |pass| pass.since);
         let unread = self.tree.pending.len();
         let mut keys: Vec<_> = self.tree.files.keys().cloned().collect();
-        // The last one sent comes last: a plugin that brings the server down must not keep the others waiting.
-        keys.sort_by_key(|key| self.site.lanes.get(key).and_then(|lane| lane.sent));
+        // What failed comes last, and then what was sent last: a plugin that brings the server down must not keep the
+        // others waiting, in no single pass either.
+        keys.sort_by_key(|key| {
+            let has_failed = self.site.ledger.get(key).is_some_and(|it| matches!(it.last, LastAttempt::Failed { .. }));
+            (has_failed, self.site.lanes.get(key).and_then(|lane| lane.sent))
+        });
         self.tree.conflicts.retain(|key, _| matches!(self.tree.files.owner(key), Owner::Conflict(_)));
         for key in keys {
             match self.tree.files.owner(&key) {

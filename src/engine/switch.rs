@@ -3,9 +3,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::deploy::{self, Call, CallFailure, Reply, Row};
+use crate::engine::call::{Call, CallFailure, Reply, Row};
+use crate::engine::step;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Entry, Key, Kind};
+
+/// The cause that is told where somebody else flips a switch at the same moment.
+pub const CONTESTED: &str = "somebody else switches it at the same moment";
 
 /// The most flips of one conversation: there and back, and each again if no answer came.
 pub(super) const MOST_FLIPS: u8 = 4;
@@ -58,7 +62,7 @@ pub enum Outcome {
     Failed(CallFailure),
 }
 
-type Step = deploy::Step<Outcome>;
+type Step = step::Step<Outcome>;
 
 /// A switch that is being set.
 #[derive(Clone, Debug)]
@@ -137,7 +141,6 @@ mod tests {
             id: "a".to_owned(),
             name: String::new(),
             content: None,
-            digest: None,
             meta: Map::new(),
             is_active,
             is_global,

@@ -6,8 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::format::{count, duration, list};
-use super::report::stands;
-use super::{Commands, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Report, Trouble, WaitReason};
+use super::{Commands, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Trouble, WaitReason};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
@@ -216,7 +215,7 @@ impl Notice {
     #[must_use]
     pub fn sentence_without_name(&self) -> String {
         match &self.what {
-            NoticeKind::Report(Report::Switched { switch, is, before, usage }) => stands(*switch, *is, *before, *usage),
+            NoticeKind::Report(report) => report.without_name().unwrap_or_else(|| self.sentence()),
             _ => self.sentence(),
         }
     }

@@ -1,15 +1,15 @@
 //! The folder with a server's database: a temporary one, or one that the user names and keeps.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 
-use super::server::random;
 use crate::error::Error;
 use crate::paths::{canonical, slashed};
 use crate::regular_file;
+use crate::whole_file::{Lasting, make_folders, write_whole};
 
 /// Marks a folder as a sandbox's, and is locked by the sandbox that uses it.
 const MARKER: &str = "owui-watch-sandbox";
@@ -31,15 +31,6 @@ pub(super) enum Data {
     },
 }
 
-/// Makes a folder that only this user can read, if it is missing.
-pub(super) fn make_private(folder: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(folder)
-}
-
 impl Data {
     /// Makes a temporary folder.
     pub(super) fn temporary(keep: bool) -> Result<Self, Error> {
@@ -57,7 +48,7 @@ impl Data {
         let cannot = |cause: io::Error| {
             Error::new(format!("cannot use `{}` as the sandbox's data folder", slashed(&folder))).because(cause)
         };
-        make_private(folder).map_err(cannot)?;
+        make_folders(folder, Lasting::Written).map_err(cannot)?;
         let path = canonical(folder).map_err(cannot)?;
         let marker = path.join(MARKER);
         if !marker.is_file() && path.read_dir().map_err(cannot)?.next().is_some() {
@@ -71,7 +62,7 @@ impl Data {
                 // Chats and keys do not belong in a repository.
                 let ignore = path.join(".gitignore");
                 if ignore.symlink_metadata().is_err() {
-                    fs::write(ignore, "*\n").map_err(cannot)?;
+                    write_whole(&ignore, b"*\n", Lasting::Synced).map_err(cannot)?;
                 }
                 Ok(Self::Named { path, _lock: lock })
             }
@@ -100,13 +91,7 @@ impl Data {
             Ok(_) | Err(_) => {}
         }
         let secret = random()?;
-        let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        regular_file::open_no_follow(&file, &mut options)
-            .and_then(|mut file| file.write_all(secret.as_bytes()))
-            .map_err(cannot)?;
+        write_whole(&file, secret.as_bytes(), Lasting::Synced).map_err(cannot)?;
         Ok(Some(secret))
     }
 
@@ -124,8 +109,18 @@ impl Data {
     }
 }
 
+/// Sixteen random bytes, as text.
+pub(super) fn random() -> Result<String, Error> {
+    let mut bytes = [0; 16];
+    let source = rustls::crypto::ring::default_provider().secure_random;
+    source.fill(&mut bytes).map_err(|_| Error::new("cannot get random bytes from the system"))?;
+    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
+}
+
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -158,5 +153,12 @@ mod tests {
         let path = data.close(true).unwrap().unwrap();
         assert!(path.is_dir());
         fs::remove_dir(path).unwrap();
+    }
+
+    #[test]
+    fn random_texts_differ() {
+        let (one, two) = (random().unwrap(), random().unwrap());
+        assert_eq!(one.len(), 32);
+        assert_ne!(one, two);
     }
 }

@@ -11,6 +11,7 @@ use super::python::{self, Call, Environment, Python};
 use super::{Progress, Tell};
 use crate::error::Error;
 use crate::paths::slashed;
+use crate::whole_file::{Lasting, write_whole};
 
 /// The machine-learning packages: several gigabytes, and no deploy needs them.
 const LEFT_OUT: [&str; 7] = [
@@ -58,8 +59,7 @@ pub(super) async fn ensure(
     let attempt = tempfile::Builder::new().prefix("venv-").tempdir_in(&folder).map_err(no_folder)?;
     let python = install(version, &folder, attempt.path(), cache, environment, tell).await?;
     let name = attempt.path().file_name().unwrap_or_default().as_encoded_bytes();
-    fs::write(folder.join("marker"), name).map_err(no_folder)?;
-    fs::rename(folder.join("marker"), folder.join(MARKER)).map_err(no_folder)?;
+    write_whole(&folder.join(MARKER), name, Lasting::Synced).map_err(no_folder)?;
     drop(attempt.keep());
     Ok(python)
 }

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::AbortHandle;
 use tokio::time::timeout;
 
-use super::server::random;
+use super::data::random;
 use crate::error::Error;
 use crate::notice::{Frame, Notice, NoticeKind, Raised, Subject};
 use crate::plugin::id::PluginId;

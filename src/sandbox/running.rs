@@ -2,14 +2,14 @@
 //! folder may be a stranger's.
 
 use std::fs;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::plugin::Digest;
 use crate::regular_file;
-use crate::replace::replace;
+use crate::whole_file::{Lasting, make_folders, write_whole};
 
 /// The folder in the cache folder.
 const FOLDER: &str = "running";
@@ -38,12 +38,11 @@ impl Running {
     /// Tells of this sandbox. Others of the same project may run, too.
     pub fn announce(self, cache: &Path) -> io::Result<Announcement> {
         let folder = cache.join(FOLDER);
-        super::data::make_private(&folder)?;
+        make_folders(&folder, Lasting::Written)?;
         let names = format!("{}\n{}", self.project.to_string_lossy(), self.url);
         let file = folder.join(format!("{}.json", Digest::of_text(&names)));
-        let mut unfinished = tempfile::NamedTempFile::new_in(&folder)?;
-        unfinished.write_all(&serde_json::to_vec(&self)?)?;
-        replace(unfinished.into_temp_path(), &file)?;
+        // A power cut ends the sandbox, too.
+        write_whole(&file, &serde_json::to_vec(&self)?, Lasting::Written)?;
         Ok(Announcement { file, running: self })
     }
 

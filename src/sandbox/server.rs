@@ -13,6 +13,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::data::random;
 use super::model::MODEL;
 use super::pane::Listener;
 use super::python::same_variable;
@@ -390,14 +391,6 @@ fn client() -> Result<Client, Error> {
         .map_err(|e| Error::new("cannot make an HTTP client").because(e))
 }
 
-/// Sixteen random bytes, as text.
-pub(super) fn random() -> Result<String, Error> {
-    let mut bytes = [0; 16];
-    let source = rustls::crypto::ring::default_provider().secure_random;
-    source.fill(&mut bytes).map_err(|_| Error::new("cannot get random bytes from the system"))?;
-    Ok(format!("{:032x}", u128::from_ne_bytes(bytes)))
-}
-
 fn free_port() -> io::Result<u16> {
     TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr().map(|address| address.port())
 }
@@ -505,12 +498,5 @@ mod tests {
         assert!(error.to_string().starts_with(&format!("cannot listen on port {port}: ")), "{error}");
         drop(taken);
         assert_eq!(choose(Port::Exactly(port)), Ok(port));
-    }
-
-    #[test]
-    fn random_texts_differ() {
-        let (one, two) = (random().unwrap(), random().unwrap());
-        assert_eq!(one.len(), 32);
-        assert_ne!(one, two);
     }
 }

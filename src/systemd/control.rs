@@ -2,7 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the one place that runs systemd's tools and writes units")]
 
 use std::collections::BTreeMap;
-use std::io::{self, Write as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{fmt, fs};
@@ -10,6 +10,7 @@ use std::{fmt, fs};
 use anyhow::Context as _;
 
 use crate::error::Error;
+use crate::whole_file::{Lasting, make_folders, write_whole};
 
 /// Why no service manager can be used.
 #[derive(Debug, PartialEq, Eq)]
@@ -148,14 +149,9 @@ pub fn read(file: &Path) -> anyhow::Result<Option<String>> {
 /// Writes a unit file atomically.
 pub fn write(file: &Path, text: &str) -> anyhow::Result<()> {
     let folder = file.parent().context("a unit is in a folder")?;
-    let write = || {
-        fs::create_dir_all(folder)?;
-        let mut new = tempfile::Builder::new().prefix(".owui-watch-").tempfile_in(folder)?;
-        new.write_all(text.as_bytes())?;
-        new.as_file().sync_all()?;
-        new.persist(file).map(drop).map_err(io::Error::from)
-    };
-    write().with_context(|| format!("cannot write `{}`", file.display()))
+    make_folders(folder, Lasting::Synced)
+        .and_then(|()| write_whole(file, text.as_bytes(), Lasting::Synced))
+        .with_context(|| format!("cannot write `{}`", file.display()))
 }
 
 /// Removes a unit file.

@@ -3,7 +3,7 @@
 
 use super::{Attempt, Obstacle, ObstacleKind, Trying};
 use crate::client::TrialEnd;
-use crate::engine::deploy::{Call, Reply};
+use crate::engine::deploy::{Call, ListedRow, Reply};
 use crate::notice::{Suspect, TrialFailure, TrialRemedy, TrialResult};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Entry, Key, Kind};
@@ -110,8 +110,11 @@ impl Trying<'_> {
     /// The filters that are on; `None` if the server does not list its functions.
     async fn active_filters(&self) -> Option<Vec<ActiveFilter>> {
         let Reply::Rows(rows) = self.plugin.client.call(Call::Overview(Kind::Function)).await else { return None };
-        let active = rows.into_iter().filter(|row| row.entry == Some(Entry::Filter) && row.is_active == Some(true));
-        Some(active.map(|row| ActiveFilter { is_global: row.is_global == Some(true), id: row.id }).collect())
+        let is_active = |row: &ListedRow| row.entry == Some(Entry::Filter) && row.switches.active == Some(true);
+        let active = rows.into_iter().filter(is_active);
+        let filter =
+            |row: ListedRow| ActiveFilter { id: row.id.to_string(), is_global: row.switches.global == Some(true) };
+        Some(active.map(filter).collect())
     }
 }
 

@@ -17,13 +17,13 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ("debounce", &[]),
     ("driver", &["debounce", "engine", "notice", "plugin"]),
     ("regular_file", &[]),
-    ("replace", &[]),
+    ("whole_file", &[]),
     ("process_group", &[]),
     ("server_log", &["notice", "plugin", "printable"]),
     ("cli", &[]),
-    ("config", &["check", "cli", "engine", "error", "paths", "plugin", "printable", "regular_file", "replace"]),
+    ("config", &["check", "cli", "engine", "error", "paths", "plugin", "printable", "regular_file", "whole_file"]),
     ("watcher", &["paths", "plugin"]),
-    ("disk", &["engine", "error", "paths", "plugin", "printable", "regular_file", "replace"]),
+    ("disk", &["engine", "error", "paths", "plugin", "printable", "regular_file", "whole_file"]),
     ("git", &["paths", "plugin", "regular_file"]),
     ("client", &["engine", "error", "plugin", "printable"]),
     ("output", &["check", "cli", "notice", "paths", "plugin", "printable"]),
@@ -49,8 +49,8 @@ const MAY_USE: [(&str, &[&str]); 25] = [
         ],
     ),
     ("trial", &["client", "config", "engine", "notice", "output", "plugin"]),
-    ("sandbox", &["error", "notice", "paths", "plugin", "printable", "process_group", "regular_file", "replace"]),
-    ("systemd", &["error", "notice", "printable"]),
+    ("sandbox", &["error", "notice", "paths", "plugin", "printable", "process_group", "regular_file", "whole_file"]),
+    ("systemd", &["error", "notice", "printable", "whole_file"]),
     ("lib", &[]),
 ];
 const KNOW_EVERYONE: [&str; 3] = ["run", "daemon", "main"];
@@ -64,7 +64,7 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
     ("hyper_util", &["client", "sandbox"]),
     ("rustls", &["client", "sandbox"]),
     ("tokio", &["client", "daemon", "git", "output", "run", "sandbox"]),
-    ("std::fs", &["config", "disk", "regular_file", "replace", "sandbox", "systemd", "watcher"]),
+    ("std::fs", &["config", "disk", "regular_file", "sandbox", "systemd", "watcher", "whole_file"]),
     ("std::process::Command", &["daemon", "process_group", "sandbox", "systemd"]),
     ("tokio::process", &["daemon", "git", "sandbox"]),
     ("std::net::TcpListener", &["sandbox"]),
@@ -191,6 +191,34 @@ impl Source {
         self.paths(root).iter().any(|used| {
             used == rest || used.strip_prefix(rest).is_some_and(|more| rest.is_empty() || more.starts_with("::"))
         })
+    }
+
+    /// Its path in the crate, as in `engine::deploy`.
+    fn module(&self) -> String {
+        let inside = self.path.strip_prefix(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap().with_extension("");
+        let parts: Vec<_> = inside.iter().map(|part| part.to_str().unwrap()).filter(|part| *part != "mod").collect();
+        parts.join("::")
+    }
+
+    /// The modules that its paths lead into.
+    fn used_modules(&self, modules: &BTreeSet<String>) -> BTreeSet<String> {
+        let own = self.module();
+        let beside = |mut path: &str| {
+            let mut parts: Vec<_> = own.split("::").collect();
+            parts.pop();
+            while let Some(rest) = path.strip_prefix("super::") {
+                (path, _) = (rest, parts.pop());
+            }
+            [&*parts.join("::"), path].join("::").trim_start_matches(':').to_owned()
+        };
+        let paths = self.paths("crate").into_iter().chain(self.paths("super").into_iter().map(|path| beside(&path)));
+        // The longest part of a path that is a module.
+        let ends = |path: &str| path.match_indices("::").map(|(at, _)| at).chain([path.len()]).collect::<Vec<_>>();
+        let module = |path: String| {
+            let mut ends = ends(&path).into_iter().rev();
+            ends.find_map(|end| modules.get(&path[..end]).cloned())
+        };
+        paths.filter_map(module).collect()
     }
 
     /// The crates that it imports from.
@@ -322,12 +350,38 @@ fn no_rooms_import_each_other_in_a_circle() {
         let removed = uses.get_mut(room).is_some_and(|used| used.remove(other));
         assert!(removed, "`{room}` no longer uses `{other}`");
     }
-    // Rooms that use nothing but rooms which are out of every circle are out of every circle, too.
-    while let Some(room) = uses.iter().find(|(_, used)| used.is_disjoint(&uses.keys().cloned().collect())) {
-        let room = room.0.clone();
-        uses.remove(&room);
+    let circles = circles(uses);
+    assert!(circles.is_empty(), "in circles, or above one: {circles:#?}");
+}
+
+/// A module may use its own parents and children freely: a folder's `mod.rs` gathers what the files in it share.
+#[test]
+fn no_modules_import_each_other_in_a_circle() {
+    let sources = sources();
+    let modules: BTreeSet<_> = sources.iter().map(Source::module).collect();
+    let may = |(room, other): (&str, &str)| MAY_BE_A_CIRCLE.contains(&(room, other));
+    let room = |module: &str| module.split("::").next().unwrap_or_default().to_owned();
+    let uses = sources.iter().map(|source| {
+        let module = source.module();
+        let is_related = |used: &String| {
+            let [one, other] = [used, &module].map(|module| format!("{module}::"));
+            one.starts_with(&other) || other.starts_with(&one)
+        };
+        let used = source.used_modules(&modules).into_iter();
+        let used = used.filter(|used| !is_related(used) && !may((&room(&module), &room(used)))).collect();
+        (module.clone(), used)
+    });
+    let circles = circles(uses.collect());
+    assert!(circles.is_empty(), "in circles, or above one: {circles:#?}");
+}
+
+/// What is left without those that use nothing but what is out of every circle: they are out of every circle, too.
+fn circles(mut uses: BTreeMap<String, BTreeSet<String>>) -> BTreeMap<String, BTreeSet<String>> {
+    while let Some((free, _)) = uses.iter().find(|(_, used)| used.iter().all(|used| !uses.contains_key(used))) {
+        let free = free.clone();
+        uses.remove(&free);
     }
-    assert!(uses.is_empty(), "in circles, or above one: {uses:#?}");
+    uses
 }
 
 #[test]

@@ -7,17 +7,13 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use super::Folder;
-use super::trust::Lasting;
+use super::{BACKUPS, DEPLOYED};
 use crate::disk::read::LARGEST_MIB;
 use crate::engine::deploy::Backup;
 use crate::paths::{slashed, unreserved};
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, kind, normal};
-
-/// The folder of replaced texts.
-pub(super) const BACKUPS: &str = "backups";
-/// The folder of deployed texts.
-pub(super) const DEPLOYED: &str = "deployed";
+use crate::whole_file::Lasting;
 
 /// The suffix of a local file's copy.
 const LOCAL: &str = "-local";

@@ -3,7 +3,8 @@
 use std::io::ErrorKind;
 use std::path::Path;
 
-use super::{Folder, StateError, UNFINISHED, full, identity, trust};
+use super::{Folder, StateError, full, identity, trust};
+use crate::whole_file::Draft;
 
 impl Folder {
     /// Checks what a start would find out: whether the folder is ours, or can be made, and can be written to.
@@ -25,7 +26,7 @@ impl Folder {
             }
             Err(error) => return Err(error.into()),
         };
-        tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?.close()?;
+        Draft::private(&folder.join("any"))?;
         Ok(())
     }
 }

@@ -10,19 +10,16 @@
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use serde::{Deserialize, Serialize};
 
-use super::backups::{BACKUPS, DEPLOYED};
-use super::intents::{INTENTS, ROLLBACKS};
-use super::log::LOGS;
-use super::requests::{ANSWERS, REQUESTS};
-use super::trust::{self, Lasting};
-use super::{UNFINISHED, full};
+use super::trust;
+use super::{ANSWERS, BACKUPS, DEPLOYED, INTENTS, LOGS, REQUESTS, ROLLBACKS, full};
 use crate::regular_file::Rejection;
+use crate::whole_file::{Draft, Lasting, UNFINISHED, make_folders};
 
 /// Where state goes that does not belong to the folder, in a numbered folder each time.
 pub(super) const UNUSABLE: &str = "unusable";
@@ -132,16 +129,13 @@ pub(super) fn claim(folder: &Path) -> io::Result<(Owner, Option<PathBuf>)> {
         return Ok((owner, None));
     }
     let aside = set_aside(folder)?;
-    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
+    let draft = Draft::private(&folder.join(FILE))?;
     // On overlayfs the first file makes a new folder of one that came with the image.
     let identity = Identity { id: format!("{:032x}", fastrand::u128(..)), mark: Mark::of(folder)? };
-    file.write_all(&serde_json::to_vec(&identity)?)?;
-    file.as_file().sync_all()?;
-    match file.persist_noclobber(folder.join(FILE)) {
-        Ok(_) => trust::sync_folder(folder)?,
+    match draft.finish(&serde_json::to_vec(&identity)?, Lasting::Synced)?.create() {
         // Another process came first: its number counts.
-        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => {}
-        Err(error) => return Err(error.error),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+        created => created?,
     }
     // Somebody may have deleted it since.
     let gone = || io::Error::new(ErrorKind::NotFound, "its identity cannot be read back");
@@ -173,7 +167,7 @@ fn set_aside(folder: &Path) -> io::Result<Option<PathBuf>> {
     trust::check_folders(folder, &unusable)?;
     let numbered = (1..).map(|n: u32| unusable.join(n.to_string()));
     let aside = numbered.into_iter().find(|aside| !exists(aside)).unwrap_or(unusable);
-    trust::make_folders(&aside, Lasting::Written)?;
+    make_folders(&aside, Lasting::Written)?;
     for name in names {
         trust::move_entry(&folder.join(&name), &aside.join(&name))?;
     }

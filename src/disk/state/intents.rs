@@ -13,17 +13,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Owner;
-use super::trust::Lasting;
 use super::{Folder, NOT_OURS, State};
-use crate::disk::read::age;
+use super::{INTENTS, ROLLBACKS};
+use crate::disk::age::age;
 use crate::engine::ledger::{Rollback, UpdateIntent};
 use crate::paths::slashed;
 use crate::plugin::{Key, Kind, id::PluginId};
-
-/// The folder of the intents.
-pub(super) const INTENTS: &str = "under-way";
-/// The folder of the rollbacks.
-pub(super) const ROLLBACKS: &str = "rollbacks";
+use crate::whole_file::Lasting;
 
 /// An intent or rollback has a few hundred bytes.
 const LARGEST: u64 = 64 * 1024;

@@ -8,10 +8,11 @@ use anyhow::Context as _;
 use serde::{Deserialize, Serialize};
 
 use super::identity::Owner;
-use super::trust::{self, Lasting};
-use super::{Folder, NOT_OURS, State, StateError, despite_removal, write_whole};
+use super::trust;
+use super::{Folder, NOT_OURS, State, StateError, despite_removal};
 use crate::engine::ledger::{self, Ledger};
 use crate::paths::slashed;
+use crate::whole_file::{Lasting, write_whole};
 
 /// A ledger of ten thousand plugins has 4 MiB. We never write a larger one.
 const LARGEST_LEDGER: u64 = 64 * 1024 * 1024;
@@ -43,7 +44,8 @@ impl Folder {
         let save = || {
             // Somebody may have cleaned up while the program runs.
             let header = Header { format: ledger::FORMAT, state: self.made()?.id };
-            write_whole(&path, format!("{}\n{ledger}", serde_json::to_string(&header)?).as_bytes(), Lasting::Synced)
+            let text = format!("{}\n{ledger}", serde_json::to_string(&header)?);
+            Ok(write_whole(&path, text.as_bytes(), Lasting::Synced)?)
         };
         despite_removal(save).with_context(|| format!("cannot write `{}`", slashed(&path)))
     }

@@ -6,14 +6,13 @@ use std::path::Path;
 
 use anyhow::Context as _;
 
-use super::trust::{self, Lasting};
+use super::LOGS;
+use super::trust;
 use super::{Folder, despite_removal, private_file};
 use crate::paths::slashed;
 use crate::plugin::Key;
 use crate::printable;
-
-/// The folder of the logs.
-pub(super) const LOGS: &str = "logs";
+use crate::whole_file::{Lasting, make_folders};
 
 /// A plugin's log begins anew at this size; the one before is kept as `.log.1`.
 const LARGEST_LOG: u64 = 256 * 1024;
@@ -31,7 +30,7 @@ impl Folder {
         let mut file = match open() {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 self.made()?;
-                trust::make_folders(path.parent().unwrap_or(&self.path), Lasting::Written)?;
+                make_folders(path.parent().unwrap_or(&self.path), Lasting::Written)?;
                 open()?
             }
             opened => opened?,

@@ -17,30 +17,37 @@ mod trust;
 mod version;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind};
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Context as _;
 
-use backups::{BACKUPS, DEPLOYED};
 pub use backups::{Copy, Origin};
 pub use error::StateError;
 use identity::{Mark, Owner, UNUSABLE};
-use intents::{INTENTS, ROLLBACKS};
 pub use lock::Other;
-use log::LOGS;
-use requests::{ANSWERS, REQUESTS};
 pub use requests::{Answer, Done, Request, RequestId, Requested, Told};
-pub(super) use trust::Lasting;
 
-use crate::disk::read::age;
+use crate::disk::age::age;
 use crate::paths::{self, canonical, real, slashed};
-use crate::replace::replace;
+use crate::whole_file::{Lasting, UNFINISHED, make_folders, write_whole};
 
-/// The prefix of a file that is being written.
-const UNFINISHED: &str = ".owui-watch-";
+/// The folder of replaced texts.
+const BACKUPS: &str = "backups";
+/// The folder of deployed texts.
+const DEPLOYED: &str = "deployed";
+/// The folder of the intents.
+const INTENTS: &str = "under-way";
+/// The folder of the rollbacks.
+const ROLLBACKS: &str = "rollbacks";
+/// The folder of the requests.
+const REQUESTS: &str = "requests";
+/// The folder of the answers.
+const ANSWERS: &str = "answers";
+/// The folder of the logs.
+const LOGS: &str = "logs";
 
 /// A file that stays unfinished for this long belongs to a writer that was killed.
 const ABANDONED: Duration = Duration::from_mins(1);
@@ -69,7 +76,7 @@ impl Folder {
     /// Makes the folder if need be. Answers its owner, and where state that does not belong to it went.
     fn make(&self) -> anyhow::Result<(Owner, Option<PathBuf>)> {
         self.refuse_git()?;
-        trust::make_folders(&self.path, Lasting::Synced)?;
+        make_folders(&self.path, Lasting::Synced)?;
         identity::refuse_foreign(&self.path)?;
         trust::check_folders(&self.path, &self.path)?;
         let (owner, aside) = identity::claim(&self.path)?;
@@ -131,8 +138,8 @@ impl Folder {
         let write = || {
             self.made()?;
             trust::check_folders(&self.path, folder)?;
-            trust::make_folders(folder, lasting)?;
-            write_whole(path, bytes, lasting)
+            make_folders(folder, lasting)?;
+            Ok(write_whole(path, bytes, lasting)?)
         };
         despite_removal(write).with_context(|| format!("writing `{}`", slashed(&path)))
     }
@@ -266,22 +273,6 @@ fn despite_removal<T>(write: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T
         }
     }
     write()
-}
-
-/// Replaces a file so that at any moment it has either the old content or the new one: temporary file, sync, rename. A
-/// write that is synced outlives a power cut, and so does the file's name: its folder is synced as well.
-fn write_whole(path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    if lasting == Lasting::Synced {
-        file.as_file().sync_all()?;
-    }
-    replace(file.into_temp_path(), path)?;
-    if lasting == Lasting::Synced {
-        trust::sync_folder(folder)?;
-    }
-    Ok(())
 }
 
 /// Creates files for the user alone: a server's texts and words may hold secrets.
@@ -484,7 +475,7 @@ mod tests {
         fn names_of_synced_files_are_synced_too() {
             let around = tempfile::tempdir().unwrap();
             let folder = Folder::new(around.path().join("new/state"), "http://h");
-            let synced = || trust::SYNCED.with_borrow_mut(std::mem::take);
+            let synced = || crate::whole_file::SYNCED.with_borrow_mut(std::mem::take);
             synced();
             folder.save_backup(&backup(), jiff::Timestamp::UNIX_EPOCH).unwrap();
             let path = |name: &str| around.path().join(name);

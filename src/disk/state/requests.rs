@@ -13,20 +13,17 @@ use serde::{Deserialize, Serialize};
 
 use super::identity::Mark;
 use super::intents::{Signed, has_changed};
-use super::trust::{self, Lasting};
+use super::trust;
+use super::{ANSWERS, REQUESTS};
 use super::{Folder, State};
-use crate::disk::read::age;
+use crate::disk::age::age;
 use crate::engine::switch::Switch;
 use crate::paths::slashed;
 use crate::plugin::Digest;
 use crate::plugin::Key;
 use crate::plugin::Kind;
 use crate::plugin::id::PluginId;
-
-/// The folder of the requests.
-pub(super) const REQUESTS: &str = "requests";
-/// The folder of the answers.
-pub(super) const ANSWERS: &str = "answers";
+use crate::whole_file::{Lasting, make_folders};
 
 /// Written after each request and each rollback: the watch is woken by this file.
 const BELL: &str = "bell";
@@ -222,8 +219,8 @@ impl State {
     #[must_use]
     pub fn bell(&mut self) -> PathBuf {
         let folder = self.folder.requests_folder();
-        let made = trust::check_folders(&self.folder.path, &folder)
-            .and_then(|()| trust::make_folders(&folder, Lasting::Written));
+        let made =
+            trust::check_folders(&self.folder.path, &folder).and_then(|()| make_folders(&folder, Lasting::Written));
         self.bell_at = Mark::of(&folder).ok();
         made.inspect_err(|error| tracing::debug!(%error, "requests are not watched")).ok();
         folder.join(BELL)

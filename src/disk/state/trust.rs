@@ -4,12 +4,13 @@
 
 use std::ffi::OsString;
 use std::fmt;
-use std::fs::{self, DirBuilder, DirEntry, File, Metadata, OpenOptions};
+use std::fs::{self, DirEntry, File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Component, Path, PathBuf};
 
 use crate::paths::slashed;
 use crate::regular_file;
+use crate::whole_file::{Lasting, make_folders};
 
 /// Why a path of the state folder is not used. Carried by an [`io::Error`].
 #[derive(Debug)]
@@ -163,7 +164,8 @@ fn keep_others_out(path: &Path, metadata: &Metadata, top: &Path, change: Change)
     let now = path.symlink_metadata()?;
     // Some file systems accept a change of permissions and ignore it.
     let is_private = mended.is_ok() && now.permissions().mode() & OTHERS_WRITE == 0;
-    if is_private || is_as_open(&parent(&std::path::absolute(top)?).metadata()?, &now) {
+    let around = std::path::absolute(top)?;
+    if is_private || is_as_open(&around.parent().unwrap_or(&around).metadata()?, &now) {
         Ok(())
     } else {
         Err(distrust(path, Reason::OthersWrite))
@@ -288,68 +290,6 @@ pub(super) fn entries(top: &Path, folder: &Path) -> impl Iterator<Item = DirEntr
     listed.into_iter().flatten().filter_map(Result::ok)
 }
 
-/// The worst event that a write survives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::disk) enum Lasting {
-    /// A power cut.
-    Synced,
-    /// The end of the program.
-    Written,
-}
-
-/// Makes a folder for the user alone, with the missing folders above it.
-pub(super) fn make_folders(path: &Path, lasting: Lasting) -> io::Result<()> {
-    let missing: Vec<_> = path.ancestors().take_while(|folder| !exists(folder)).collect();
-    let mut builder = DirBuilder::new();
-    builder.recursive(false);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    for folder in missing.into_iter().rev() {
-        match builder.create(folder) {
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
-            made => made?,
-        }
-        if lasting == Lasting::Synced {
-            sync_folder(parent(folder))?;
-        }
-    }
-    Ok(())
-}
-
-fn exists(folder: &Path) -> bool {
-    folder.as_os_str().is_empty() || folder.symlink_metadata().is_ok()
-}
-
-fn parent(path: &Path) -> &Path {
-    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
-}
-
-/// Puts the names in a folder on disk: a file that was synced is lost all the same if its name is not there after a power
-/// cut.
-#[cfg(unix)]
-pub(super) fn sync_folder(folder: &Path) -> io::Result<()> {
-    #[cfg(test)]
-    SYNCED.with_borrow_mut(|synced| synced.push(folder.to_owned()));
-    match File::open(folder)?.sync_all() {
-        // Some file systems cannot do it.
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
-        synced => synced,
-    }
-}
-
-/// The system opens no folders to sync them.
-#[cfg(not(unix))]
-#[expect(clippy::unnecessary_wraps, reason = "as on other systems")]
-pub(super) fn sync_folder(_: &Path) -> io::Result<()> {
-    Ok(())
-}
-
-#[cfg(all(test, unix))]
-thread_local! {
-    /// The folders that this thread has synced: nothing else shows it short of a power cut.
-    pub(super) static SYNCED: std::cell::RefCell<Vec<PathBuf>> = const { std::cell::RefCell::new(Vec::new()) };
-}
-
 #[cfg(all(test, unix))]
 mod tests {
     use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
@@ -380,7 +320,7 @@ mod tests {
             assert_eq!(fs::read_to_string(path("to/a/b/c")).unwrap(), "text");
             assert_eq!(fs::read_link(path("to/a/link")).unwrap(), path("outside"));
             assert_eq!(fs::read_to_string(path("outside/kept")).unwrap(), "as it was");
-            assert!(!exists(&path("from")));
+            assert!(path("from").symlink_metadata().is_err());
         }
     }
 

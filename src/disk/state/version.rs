@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::Folder;
-use super::trust::Lasting;
+use crate::whole_file::Lasting;
 
 /// No version is longer.
 const LONGEST: u64 = 100;

@@ -11,15 +11,17 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use crate::engine::call::{Attached, Call, CallFailure, Cause, Form, OnServer, Reply, Row, Version};
+pub use crate::engine::call::{Attached, Call, CallFailure, Cause, Form, ListedRow, OnServer, Reply, Row, Version};
 use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
 pub use crate::engine::form::message;
 use crate::engine::form::{form_of_stub, form_to_create, form_to_update, is_stub};
 use crate::engine::ledger::{Refusal, UpdateIntent};
-use crate::engine::plan::Why;
 use crate::engine::refusal;
+pub use crate::engine::repair::Aftermath;
 use crate::engine::repair::{self, Next, Repair};
-use crate::plugin::{Digest, Key, Plugin, id::PluginId};
+use crate::engine::step;
+pub use crate::engine::step::Backup;
+use crate::plugin::{Digest, Plugin, id::PluginId};
 
 /// The user's settings for a deploy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,45 +60,8 @@ pub enum Adopt {
     Never,
 }
 
-/// The next step of a conversation.
-#[derive(Clone, Debug, PartialEq)]
-#[must_use]
-pub enum Step<O = Outcome> {
-    /// Make this call; its reply continues the conversation.
-    Call(Call),
-    /// Save a copy of the server's text, which is about to be replaced; its path continues the conversation.
-    SaveBackup(Backup),
-    /// Save this intent; the text leaves once it is on disk.
-    SaveIntent(UpdateIntent),
-    /// Archive this text of ours, and take the next step at once.
-    Archive(Backup, Box<Self>),
-    /// Over.
-    Done(O),
-}
-
-impl<O> Step<O> {
-    /// The same step, with another type of outcome.
-    pub(super) fn map_done<P>(self, done: impl FnOnce(O) -> P) -> Step<P> {
-        match self {
-            Step::Call(call) => Step::Call(call),
-            Step::SaveBackup(backup) => Step::SaveBackup(backup),
-            Step::SaveIntent(intent) => Step::SaveIntent(intent),
-            Step::Archive(backup, next) => Step::Archive(backup, Box::new(next.map_done(done))),
-            Step::Done(outcome) => Step::Done(done(outcome)),
-        }
-    }
-}
-
-/// A text, as the server holds it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Backup {
-    /// The plugin.
-    pub key: Key,
-    /// The text, unaltered.
-    pub text: String,
-    /// Its digest, which names the file.
-    pub digest: Digest,
-}
+/// The next step of a deploy.
+pub type Step<O = Outcome> = step::Step<O>;
 
 /// How a deploy ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,28 +246,6 @@ impl Objection {
     }
 }
 
-/// The state of a function that was on, after a refused update.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Aftermath {
-    /// Everything as it was.
-    AsItWas,
-    /// The server had switched the function off, and it is on again.
-    Restored,
-    /// Nothing is off, but the old text could not be loaded again, so the refused one may be running: tried again at
-    /// the next probe.
-    Unsettled {
-        /// Why not.
-        cause: String,
-    },
-    /// The function is off, and could not be switched on again.
-    Off {
-        /// Why not.
-        cause: String,
-        /// Whether it is tried again at the next probe.
-        later: bool,
-    },
-}
-
 /// The facts that a conversation begins with.
 #[derive(Clone, Debug)]
 pub struct DeployContext {
@@ -448,10 +391,10 @@ impl Deploy {
         self.restores
     }
 
-    /// The reason of a further deploy of the same text.
+    /// Whether the user insists on it.
     #[must_use]
-    pub fn why_again(&self) -> Why {
-        if self.policy.force { Why::Forced } else { Why::Retry }
+    pub fn is_forced(&self) -> bool {
+        self.policy.force
     }
 
     /// Whether the text was sent and is unconfirmed.
@@ -602,7 +545,7 @@ impl Deploy {
     }
 
     fn on_doubted(&mut self, reply: Reply, words: String, missing: MissingRow) -> Step {
-        let listed = |rows: &[Row]| rows.iter().any(|row| row.id == self.plugin.key.id.as_str());
+        let listed = |rows: &[ListedRow]| rows.iter().any(|row| row.id == self.plugin.key.id);
         match (reply, missing) {
             (Reply::Rows(rows), MissingRow::Possible) if !listed(&rows) => self.on_asked(Reply::Absent),
             // A listing without it proves nothing if a write was denied.
@@ -621,9 +564,7 @@ impl Deploy {
                 other => self.unexpected(other),
             };
         };
-        let others: Vec<_> =
-            rows.iter().filter_map(|row| Some((PluginId::new(&row.id)?, Identity::of_row(row)))).collect();
-        let others = others.iter().map(|(id, identity)| (id, identity));
+        let others = rows.iter().map(|row| (&row.id, &row.identity));
         let identity = Identity::of(&self.plugin);
         match duplicate::find(&identity, &self.plugin.key.id, others, |id| claimed_elsewhere.contains(id)) {
             Some(duplicate) => Step::Done(Outcome::Duplicate(duplicate)),

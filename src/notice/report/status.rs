@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::condition::Condition;
 use super::{Commands, Level, Said, Subject, SwitchFailure, name};
-use crate::engine::deploy::Row;
+use crate::engine::deploy::OnServer;
 use crate::engine::duplicate::Duplicate;
 use crate::engine::ledger::Refusal;
 use crate::engine::switch::Switch;
@@ -100,10 +100,10 @@ pub struct Use {
 }
 
 impl Use {
-    /// What this row is used for. `is_unused`: it is on, and no model uses it.
+    /// What a plugin with these switches is used for. `is_unused`: it is on, and no model uses it.
     #[must_use]
-    pub fn of(row: &Row, is_unused: bool) -> Self {
-        Self { active: row.is_active, global: row.is_global, is_unused }
+    pub fn of(switches: OnServer, is_unused: bool) -> Self {
+        Self { active: switches.active, global: switches.global, is_unused }
     }
 
     fn fields(self, said: Said) -> Said {
@@ -288,7 +288,7 @@ pub(super) fn switched(
 }
 
 /// The same without the name of the function.
-pub(in crate::notice) fn stands(switch: Switch, is: bool, before: bool, usage: Use) -> String {
+pub(super) fn stands(switch: Switch, is: bool, before: bool, usage: Use) -> String {
     let how = match (switch, is, before) {
         (.., true) => format!("already {}", position(switch, is)),
         (Switch::Global, false, false) => "no longer global".to_owned(),

@@ -7,7 +7,7 @@ use ruff_python_ast::{Expr, Stmt, StmtClassDef};
 use ruff_text_size::TextRange;
 
 use super::Intent;
-use super::walk::{Place, Scope};
+use super::place::{Place, Scope, elements};
 use crate::plugin::diagnostic::Rule;
 use crate::plugin::kind::{Entry, Kind};
 
@@ -171,14 +171,6 @@ impl<'a> Module<'a> {
 /// The plain names among the expressions.
 pub(super) fn names(expressions: &[Expr]) -> impl Iterator<Item = &str> {
     expressions.iter().filter_map(|expression| Some(expression.as_name_expr()?.id.as_str()))
-}
-
-/// The elements of a tuple or list display; none of any other expression.
-pub(super) fn elements(expr: &Expr) -> &[Expr] {
-    expr.as_tuple_expr()
-        .map(|tuple| &*tuple.elts)
-        .or_else(|| expr.as_list_expr().map(|list| &*list.elts))
-        .unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use ruff_text_size::TextRange;
 use unicode_ident::is_xid_continue;
 
 use super::entry::{Module, Origin};
-use super::walk::{Place, Scope};
+use super::place::{Place, Scope};
 use crate::plugin::diagnostic::Rule;
 use crate::plugin::normal;
 

@@ -10,6 +10,7 @@ mod functions;
 mod imports;
 mod methods;
 mod outside;
+mod place;
 mod syntax;
 mod walk;
 mod wording;
@@ -26,8 +27,8 @@ use entry::Module;
 pub use functions::Functions;
 pub use methods::public_methods;
 pub use outside::acts_outside;
+use place::Place;
 pub(crate) use syntax::{bound_by, has_lazy_annotations, is_name, is_plain};
-use walk::Place;
 
 /// What the user said of a file beside its code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -521,7 +521,6 @@ fn row(id: &str, version: &str) -> Row {
         entry: None,
         versioned: true,
         version_id: Some("v".to_owned()),
-        digest: None,
     }
 }
 
@@ -535,7 +534,7 @@ fn read_reply(words: &[&str]) -> Reply {
         ["connected"] => Reply::Connected { version: "0.12.4".to_owned() },
         ["rows", rows @ ..] => {
             let rows = rows.iter().map(|row| row.split_once('=').unwrap());
-            Reply::Rows(rows.map(|(id, version)| row(id, version)).collect())
+            Reply::Rows(rows.map(|(id, version)| row(id, version).listed(key(id).id)).collect())
         }
         ["row", id, version] => Reply::Row(Box::new(row(id, version))),
         ["row", id, version, "off"] => Reply::Row(Box::new(Row { is_active: Some(false), ..row(id, version) })),

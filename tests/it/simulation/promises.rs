@@ -10,6 +10,7 @@ use owui_watch::engine::deploy::{Adopt, Call, Form, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::{LastAttempt, Ledger, RefusalKind, Rollback};
 use owui_watch::engine::plan::Why;
+use owui_watch::engine::switch::CONTESTED;
 use owui_watch::engine::{Code, Event, OnDelete};
 use owui_watch::notice::{KeepReason, Notice, NoticeKind, WaitReason};
 use owui_watch::plugin::{Digest, Key, Kind, Parsed};
@@ -156,6 +157,8 @@ pub(super) struct Promises {
     /// Texts that were sent, and could not be written down before a crash.
     pub(super) unwritten: BTreeSet<(Key, Digest)>,
     first_pass: bool,
+    /// When the last scan was over.
+    scanned: Duration,
     pub(super) started: Duration,
     /// How often the server has been looked at in vain, and until when it is to be left alone.
     attempts: u32,
@@ -249,12 +252,13 @@ impl Promises {
         self.left.clear();
     }
 
-    pub(super) fn on_event(&mut self, event: &Event) {
+    pub(super) fn on_event(&mut self, event: &Event, now: Duration) {
         match event {
             // Who asks for a rescan wants to know now.
             Event::Rescan => self.quiet_until = Duration::ZERO,
             Event::Stop => self.stops = true,
             Event::Scanned(scan) => {
+                self.scanned = now;
                 // A file that was saved may be read by a scan.
                 self.quiet_until = self.quiet_until.min(self.tried + ms(1000));
                 scan.files.iter().for_each(|(path, loaded)| self.on_loaded(file_of(path), loaded));
@@ -502,9 +506,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             return broken("what is told of a text is known", format!("{key}"));
         }
         // Whoever keeps switching it is left to it.
-        NoticeKind::WentOff { cause, .. } | NoticeKind::NotSwitchedOn { cause, .. }
-            if cause.starts_with("somebody else switches it") =>
-        {
+        NoticeKind::WentOff { cause, .. } | NoticeKind::NotSwitchedOn { cause, .. } if cause == CONTESTED => {
             if flips < 2 {
                 return broken("9: a flip that was one too many is flipped back", format!("{key}"));
             }
@@ -560,6 +562,8 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         // Nothing but the server's own words was behind that one.
         NoticeKind::Refused { .. } => {
             promises.trust(key, digest, promises.began.get(key).copied().unwrap_or_default());
+            // The server answered to this text: an earlier one has not ended it.
+            promises.crashed.retain(|crashed, (text, ..)| crashed != key || Some(*text) == digest);
         }
         NoticeKind::Deleted { .. } => drop(promises.deployed.remove(key)),
         _ => {}
@@ -656,6 +660,8 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
         && !world.claimants(key).iter().any(is_half)
         && watches
         && world.now > *since + ms(1000)
+        // What changes during a scan is read after it.
+        && world.now > promises.scanned + ms(200)
         && world.hears_since(*since)
         // One more save of what was just deployed is awaited for 150 ms.
         && !world.changed_since(key, world.now.saturating_sub(unsure(world).max(ms(200))))
@@ -1076,7 +1082,7 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         (Call::Get(key), Reply::Absent | Reply::Unclear { .. }) => drop(promises.not_found.insert(key.clone())),
         (Call::Overview(kind), Reply::Rows(rows)) if looks => {
             promises.list_came.insert(*kind, now);
-            promises.lists.insert(*kind, rows.iter().map(|row| row.id.clone()).collect());
+            promises.lists.insert(*kind, rows.iter().map(|row| row.id.to_string()).collect());
         }
         _ => {}
     }
@@ -1111,7 +1117,7 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         }
         (Call::Overview(kind), Reply::Rows(listed)) => {
             // A row of which only the id can be read shows no title either.
-            let is_whole = listed.iter().all(|row| !row.name.is_empty());
+            let is_whole = listed.iter().all(|row| row.version.is_some());
             if is_whole && listed.len() == rows.keys().filter(|key| key.kind == *kind).count() {
                 promises.shown.insert(*kind, served);
                 if looks {
