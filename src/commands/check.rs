@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::misspelled::nearest_plugin;
-use super::{print_warnings, target, trouble};
+use super::{print_warnings, target};
 use crate::check::{self, ServerVersion};
 use crate::cli::{Args, CheckFormat};
 use crate::config::{self, Config, World};
@@ -13,7 +13,7 @@ use crate::disk::{Folder, Plugins, ScanCache, Trust, file};
 use crate::engine::Code;
 use crate::engine::files::Loaded;
 use crate::error::Error;
-use crate::notice::{Level, Notice, NoticeKind, Subject};
+use crate::notice::{A_PLUGIN_IS, Level, Notice, NoticeKind, Trouble};
 use crate::output::{CheckOutput, Repository, Screen};
 use crate::paths::{is_under, slashed};
 use crate::plugin::id::PluginId;
@@ -94,8 +94,7 @@ fn nothing_found(config: &Config, words: &[String]) -> Notice {
     if words.is_empty() {
         return Notice::general(NoticeKind::NothingFound { roots: config.roots.clone() });
     }
-    let words: Vec<_> = words.iter().map(|word| format!("`{word}`")).collect();
-    trouble(Subject::default(), format!("no plugin in {}", words.join(", ")), Some(WHAT_A_PLUGIN_IS.to_owned()))
+    Notice::general(NoticeKind::Trouble(Trouble::NoPluginIn(words.to_vec())))
 }
 
 /// A named folder without a plugin: its name is probably misspelled.
@@ -107,13 +106,11 @@ fn without_plugins(folder: &str, config: &Config, cwd: &Path) -> Error {
     });
     let roots: Vec<_> = config.roots.iter().map(|root| format!("`{}`", slashed(&root))).collect();
     Error::new(format!("there is no plugin in `{folder}`")).hinted(if is_read {
-        WHAT_A_PLUGIN_IS.to_owned()
+        A_PLUGIN_IS.to_owned()
     } else {
         format!("the settings name {}: use `--root` for another folder", roots.join(", "))
     })
 }
-
-const WHAT_A_PLUGIN_IS: &str = "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools";
 
 fn version(text: &str) -> Result<ServerVersion, Error> {
     let version = ServerVersion::parse(text).ok_or_else(|| {

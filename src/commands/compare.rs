@@ -8,13 +8,13 @@ use super::ask::agreed;
 use super::history::{Text, chosen, dated, described, gather, text_of};
 use super::server::{Server, text};
 use super::target::{Files, Local, Target, claimed_id, no_folder};
-use super::{CommandContext, failed, now, trouble};
+use super::{CommandContext, failed, now};
 use crate::disk::file;
 use crate::engine::Code;
 use crate::engine::deploy::{Backup, ListedRow};
 use crate::engine::ledger::Rollback;
 use crate::error::Error;
-use crate::notice::{Between, Level, Notice, Report, Subject, Task, set_id};
+use crate::notice::{Between, Level, Notice, NoticeKind, Report, Subject, Task, Trouble, set_id};
 use crate::output::{Screen, changed_lines, unified};
 use crate::paths::slashed;
 use crate::plugin::{Digest, Key, Kind, normal};
@@ -384,9 +384,7 @@ fn check(context: &CommandContext, path: &Path, stored: &Text, key: &Key) -> Res
 /// Warns if a watch would not deploy the file.
 fn warn_if_not_deployed(compared: &mut Compared, local: &Local, stored: &Text) {
     if compared.files.deploys(&local.path, &local.key) != Some(stored.digest) {
-        let message = format!("a watch would not deploy `{}`", slashed(&local.path));
-        let hint = "`owui-watch --once --dry-run` shows what is wrong with it; if nothing is, `exclude` leaves it out"
-            .to_owned();
-        compared.screen.aside(&trouble(local.subject(), message, Some(hint)));
+        let what = NoticeKind::Trouble(Trouble::WouldNotDeploy(local.path.to_path_buf()));
+        compared.screen.aside(&Notice { about: local.subject(), what });
     }
 }

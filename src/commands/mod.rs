@@ -33,7 +33,7 @@ use crate::client::Client;
 use crate::config::{Config, Warning};
 use crate::disk::Folder;
 use crate::error::Error;
-use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Task};
+use crate::notice::{Level, Notice, Report, Subject, Task};
 use crate::output::{Format, Screen};
 
 pub use check::{CheckRequest, check};
@@ -89,7 +89,7 @@ impl CommandContext {
     /// Warns if the state folder holds state that is not used.
     fn warn_of_unused_state(&self) {
         if let Some(message) = self.folder.unused() {
-            self.screen.aside(&trouble(Subject::default(), message, None));
+            self.screen.aside(&Notice::trouble(message, None));
         }
     }
 
@@ -106,16 +106,12 @@ pub fn report(error: &Error, format: Format) {
 
 fn print_warnings(config: &Config, screen: Screen) {
     for Warning { message, hint } in &config.warnings {
-        screen.aside(&trouble(Subject::default(), message, Some(hint.clone())));
+        screen.aside(&Notice::trouble(message, Some(hint.clone())));
     }
 }
 
 fn failed(about: Subject, task: Task, error: &Error) -> Notice {
     Notice::report(about, Report::Failed { task, message: error.to_string(), hint: error.hint().map(str::to_owned) })
-}
-
-fn trouble(about: Subject, message: impl Into<String>, hint: Option<String>) -> Notice {
-    Notice { about, what: NoticeKind::Trouble { message: message.into(), hint } }
 }
 
 fn now() -> Timestamp {

@@ -9,7 +9,7 @@ use super::ask::agreed;
 use super::history::{Entry, Text, chosen, dated, described, gather, text_of};
 use super::server::Server;
 use super::target::{Files, Target};
-use super::{CommandContext, now, trouble};
+use super::{CommandContext, now};
 use crate::client::Client;
 use crate::disk::Folder;
 use crate::engine::deploy::{
@@ -197,7 +197,8 @@ impl Rollback {
     /// Warns that state could not be saved. The server's change stands.
     fn trouble(&self, noted: anyhow::Result<()>) {
         if let Err(error) = noted {
-            self.screen.aside(&trouble((&self.target.key).into(), format!("{error:#}"), None));
+            let about = (&self.target.key).into();
+            self.screen.aside(&Notice { about, ..Notice::trouble(format!("{error:#}"), None) });
         }
     }
 

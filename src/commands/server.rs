@@ -1,12 +1,10 @@
 //! The server as the commands query it: an answer or an error.
 
-use std::time::Duration;
-
 use crate::client::Client;
 use crate::config::Config;
 use crate::engine::deploy::{Attached, Call, CallFailure, ListedRow, Reply, Row, Step, Version};
 use crate::engine::switch::{self, Switch, Switching};
-use crate::notice::{Notice, NoticeKind};
+use crate::notice::{Notice, NoticeKind, call_failed, of_call};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Key, Kind};
 
@@ -135,26 +133,14 @@ impl<'a> Server<'a> {
 
     /// The reply as an error, worded as for a deploy.
     pub(super) fn refusal(&self, reply: Reply) -> Error {
-        self.error(reply.into_failure())
+        self.error(&reply.into_failure())
     }
 
     /// A failed call as an error, worded as for a deploy.
-    pub(super) fn error(&self, failure: CallFailure) -> Error {
-        let server = self.config.url.clone();
-        let key = || self.config.key_origin.as_ref().map(ToString::to_string);
-        let (message, what) = match failure {
-            CallFailure::Unreachable { cause, .. } => {
-                let configured = self.config.has_address();
-                let message = format!("cannot reach {server}: {cause}");
-                (Some(message), NoticeKind::GaveUp { after: Duration::ZERO, cause, server, configured })
-            }
-            CallFailure::NotAllowed { status, words } => (None, NoticeKind::NotAllowed { status, words, key: key() }),
-            CallFailure::NotOurs { words } => (None, NoticeKind::NotAllowed { status: 401, words, key: key() }),
-            CallFailure::Foreign { status, words } => (None, NoticeKind::Foreign { server, status, words }),
-            odd @ CallFailure::Odd { .. } => (None, NoticeKind::Failed { failure: odd.into(), took: Duration::ZERO }),
-        };
-        let notice = Notice::general(what);
-        Error::no_server(message.unwrap_or_else(|| notice.sentence())).hinted_if(notice.hint())
+    pub(super) fn error(&self, failure: &CallFailure) -> Error {
+        let key = self.config.key_origin.as_ref().map(ToString::to_string);
+        let hint = of_call(failure, self.config.has_address()).map(str::to_owned);
+        Error::no_server(call_failed(failure, &self.config.url, key.as_deref())).hinted_if(hint)
     }
 }
 

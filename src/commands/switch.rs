@@ -40,7 +40,7 @@ pub async fn switch(context: &CommandContext, words: &[String], switch: Switch, 
                 Outcome::NotGlobal => failed(SwitchFailure::NotGlobal),
                 Outcome::Absent => failed(SwitchFailure::Absent),
                 Outcome::Contested => failed(SwitchFailure::Contested),
-                Outcome::Failed(failure) => return Err(server.error(failure)),
+                Outcome::Failed(failure) => return Err(server.error(&failure)),
             }
         } else {
             failed(SwitchFailure::Tool)

@@ -8,7 +8,8 @@ use super::secret::masked;
 use super::trust::Request;
 use crate::regular_file::Rejection;
 
-/// Why the settings cannot be used.
+/// Why the settings cannot be used. A type of its own, since no message of it holds a key and some ask for consent; the
+/// daemon and the commands take it as an [`Error`](crate::error::Error).
 #[derive(Debug, PartialEq, Eq)]
 pub struct ConfigError {
     message: String,

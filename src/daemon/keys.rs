@@ -17,8 +17,8 @@ use tokio::task::JoinHandle;
 use super::child_env::{withhold_manager, withhold_secrets};
 use super::editor::Editor;
 use super::{Audience, Daemon};
+use crate::notice::Notice;
 use crate::notice::board::Step;
-use crate::notice::{Notice, NoticeKind};
 use crate::output::Output;
 use crate::plugin::{Key, Span};
 use crate::printable;
@@ -109,7 +109,7 @@ impl Daemon<'_> {
 }
 
 fn tell(output: &Output, message: String) {
-    output.tell([(Notice::general(NoticeKind::Trouble { message, hint: None }), Timestamp::now())]);
+    output.tell([(Notice::trouble(message, None), Timestamp::now())]);
 }
 
 /// The address of a plugin's page. All tested versions have it.

@@ -34,7 +34,7 @@ use crate::engine::{Code, Event, Scan};
 use crate::error::Error;
 use crate::git::{self, Leak};
 use crate::notice::board::{Board, Step};
-use crate::notice::{Notice, NoticeKind, Repetitions, Subject};
+use crate::notice::{Notice, NoticeKind, Repetitions, Subject, Trouble};
 use crate::output::{Console, Keys, Output};
 use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
@@ -326,8 +326,7 @@ impl<'a> Daemon<'a> {
 
     fn tell_of_state(&mut self, trouble: Option<StateError>) {
         if let Some(trouble) = trouble {
-            let (message, hint) = (trouble.to_string(), Some(trouble.hint().to_owned()));
-            self.tell(Notice::general(NoticeKind::Trouble { message, hint }));
+            self.tell(Notice::trouble(trouble.to_string(), Some(trouble.hint().to_owned())));
         }
     }
 
@@ -350,7 +349,7 @@ impl<'a> Daemon<'a> {
         }
         let told = before.map_or(&[][..], |before| &before.warnings);
         for Warning { message, hint } in config.warnings.iter().filter(|warning| !told.contains(warning)) {
-            self.tell(Notice::general(NoticeKind::Trouble { message: message.clone(), hint: Some(hint.clone()) }));
+            self.tell(Notice::trouble(message, Some(hint.clone())));
         }
         // A running check starts again with all files.
         let known = before.filter(|_| self.leaks.is_none()).map_or(&[][..], |before| &before.key_files);
@@ -371,7 +370,7 @@ impl<'a> Daemon<'a> {
     fn leaks(&mut self, leaks: Vec<(PathBuf, Leak)>) {
         for (file, leak) in leaks {
             let (message, hint) = leak.words(&file);
-            self.tell(Notice::general(NoticeKind::Trouble { message, hint: Some(hint) }));
+            self.tell(Notice::trouble(message, Some(hint)));
         }
     }
 
@@ -433,7 +432,7 @@ impl<'a> Daemon<'a> {
                 Wakeup::Edited(trouble) => {
                     self.editor = None;
                     if let Some(message) = trouble {
-                        self.tell(Notice::general(NoticeKind::Trouble { message, hint: None }));
+                        self.tell(Notice::trouble(message, None));
                     }
                     Vec::new()
                 }
@@ -570,8 +569,7 @@ impl<'a> Daemon<'a> {
             self.outside.cannot_write(&anyhow::Error::msg(error));
             return None;
         }
-        let message = format!("this owui-watch ends, since its lock was deleted: {error}");
-        self.tell(Notice::general(NoticeKind::Trouble { message, hint: None }));
+        self.tell(Notice::general(NoticeKind::Trouble(Trouble::LockLost { cause: error.to_string() })));
         // From now on the other one writes.
         (self.outside.state, self.outside.writer, self.successor) = (None, None, None);
         Some(Code::NotDeployed)

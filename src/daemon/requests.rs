@@ -12,7 +12,7 @@ use super::checks::Checks;
 use crate::disk::{Answer, Done, Folder, Request, RequestId, Requested, State, Told};
 use crate::engine::request::{Progress, RequestResult};
 use crate::engine::{Code, Engine, Event};
-use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Tried};
+use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Tried, Trouble};
 use crate::output::Transcript;
 use crate::plugin::Key;
 
@@ -100,8 +100,7 @@ impl Requests {
                 })
                 .collect();
             if told.is_empty() {
-                let message = if ends { "the watch ended first" } else { "the running watch does not deploy it" };
-                let what = NoticeKind::Trouble { message: message.to_owned(), hint: None };
+                let what = NoticeKind::Trouble(if ends { Trouble::WatchEnded } else { Trouble::NotDeployedHere });
                 let about = request.plugins.first().map(|(key, _)| Subject::from(key)).unwrap_or_default();
                 let notice = Notice { about, what };
                 let (line, more, json) = transcript.add(&notice, wall_clock());

@@ -21,7 +21,7 @@ use super::child_env::withhold_secrets;
 use super::{Daemon, HEARD_AT_ONCE};
 use crate::config::Config;
 use crate::disk;
-use crate::notice::{Notice, NoticeKind, Subject};
+use crate::notice::{Notice, NoticeKind, Subject, Trouble};
 use crate::plugin::{Digest, Key, normal};
 use crate::printable;
 use crate::process_group::{kill_group, own_group};
@@ -150,11 +150,10 @@ async fn follow(command: LogCommand, send: Sender<Found>) {
     let mut restarts = Restarts::default();
     loop {
         let started = Instant::now();
-        let message = run(&command, &mut teller).await;
+        let how = run(&command, &mut teller).await;
         let Next { pause, is_told } = restarts.ended(started.elapsed());
         if is_told {
-            let message = format!("{message}; next start in {} s", pause.as_secs());
-            teller.notice(Notice::general(NoticeKind::Trouble { message, hint: None }));
+            teller.notice(Notice::general(NoticeKind::Trouble(Trouble::LogCommandEnded { how, next: pause })));
         }
         sleep(pause).await;
     }
@@ -240,9 +239,7 @@ impl Teller {
     fn count(&mut self, skipped: usize) {
         let lost = std::mem::take(&mut self.lost) + skipped;
         if lost > 0 {
-            let lines = if lost == 1 { "1 line".to_owned() } else { format!("{lost} lines") };
-            let message = format!("{lines} of the server's log were left out: too many at once");
-            self.notice(Notice::general(NoticeKind::Trouble { message, hint: None }));
+            self.notice(Notice::general(NoticeKind::Trouble(Trouble::LogLinesLost(lost))));
         }
     }
 }

@@ -26,8 +26,7 @@ use crate::engine::files::{FilePresence, Loaded};
 use crate::engine::ledger::{Ledger, Rollback};
 use crate::engine::{Event, Now, Scan, Ticket};
 use crate::git::Git;
-use crate::notice::{Notice, NoticeKind, Subject};
-use crate::paths::slashed;
+use crate::notice::{Notice, NoticeKind, Subject, Trouble};
 use crate::plugin::Key;
 use crate::watcher::{Sign, Watcher};
 
@@ -151,16 +150,16 @@ impl Outside {
         }
         let failed_before = std::mem::replace(&mut self.ledger_failed, written == LedgerWritten::Failed);
         if let Some(error) = error.filter(|_| !failed_before) {
-            let hint = Some("deploys go on; the next start compares every plugin with the server".to_owned());
-            self.tell(Notice::general(NoticeKind::Trouble { message: format!("{error:#}"), hint }));
+            let trouble = Trouble::LedgerUnwritten { cause: format!("{error:#}") };
+            self.tell(Notice::general(NoticeKind::Trouble(trouble)));
         }
     }
 
     /// Tells once that a write failed that nothing waits for.
     pub(super) fn cannot_write(&mut self, error: &anyhow::Error) {
         if !std::mem::replace(&mut self.write_failed, true) {
-            let hint = Some("deploys go on".to_owned());
-            self.tell(Notice::general(NoticeKind::Trouble { message: format!("{error:#}"), hint }));
+            let trouble = Trouble::StateUnwritten { cause: format!("{error:#}") };
+            self.tell(Notice::general(NoticeKind::Trouble(trouble)));
         }
     }
 
@@ -256,7 +255,7 @@ impl Outside {
             Sign::Permitted(path) if self.eyes().plugins.is_closed(&path) => drop(driver.on_complete(&path, at)),
             Sign::Permitted(_) => {}
             Sign::Anything => signs.anything = true,
-            Sign::Blind(message, hint) => self.tell(Notice::general(NoticeKind::Trouble { message, hint })),
+            Sign::Blind(message, hint) => self.tell(Notice::trouble(message, hint)),
         }
     }
 
@@ -315,9 +314,8 @@ impl Eyes {
             watcher.await_roots(scan.missing.iter().map(|root| (root.clone(), leads(root))).collect());
         }
         for (root, real) in self.plugins.strayed().iter().filter(|(root, real)| before.get(*root) != Some(*real)) {
-            let message = format!("`{}` now leads outside the folder, to `{}`", slashed(&root), slashed(&real));
-            let hint = Some("if you trust it, run `owui-watch trust` in the folder".to_owned());
-            notices.push(Notice::general(NoticeKind::Trouble { message, hint }));
+            let trouble = Trouble::RootLeadsOutside { root: root.clone(), to: real.clone() };
+            notices.push(Notice::general(NoticeKind::Trouble(trouble)));
         }
         self.follow_links();
         Scanned { scan, notices }
@@ -338,7 +336,7 @@ impl Eyes {
 /// The notice about a folder that cannot be watched.
 fn blindness(sign: Sign) -> Option<Notice> {
     let Sign::Blind(message, hint) = sign else { return None };
-    Some(Notice::general(NoticeKind::Trouble { message, hint }))
+    Some(Notice::trouble(message, hint))
 }
 
 impl World for Outside {

@@ -10,8 +10,7 @@ use super::files::{File, Owner};
 use super::plan::{Decision, Why};
 use super::tree::Complaint;
 use super::{Code, Engine, names};
-use crate::notice::{Notice, NoticeKind, PassSummary};
-use crate::paths::slashed;
+use crate::notice::{Notice, NoticeKind, PassSummary, Trouble};
 use crate::plugin::{Key, Plugin};
 
 /// A pass over everything.
@@ -77,11 +76,9 @@ impl Engine {
             };
             let mut meant = self.tree.files.iter().filter(is_meant).map(|(_, file)| file).peekable();
             if meant.peek().is_none() {
-                unknown.push(format!("no plugin has the id or path `{name}`"));
+                unknown.push(Trouble::UnknownName(name.clone()));
             } else if meant.all(|file| matches!(file, File::Other)) {
-                unknown.push(format!(
-                    "there is no plugin in `{name}`: it defines no Pipe, Filter, Action, Event or Tools of its own"
-                ));
+                unknown.push(Trouble::NoPluginIn(vec![name.clone()]));
             }
         }
         let gone: Vec<_> = (self.policy.named.iter())
@@ -90,22 +87,15 @@ impl Engine {
             .cloned()
             .collect();
         for path in gone {
-            self.tell(Notice::general(NoticeKind::Trouble {
-                message: format!("watch.toml has settings for `{}`, which is not there", slashed(&path)),
-                hint: Some(
-                    "if the file has another name now, its settings need it too: an id set there is lost".to_owned(),
-                ),
-            }));
+            self.tell(Notice::general(NoticeKind::Trouble(Trouble::UnusedTable(path))));
         }
         // A script that finds nothing to deploy probably looks in the wrong place.
         let none_found =
             self.tree.files.plugins().next().is_none() && self.n_skipped() + self.n_unreadable_folders() == 0;
         let nothing = self.policy.only.is_empty() && none_found;
         let usage = self.policy.once.is_some() && (nothing || !unknown.is_empty());
-        for message in unknown {
-            let hint = "an id is what the server calls it; a path starts where you are, and must not be left out by \
-                        `exclude` or .gitignore";
-            self.tell(Notice::general(NoticeKind::Trouble { message, hint: Some(hint.to_owned()) }));
+        for trouble in unknown {
+            self.tell(Notice::general(NoticeKind::Trouble(trouble)));
         }
         if nothing {
             self.tell(Notice::general(NoticeKind::NothingFound { roots: self.policy.roots.clone() }));

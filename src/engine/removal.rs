@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::OnDelete;
 use super::call::{Call, CallFailure, Reply, Row};
 use super::step::{self, Backup};
+use super::switch::CONTESTED;
 use crate::notice::KeepReason;
 use crate::plugin::{Digest, Key, Kind, Plugin};
 
@@ -141,7 +142,7 @@ impl Removal {
             (Stage::Flipping { last: false }, Reply::Row(_)) => self.flip(true),
             (Stage::Flipping { .. }, Reply::Lost { .. }) => self.call(Stage::ReadingBack, Call::Get(self.key.clone())),
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(_)) => {
-                failed(CallFailure::Odd { words: "somebody else switches it at the same moment".to_owned() })
+                failed(CallFailure::Odd { words: CONTESTED.to_owned() })
             }
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Absent) => Step::Done(Outcome::Kept(Kept::Gone)),
             (_, reply) => failed(failure(reply)),

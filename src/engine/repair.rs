@@ -9,7 +9,7 @@ use std::sync::Arc;
 use crate::engine::call::{Call, CallFailure, Form, Reply, Row};
 use crate::engine::ledger::UpdateIntent;
 use crate::engine::step;
-use crate::engine::switch::MOST_FLIPS;
+use crate::engine::switch::{CONTESTED, MOST_FLIPS};
 use crate::plugin::{Digest, Key};
 
 /// The state of a function that was on, after a refused update.
@@ -196,7 +196,7 @@ impl Repair {
     }
 
     fn contested(&self) -> Next {
-        let cause = "somebody else switches it at the same moment".to_owned();
+        let cause = CONTESTED.to_owned();
         // The old text must be loaded again in any case.
         Next::Over(off(cause, self.unsettled.is_some()))
     }

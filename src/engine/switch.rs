@@ -8,6 +8,9 @@ use crate::engine::step;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Entry, Key, Kind};
 
+/// The cause that is told where somebody else flips a switch at the same moment.
+pub const CONTESTED: &str = "somebody else switches it at the same moment";
+
 /// The most flips of one conversation: there and back, and each again if no answer came.
 pub(super) const MOST_FLIPS: u8 = 4;
 

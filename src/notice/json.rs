@@ -38,7 +38,7 @@ impl Notice {
             NoticeKind::SettingsWait { .. } => "settings_wait",
             NoticeKind::Stopping { .. } => "stopping",
             NoticeKind::Stopped { .. } => "stopped",
-            NoticeKind::Trouble { .. } | NoticeKind::SettingsKept { .. } => "trouble",
+            NoticeKind::Trouble(_) | NoticeKind::SettingsKept { .. } => "trouble",
             NoticeKind::Sending { .. } => "sending",
             NoticeKind::Slow { .. } => "slow",
             NoticeKind::Created { .. } => "created",

@@ -103,7 +103,7 @@ impl Notice {
             | NoticeKind::LeftOff
             | NoticeKind::RollbackUndone { .. }
             | NoticeKind::RootMissing { .. }
-            | NoticeKind::Trouble { .. }
+            | NoticeKind::Trouble(_)
             | NoticeKind::SettingsKept { .. }
             | NoticeKind::Crashed { .. }
             | NoticeKind::NotSwitchedOn { .. }

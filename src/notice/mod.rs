@@ -34,13 +34,14 @@ use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use again::Repetitions;
 pub use format::{count, duration, format_place, named};
-pub use hint::{Commands, set_id, trial_setting};
+pub use hint::{A_PLUGIN_IS, Commands, of_call, set_id, trial_setting};
 pub use level::Level;
 pub use report::{
     Area, Between, ChangedLines, Examination, Finding, HistoryEntry, PluginState, PluginStatus, Provenance, Report,
     ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task, Use, Verdict,
 };
 pub use summary::PassSummary;
+pub use text::call_failed;
 pub(crate) use traceback::class_of;
 pub use traceback::{Frame, Raised};
 pub use trial::{Suspect, TrialFailure, TrialRemedy, TrialResult, Tried, Untried};
@@ -283,12 +284,7 @@ pub enum NoticeKind {
         hint: Option<String>,
     },
     /// Something other than a plugin needs attention: state, logs, watches.
-    Trouble {
-        /// What failed, and why.
-        message: String,
-        /// The remedies, one a line.
-        hint: Option<String>,
-    },
+    Trouble(Trouble),
 
     /// A plugin is compared with the server.
     Sending {
@@ -552,6 +548,65 @@ pub enum NoticeKind {
     Report(Report),
 }
 
+/// What needs attention beside the plugins.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Trouble {
+    /// An error or a warning that brings its own words.
+    Told {
+        /// What failed, and why.
+        message: String,
+        /// The remedies, one a line.
+        hint: Option<String>,
+    },
+    /// The user named no plugin.
+    UnknownName(String),
+    /// The user named a file or folder that has no plugin.
+    NoPluginIn(Vec<String>),
+    /// The settings have a table for a file that does not exist.
+    UnusedTable(PathBuf),
+    /// A watched folder leads elsewhere now, and its settings are not trusted that far.
+    RootLeadsOutside {
+        /// The folder.
+        root: PathBuf,
+        /// Where it leads.
+        to: PathBuf,
+    },
+    /// A watch would not deploy the text of the file.
+    WouldNotDeploy(PathBuf),
+    /// The server does not show this account the versions of a plugin.
+    VersionsHidden(Key),
+    /// The ledger cannot be written.
+    LedgerUnwritten {
+        /// Why not.
+        cause: String,
+    },
+    /// Other state cannot be written.
+    StateUnwritten {
+        /// Why not.
+        cause: String,
+    },
+    /// Another owui-watch has taken the lock, which somebody deleted.
+    LockLost {
+        /// Who has it.
+        cause: String,
+    },
+    /// The command that prints the server's log ended, and is started again.
+    LogCommandEnded {
+        /// How it ended.
+        how: String,
+        /// The pause before that.
+        next: Duration,
+    },
+    /// So many lines of the server's log were left out, since they were too many at once.
+    LogLinesLost(usize),
+    /// So many notices were dropped, since nobody read the output.
+    Unread(usize),
+    /// The watch ended before it could do what a command asked for.
+    WatchEnded,
+    /// The watch does not deploy what a command asked for.
+    NotDeployedHere,
+}
+
 /// What the server still has of a plugin whose new text it refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OldVersion {
@@ -604,6 +659,12 @@ impl Notice {
     #[must_use]
     pub fn general(what: NoticeKind) -> Self {
         Self { about: Subject::default(), what }
+    }
+
+    /// A notice about an error or a warning that brings its own words.
+    #[must_use]
+    pub fn trouble(message: impl Into<String>, hint: Option<String>) -> Self {
+        Self::general(NoticeKind::Trouble(Trouble::Told { message: message.into(), hint }))
     }
 
     /// A notice of a command.

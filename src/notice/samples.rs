@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{
     Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, Suspect, TrialFailure,
-    TrialRemedy, TrialResult, Tried, Untried, WaitReason,
+    TrialRemedy, TrialResult, Tried, Trouble, Untried, WaitReason,
 };
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Cause, Failure};
@@ -139,6 +139,9 @@ pub(crate) fn samples() -> Vec<Notice> {
     let untried = |why, asked_for| NoticeKind::NotTried { why, asked_for };
     let impossible =
         Untried::Impossible { why: "no model takes part".to_owned(), remedy: Some(TrialRemedy::ConnectModel) };
+    let told = Trouble::Told { message: "something beside the plugins".to_owned(), hint: Some("a remedy".to_owned()) };
+    let told = NoticeKind::Trouble(told);
+    let full = || "cannot write `ledger.json`: No space left on device".to_owned();
     let general = [
         NoticeKind::Ready { roots: roots(), plugins: 3, server: server() },
         NoticeKind::Connected { server: server(), version: "0.12.4".to_owned() },
@@ -223,7 +226,21 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::Stopped { waiting: 0, refused: 1, held: 0, with_errors: 1 },
         NoticeKind::Stopped { waiting: 2, refused: 1, held: 3, with_errors: 4 },
         NoticeKind::SettingsKept { why: "`poll` must be a duration".to_owned(), hint: Some("a remedy".to_owned()) },
-        NoticeKind::Trouble { message: "something beside the plugins".to_owned(), hint: Some("a remedy".to_owned()) },
+        told,
+        NoticeKind::Trouble(Trouble::UnknownName("shuot".to_owned())),
+        NoticeKind::Trouble(Trouble::NoPluginIn(vec!["notes.py".to_owned(), "old".to_owned()])),
+        NoticeKind::Trouble(Trouble::UnusedTable("plugins/gone.py".into())),
+        NoticeKind::Trouble(Trouble::RootLeadsOutside { root: "plugins".into(), to: "/srv/plugins".into() }),
+        NoticeKind::Trouble(Trouble::WouldNotDeploy("plugins/shout.py".into())),
+        NoticeKind::Trouble(Trouble::VersionsHidden(shout(NoticeKind::Held).about.key.unwrap())),
+        NoticeKind::Trouble(Trouble::LedgerUnwritten { cause: full() }),
+        NoticeKind::Trouble(Trouble::StateUnwritten { cause: full() }),
+        NoticeKind::Trouble(Trouble::LockLost { cause: "another owui-watch deploys from here (pid 7)".to_owned() }),
+        NoticeKind::Trouble(Trouble::LogCommandEnded { how: "`sh log.sh` ended".to_owned(), next: ms(2000) }),
+        NoticeKind::Trouble(Trouble::LogLinesLost(1)),
+        NoticeKind::Trouble(Trouble::Unread(2)),
+        NoticeKind::Trouble(Trouble::WatchEnded),
+        NoticeKind::Trouble(Trouble::NotDeployedHere),
     ];
     let about_one = vec![
         NoticeKind::Sending { why: Why::ChangedOnServer },

@@ -6,8 +6,7 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::format::{count, duration, list};
-use super::report::stands;
-use super::{Commands, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Report, WaitReason};
+use super::{Commands, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Trouble, WaitReason};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
@@ -50,11 +49,8 @@ impl Notice {
             NoticeKind::GaveUp { after, cause, server, .. } => {
                 format!("cannot reach {server}: {cause} (gave up after {})", duration(*after))
             }
-            NoticeKind::NotAllowed { words, key: None, .. } => format!("the server denied access: {words}"),
-            NoticeKind::NotAllowed { words, key: Some(key), .. } => {
-                format!("the server denied access with the key from {key}: {words}")
-            }
-            NoticeKind::Foreign { server, words, .. } => format!("{server} does not answer as Open WebUI: {words}"),
+            NoticeKind::NotAllowed { words, key, .. } => denied(words, key.as_deref()),
+            NoticeKind::Foreign { server, words, .. } => foreign(server, words),
             NoticeKind::Proxied { server, proxy } => format!("{server} is reached through the proxy {proxy}"),
             NoticeKind::Insecure { server, proxy: None } => {
                 format!("the key and the plugins travel unencrypted to {server}")
@@ -85,7 +81,7 @@ impl Notice {
             NoticeKind::Stopped { waiting, refused, held, with_errors } => {
                 stopped(*waiting, *refused, *held, *with_errors)
             }
-            NoticeKind::Trouble { message, .. } => message.clone(),
+            NoticeKind::Trouble(trouble) => troubled(trouble),
             NoticeKind::SettingsKept { why, .. } => format!("the settings stay as they were: {why}"),
             NoticeKind::Slow { so_far, installs: None } => format!("still in progress after {}", duration(*so_far)),
             NoticeKind::Slow { so_far, installs: Some(packages) } => {
@@ -219,7 +215,7 @@ impl Notice {
     #[must_use]
     pub fn sentence_without_name(&self) -> String {
         match &self.what {
-            NoticeKind::Report(Report::Switched { switch, is, before, usage }) => stands(*switch, *is, *before, *usage),
+            NoticeKind::Report(report) => report.without_name().unwrap_or_else(|| self.sentence()),
             _ => self.sentence(),
         }
     }
@@ -227,8 +223,7 @@ impl Notice {
     /// Says how many notices were dropped because nobody read the output.
     #[must_use]
     pub fn of_unread(notices: usize) -> Self {
-        let message = format!("the output was not read for a while: {} not shown", count(notices, "notice"));
-        Self::general(NoticeKind::Trouble { message, hint: None })
+        Self::general(NoticeKind::Trouble(Trouble::Unread(notices)))
     }
 
     /// The short form for the terminal, where [`Notice::detail`] follows below with its place in the file.
@@ -354,6 +349,34 @@ pub(super) fn not_created(duplicate: &Duplicate) -> String {
     format!("not created: {}", has_duplicate(duplicate))
 }
 
+fn troubled(trouble: &Trouble) -> String {
+    match trouble {
+        Trouble::Told { message, .. } => message.clone(),
+        Trouble::UnknownName(name) => format!("no plugin has the id or path `{name}`"),
+        Trouble::NoPluginIn(names) => format!("no plugin in {}", list(names)),
+        Trouble::UnusedTable(path) => {
+            format!("watch.toml has settings for `{}`, which is not there", slashed(&path))
+        }
+        Trouble::RootLeadsOutside { root, to } => {
+            format!("`{}` now leads outside the folder, to `{}`", slashed(&root), slashed(&to))
+        }
+        Trouble::WouldNotDeploy(path) => format!("a watch would not deploy `{}`", slashed(&path)),
+        Trouble::VersionsHidden(key) => format!("the server does not show the versions of {key} to this key"),
+        Trouble::LedgerUnwritten { cause } | Trouble::StateUnwritten { cause } => cause.clone(),
+        Trouble::LockLost { cause } => format!("this owui-watch ends, since its lock was deleted: {cause}"),
+        Trouble::LogCommandEnded { how, next } => format!("{how}; next start in {} s", next.as_secs()),
+        Trouble::LogLinesLost(lines) => {
+            let were = if *lines == 1 { "was" } else { "were" };
+            format!("{} of the server's log {were} left out: too many at once", count(*lines, "line"))
+        }
+        Trouble::Unread(notices) => {
+            format!("the output was not read for a while: {} not shown", count(*notices, "notice"))
+        }
+        Trouble::WatchEnded => "the watch ended first".to_owned(),
+        Trouble::NotDeployedHere => "the running watch does not deploy it".to_owned(),
+    }
+}
+
 fn awaited(reason: WaitReason) -> &'static str {
     match reason {
         WaitReason::Away => "the server is away",
@@ -385,6 +408,30 @@ fn without_line(words: &str) -> &str {
     }
 }
 
+/// Why a command's call failed.
+#[must_use]
+pub fn call_failed(failure: &CallFailure, server: &str, key: Option<&str>) -> String {
+    match failure {
+        CallFailure::Unreachable { cause, .. } => format!("cannot reach {server}: {cause}"),
+        CallFailure::NotAllowed { words, .. } | CallFailure::NotOurs { words } => denied(words, key),
+        CallFailure::Foreign { words, .. } => foreign(server, words),
+        CallFailure::Odd { words } => odd(words),
+    }
+}
+
+fn denied(words: &str, key: Option<&str>) -> String {
+    let with = key.map_or_else(String::new, |key| format!(" with the key from {key}"));
+    format!("the server denied access{with}: {words}")
+}
+
+fn foreign(server: &str, words: &str) -> String {
+    format!("{server} does not answer as Open WebUI: {words}")
+}
+
+fn odd(words: &str) -> String {
+    format!("the server gave an unexpected answer: {words}")
+}
+
 fn failed(failure: &Failure) -> String {
     match failure {
         Failure::Call(CallFailure::Unreachable { cause, .. }) => format!("the server is away: {cause}"),
@@ -393,10 +440,8 @@ fn failed(failure: &Failure) -> String {
         Failure::TakesNone { words } => {
             format!("the server rejects every new plugin, even an empty one: {}", reason(words))
         }
-        Failure::Call(CallFailure::NotAllowed { words, .. }) => format!("the server denied access: {words}"),
-        Failure::Call(CallFailure::Foreign { words, .. }) => {
-            format!("the address does not answer as Open WebUI: {words}")
-        }
+        Failure::Call(CallFailure::NotAllowed { words, .. }) => denied(words, None),
+        Failure::Call(CallFailure::Foreign { words, .. }) => foreign("the address", words),
         Failure::Call(CallFailure::NotOurs { words }) => format!("this key may not change it: {words}"),
         Failure::StoredOther => {
             "the server stores a different text from the one sent: someone else has just edited the plugin".to_owned()
@@ -404,7 +449,7 @@ fn failed(failure: &Failure) -> String {
         Failure::KeepFailed { words } => {
             format!("nothing was sent: the state folder cannot be written: {words}")
         }
-        Failure::Call(CallFailure::Odd { words }) => format!("the server gave an unexpected answer: {words}"),
+        Failure::Call(CallFailure::Odd { words }) => odd(words),
     }
 }
 
@@ -523,6 +568,20 @@ mod tests {
             Info stopped: stopped; 10 plugins not deployed: 1 refused, 3 held back, 4 with errors, 2 to retry at the next start
             Warning trouble: the settings stay as they were: `poll` must be a duration
             Warning trouble: something beside the plugins
+            Warning trouble: no plugin has the id or path `shuot`
+            Warning trouble: no plugin in `notes.py` and `old`
+            Warning trouble: watch.toml has settings for `plugins/gone.py`, which is not there
+            Warning trouble: `plugins` now leads outside the folder, to `/srv/plugins`
+            Warning trouble: a watch would not deploy `plugins/shout.py`
+            Warning trouble: the server does not show the versions of function shout to this key
+            Warning trouble: cannot write `ledger.json`: No space left on device
+            Warning trouble: cannot write `ledger.json`: No space left on device
+            Warning trouble: this owui-watch ends, since its lock was deleted: another owui-watch deploys from here (pid 7)
+            Warning trouble: `sh log.sh` ended; next start in 2 s
+            Warning trouble: 1 line of the server's log was left out: too many at once
+            Warning trouble: the output was not read for a while: 2 notices not shown
+            Warning trouble: the watch ended first
+            Warning trouble: the running watch does not deploy it
             Detail sending: comparing with the server (changed on server)
             Info slow: still in progress after 3.0 s
             Info slow: still in progress after 3.0 s: the server may be installing httpx, pydantic

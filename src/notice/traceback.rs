@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::{Notice, NoticeKind, Subject, format_place};
+use super::{Notice, NoticeKind, Subject, Trouble, format_place};
 use crate::paths::slashed;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Key, Kind, Span};
@@ -112,7 +112,9 @@ impl Notice {
                 let causes = raised.causes.iter_mut().map(|(error, _)| error);
                 std::iter::once(&mut raised.error).chain(causes).for_each(|error| *error = mask(error));
             }
-            NoticeKind::Printed { text, .. } | NoticeKind::Trouble { message: text, .. } => *text = mask(text),
+            NoticeKind::Printed { text, .. } | NoticeKind::Trouble(Trouble::LogCommandEnded { how: text, .. }) => {
+                *text = mask(text);
+            }
             _ => {}
         }
         self

@@ -217,10 +217,15 @@ fn look(severity: Severity) -> (Style, Label<'static>) {
 
 /// `path:line:column: error: message [rule]`, which editors find.
 fn line(diagnostic: &Diagnostic) -> String {
+    styled_line(diagnostic, Style::new(), Style::new())
+}
+
+/// The same in colour: `loud` for the severity, `quiet` for the rule.
+fn styled_line(diagnostic: &Diagnostic, loud: Style, quiet: Style) -> String {
     let ((line, column), word) = (place(diagnostic), diagnostic.severity().word());
-    let rule = diagnostic.rule.word();
-    let text = format!("{}:{line}:{column}: {word}: {} [{rule}]", path(diagnostic), diagnostic.message());
-    printable::line(&text).into_owned()
+    let (path, message, rule) = (path(diagnostic), diagnostic.message(), diagnostic.rule.word());
+    let (path, message) = (printable::line(&path), printable::line(&message));
+    format!("{path}:{line}:{column}: {loud}{word}{loud:#}: {message} {quiet}[{rule}]{quiet:#}")
 }
 
 /// The diagnostics to show in full, each with the lines of those that repeat it.
@@ -242,12 +247,7 @@ fn folded<'a>(diagnostics: &[&'a Diagnostic]) -> Vec<(&'a Diagnostic, Vec<usize>
 /// The line, the source below it, what to do, and where there is `more` of it.
 fn text(diagnostic: &Diagnostic, more: &[usize], width: Option<u16>) -> String {
     let (style, label) = look(diagnostic.severity());
-    let (head, rest) = line(diagnostic)
-        .split_once(": ")
-        .map_or_else(Default::default, |(head, rest)| (head.to_owned(), rest.to_owned()));
-    let (word, rest) = rest.split_once(": ").unwrap_or_default();
-    let (message, rule) = rest.rsplit_once(" [").unwrap_or((rest, ""));
-    let mut text = format!("{head}: {style}{word}{style:#}: {message} {DIM}[{rule}{DIM:#}\n");
+    let mut text = styled_line(diagnostic, style, DIM) + "\n";
     if let Some(span) = &diagnostic.span {
         text += &frame(span, label, width);
         text += "\n";

@@ -18,7 +18,7 @@ use owui_watch::engine::ledger::Refusal;
 use owui_watch::engine::plan::Why;
 use owui_watch::notice::{
     Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, Suspect, TrialFailure,
-    TrialRemedy, TrialResult, Tried, Untried, WaitReason,
+    TrialRemedy, TrialResult, Tried, Trouble, Untried, WaitReason,
 };
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
@@ -140,7 +140,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Stopping { in_flight: 1 },
         NoticeKind::Stopped { waiting: 1, refused: 1, held: 1, with_errors: 1 },
         NoticeKind::SettingsKept { why: text(), hint: Some(text()) },
-        NoticeKind::Trouble { message: text(), hint: Some(text()) },
+        NoticeKind::Trouble(Trouble::Told { message: text(), hint: Some(text()) }),
         NoticeKind::Slow { so_far: Duration::ZERO, installs: Some(text()) },
         NoticeKind::Sending { why: Why::New },
         NoticeKind::Created { active: Some(true), global: true, took },

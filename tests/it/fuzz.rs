@@ -15,7 +15,7 @@ use owui_watch::check::{self, Options, ServerVersion};
 use owui_watch::disk::Folder;
 use owui_watch::engine::deploy::Backup;
 use owui_watch::engine::ledger::{Deployed, LastAttempt, Ledger, Refusal, Rollback, UpdateIntent};
-use owui_watch::notice::{Notice, NoticeKind, Subject};
+use owui_watch::notice::{Notice, NoticeKind, Subject, Trouble};
 use owui_watch::plugin::frontmatter::Frontmatter;
 use owui_watch::plugin::id::{self, PluginId};
 use owui_watch::plugin::{self, Diagnostic, Digest, FileSettings, Key, Kind, Parsed, Rule, Span, normal};
@@ -616,7 +616,7 @@ proptest! {
                 file: Path::new(path.as_deref().unwrap_or_default()).into(),
                 span: Some(span),
             }),
-            2 => NoticeKind::Trouble { message: words.clone(), hint: Some(words.clone()) },
+            2 => NoticeKind::Trouble(Trouble::Told { message: words.clone(), hint: Some(words.clone()) }),
             _ => NoticeKind::SameFile { original: PathBuf::from(&words) },
         };
         let about = Subject { path: path.map(|path| Path::new(&path).into()), version, ..Subject::default() };

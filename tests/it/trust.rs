@@ -72,8 +72,8 @@ fn trust_is_given_once_and_can_be_taken_back() {
     assert_eq!(ran.stderr, refusal_unattended(&server));
     let told = notices(&project, &["trust", "--yes"], 0);
     let trusted = of(&told, "trusted");
-    let sentence = format!("allowed from now on: send your API key from `OPENWEBUI_API_KEY` to {}", server.url());
-    assert_eq!(trusted["message"], sentence);
+    let allowed = format!(": send your API key from `OPENWEBUI_API_KEY` to {}", server.url());
+    assert!(trusted["message"].as_str().unwrap().ends_with(&allowed), "{trusted}");
     assert_eq!(trusted["folder"], json!(slashed(&canonical(&project.path("")).unwrap())));
     of(&notices(&project, &["trust", "--yes"], 0), "nothing_to_trust");
     assert_eq!(server.lines(), [""; 0], "trust is about settings alone");

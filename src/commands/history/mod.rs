@@ -13,12 +13,12 @@ use jiff::tz::TimeZone;
 use super::server::{Server, text};
 use super::table::{Cells, aligned};
 use super::target::{Files, Target};
-use super::{CommandContext, now, trouble};
+use super::{CommandContext, now};
 use crate::disk::{Copy, Origin};
 use crate::engine::Code;
 use crate::engine::deploy::Version;
 use crate::error::Error;
-use crate::notice::{HistoryEntry, Notice, Provenance, Report, Subject};
+use crate::notice::{HistoryEntry, Notice, NoticeKind, Provenance, Report, Subject, Trouble};
 use crate::output::{Format, Screen};
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Digest, Key, normal};
@@ -173,8 +173,8 @@ pub(super) async fn gather(context: &CommandContext, server: Server<'_>, target:
 async fn listed(context: &CommandContext, server: Server<'_>, key: &Key) -> Result<Vec<Version>, Error> {
     let versions = server.versions(key).await?;
     if versions.is_none() {
-        let message = format!("the server does not show the versions of {key} to this key");
-        context.screen.aside(&trouble(key.into(), message, None));
+        let what = NoticeKind::Trouble(Trouble::VersionsHidden(key.clone()));
+        context.screen.aside(&Notice { about: key.into(), what });
     }
     Ok(versions.unwrap_or_default())
 }

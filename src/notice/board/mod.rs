@@ -192,7 +192,7 @@ impl Board {
                 }
             }
             NoticeKind::Stopping { .. } | NoticeKind::Stopped { .. } => self.end = Some(notice.sentence()),
-            NoticeKind::NothingFound { .. } | NoticeKind::SettingsWait { .. } | NoticeKind::Trouble { .. } => {
+            NoticeKind::NothingFound { .. } | NoticeKind::SettingsWait { .. } | NoticeKind::Trouble(_) => {
                 happened(notice.sentence());
             }
             NoticeKind::RootMissing { root } => {

@@ -1,14 +1,14 @@
 //! What the user can do about a notice: one remedy a line.
 
+mod refusal;
 mod trial;
 
-use super::{KeepReason, Notice, NoticeKind, Subject};
-use crate::engine::deploy::{CallFailure, Failure};
+use super::{KeepReason, Notice, NoticeKind, Subject, Trouble};
+use crate::engine::deploy::{CallFailure, Cause, Failure};
 use crate::engine::duplicate::Duplicate;
-use crate::engine::ledger::{Refusal, RefusalKind};
-use crate::engine::refusal::{self, NO_FUNCTION, OWN};
+use crate::engine::refusal as server_words;
 use crate::plugin::id::PluginId;
-use crate::plugin::{Entry, Span};
+use refusal::{INSTALLS, NAME_IT, of_missing_module, of_refusal};
 pub(super) use trial::of_trial;
 use trial::of_untried;
 pub use trial::trial_setting;
@@ -27,32 +27,18 @@ impl Notice {
         let run = |command: &str| commands.on(&self.about, command);
         let hint = match &self.what {
             NoticeKind::NothingFound { .. } => {
-                "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools\n\
-                 set `root` in watch.toml to the folder with the plugins"
+                return Some(format!("{A_PLUGIN_IS}\nset `root` in watch.toml to the folder with the plugins"));
             }
             NoticeKind::RootMissing { .. } => {
                 "create the folder\n\
                  set `root` in watch.toml (or --root) to the folder with the plugins"
             }
-            NoticeKind::Unreachable { cause, .. } | NoticeKind::GaveUp { cause, .. } if cause.untrusted => {
-                "if you trust the server, set `ca_file` in watch.toml to the certificate (PEM) of its CA"
+            NoticeKind::Unreachable { cause, configured, .. } if cause.untrusted || !configured => {
+                unreachable(cause, *configured)
             }
-            NoticeKind::Unreachable { configured: false, .. } | NoticeKind::GaveUp { configured: false, .. } => {
-                "set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server\n\
-                 `owui-watch sandbox` starts a throw-away Open WebUI to try things out"
-            }
-            NoticeKind::GaveUp { .. } => "check that the server is running and the address is right",
-            NoticeKind::NotAllowed { status: 0, .. } => {
-                "put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)"
-            }
-            NoticeKind::NotAllowed { words, .. } if refusal::keys_are_off(words) => {
-                "an admin can switch API keys on under Admin Panel > Settings > General"
-            }
-            NoticeKind::NotAllowed { .. } => {
-                "use an admin's API key\n\
-                 `.env` and `api_key_file` are read again when saved, the environment only at the start"
-            }
-            NoticeKind::Foreign { .. } => "use the address you open in the browser, without /api",
+            NoticeKind::GaveUp { cause, configured, .. } => unreachable(cause, *configured),
+            NoticeKind::NotAllowed { status, words, .. } => denied(*status, words),
+            NoticeKind::Foreign { .. } => FOREIGN,
             NoticeKind::Created { active: Some(false), .. } => {
                 return Some(format!(
                     "{}\nset `activate_new = true` in watch.toml to have new functions switched on",
@@ -65,7 +51,7 @@ impl Notice {
             | NoticeKind::NotSwitchedOn { later: false, .. } => return Some(switches_on(&self.about, commands)),
             NoticeKind::Refused { refusal, installs: false, requirements, .. }
             | NoticeKind::RefusedBefore { refusal, installs: false, requirements, .. }
-                if refusal::lacks_package(&refusal.words) =>
+                if server_words::lacks_package(&refusal.words) =>
             {
                 if requirements.is_some() {
                     INSTALLS
@@ -129,19 +115,19 @@ impl Notice {
             NoticeKind::WentOff { later: false, .. } => {
                 return Some(format!("{} again", switches_on(&self.about, commands)));
             }
-            NoticeKind::RefusedBefore { refusal, .. } if refusal::install_failed(&refusal.words) => {
+            NoticeKind::RefusedBefore { refusal, .. } if server_words::install_failed(&refusal.words) => {
                 return Some(format!(
                     "correct `requirements` in its header\n{} sends it again as it is",
                     run("deploy")
                 ));
             }
             NoticeKind::RefusedBefore { refusal, span, requirements, .. }
-                if let Some(module) = refusal::missing_module(&refusal.words) =>
+                if let Some(module) = server_words::missing_module(&refusal.words) =>
             {
                 let remedy = of_missing_module(module, span.as_ref(), requirements.as_deref());
                 return Some(format!("{remedy}\n{} sends it again as it is", run("deploy")));
             }
-            NoticeKind::RefusedBefore { refusal, .. } if refusal::names_a_line(&refusal.words) => {
+            NoticeKind::RefusedBefore { refusal, .. } if server_words::names_a_line(&refusal.words) => {
                 "correct the file and save it"
             }
             NoticeKind::RefusedBefore { .. } => {
@@ -156,7 +142,8 @@ impl Notice {
                 "set another `id` in its header or under `[plugins.\"path\"]` in watch.toml\n\
                  leave all but one out with `exclude` in watch.toml"
             }
-            NoticeKind::Trouble { hint, .. } | NoticeKind::SettingsKept { hint, .. } => return hint.clone(),
+            NoticeKind::Trouble(trouble) => return of_trouble(trouble),
+            NoticeKind::SettingsKept { hint, .. } => return hint.clone(),
             NoticeKind::Tried(tried) => {
                 let failure = tried.trial_failure()?;
                 let again = || format!("{} runs it again", run("try"));
@@ -183,6 +170,73 @@ impl Notice {
             _ => return None,
         };
         Some(hint.to_owned())
+    }
+}
+
+/// The remedy where a file is no plugin.
+pub const A_PLUGIN_IS: &str = "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools";
+
+fn of_trouble(trouble: &Trouble) -> Option<String> {
+    let hint = match trouble {
+        Trouble::Told { hint, .. } => return hint.clone(),
+        Trouble::UnknownName(_) => {
+            "an id is what the server calls it, and a path starts where you are\n\
+             `exclude` and .gitignore must not leave it out"
+        }
+        Trouble::NoPluginIn(_) => A_PLUGIN_IS,
+        Trouble::UnusedTable(_) => {
+            "if the file has another name now, its settings need it too: an id set there is lost"
+        }
+        Trouble::RootLeadsOutside { .. } => "if you trust it, run `owui-watch trust` in the folder",
+        Trouble::WouldNotDeploy(_) => {
+            "`owui-watch --once --dry-run` shows what is wrong with it; if nothing is, `exclude` leaves it out"
+        }
+        Trouble::LedgerUnwritten { .. } => "deploys go on; the next start compares every plugin with the server",
+        Trouble::StateUnwritten { .. } => "deploys go on",
+        Trouble::VersionsHidden(_)
+        | Trouble::LockLost { .. }
+        | Trouble::LogCommandEnded { .. }
+        | Trouble::LogLinesLost(_)
+        | Trouble::Unread(_)
+        | Trouble::WatchEnded
+        | Trouble::NotDeployedHere => return None,
+    };
+    Some(hint.to_owned())
+}
+
+/// What can be done about a command's call that failed. `configured`: the settings name the server's address.
+#[must_use]
+pub fn of_call(failure: &CallFailure, configured: bool) -> Option<&'static str> {
+    Some(match failure {
+        CallFailure::Unreachable { cause, .. } => unreachable(cause, configured),
+        CallFailure::NotAllowed { status, words } => denied(*status, words),
+        CallFailure::NotOurs { words } => denied(401, words),
+        CallFailure::Foreign { .. } => FOREIGN,
+        CallFailure::Odd { .. } => return None,
+    })
+}
+
+const FOREIGN: &str = "use the address you open in the browser, without /api";
+
+fn unreachable(cause: &Cause, configured: bool) -> &'static str {
+    if cause.untrusted {
+        "if you trust the server, set `ca_file` in watch.toml to the certificate (PEM) of its CA"
+    } else if configured {
+        "check that the server is running and the address is right"
+    } else {
+        "set OPENWEBUI_URL, or `url` in watch.toml, to the address of your server\n\
+         `owui-watch sandbox` starts a throw-away Open WebUI to try things out"
+    }
+}
+
+fn denied(status: u16, words: &str) -> &'static str {
+    if status == 0 {
+        "put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)"
+    } else if server_words::keys_are_off(words) {
+        "an admin can switch API keys on under Admin Panel > Settings > General"
+    } else {
+        "use an admin's API key\n\
+         `.env` and `api_key_file` are read again when saved, the environment only at the start"
     }
 }
 
@@ -243,83 +297,17 @@ pub fn set_id(about: &Subject, id: &PluginId) -> String {
     format!("write `id = \"{id}\"` under {} in watch.toml", about.table(""))
 }
 
-/// What can be done where a sandbox lacks a package.
-const NAME_IT: &str = "name its package under `requirements` in the header";
-const INSTALLS: &str = "`owui-watch sandbox --install-requirements` installs it";
-
-/// What can be done about the refusal of this plugin. `span` is the line that its words are about, `requirements` what
-/// the frontmatter names.
-fn of_refusal(
-    Refusal { words, kind }: &Refusal,
-    about: &Subject,
-    span: Option<&Span>,
-    requirements: Option<&str>,
-    commands: Commands<'_>,
-) -> Option<String> {
-    let deploy = || commands.on(about, "deploy");
-    let hint = if refusal::masked(words) {
-        "this version of Open WebUI hides the reason: look for it in the server's log\n\
-         often a module is missing: name its package under `requirements` in the header"
-    } else if *kind == RefusalKind::NoAnswer {
-        return Some(format!(
-            "if the server takes long to load it, raise `timeout` in watch.toml\n{} sends it again as it is",
-            deploy()
-        ));
-    } else if refusal::too_large(words) {
-        "raise the proxy's limit (in nginx: `client_max_body_size`)\n\
-         make the plugin smaller"
-    } else if refusal::valves_do_not_fit(words) {
-        "change its stored valves on the server (the gear beside the plugin)\n\
-         if they are right, change the class `Valves` to accept them"
-    } else if refusal::install_failed(words) {
-        let packages = requirements.unwrap_or("its requirements");
-        return Some(format!(
-            "the server could not install {packages}: correct the line; the server's log has pip's output\n\
-             if its package index was out of reach, {} sends it again",
-            deploy()
-        ));
-    } else if let Some(module) = refusal::missing_module(words) {
-        return Some(of_missing_module(module, span, requirements));
-    } else if let Some(class) = refusal::uncallable_class(words).filter(|_| words.contains("missing")) {
-        return Some(format!("the server calls `{class}` without arguments: give each parameter a default"));
-    } else if words == NO_FUNCTION && about.entry == Some(Entry::Event) {
-        "event functions need Open WebUI 0.10 or later"
-    } else if span.is_none() {
-        "the server's log may say more"
-    } else {
-        return None;
-    };
-    Some(hint.to_owned())
-}
-
-fn of_missing_module(module: &str, span: Option<&Span>, requirements: Option<&str>) -> String {
-    let Some(inner) = module.strip_prefix(OWN) else {
-        return match requirements {
-            None => "name the package that provides the module under `requirements` in the header; the server \
-                     installs it"
-                .to_owned(),
-            Some(packages) => {
-                format!("if the module comes from another package, add that to `requirements` (now: {packages})")
-            }
-        };
-    };
-    if span.is_some_and(|span| !span.source.contains(OWN)) {
-        return format!("the server rewrites `from {inner}` to `from {module}`: write `import {inner}` instead");
-    }
-    "this version of Open WebUI has no such module".to_owned()
-}
-
 #[cfg(test)]
 mod tests {
-    #![expect(clippy::needless_raw_string_hashes, reason = "expect-test writes every snapshot with them")]
-
     use std::fmt::Write as _;
     use std::path::Path;
     use std::sync::Arc;
 
     use expect_test::expect;
 
+    use super::refusal::{INSTALLS, NAME_IT};
     use super::*;
+    use crate::engine::ledger::Refusal;
     use crate::notice::samples::samples;
 
     #[test]
@@ -364,6 +352,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one table")]
     fn each_notice_has_its_remedies() {
         let mut table = String::new();
         for notice in samples() {
@@ -393,6 +382,14 @@ mod tests {
             root_missing: set `root` in watch.toml (or --root) to the folder with the plugins
             trouble: a remedy
             trouble: a remedy
+            trouble: an id is what the server calls it, and a path starts where you are
+            trouble: `exclude` and .gitignore must not leave it out
+            trouble: a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools
+            trouble: if the file has another name now, its settings need it too: an id set there is lost
+            trouble: if you trust it, run `owui-watch trust` in the folder
+            trouble: `owui-watch --once --dry-run` shows what is wrong with it; if nothing is, `exclude` leaves it out
+            trouble: deploys go on; the next start compares every plugin with the server
+            trouble: deploys go on
             created: `owui-watch on shout` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
             updated: `owui-watch on shout` switches it on
@@ -460,100 +457,5 @@ mod tests {
             not_tried: connect a model in Open WebUI, or try it in `owui-watch sandbox`
         "#]]
         .assert_eq(&table);
-    }
-
-    /// Words as servers say them, what the text has to do with them, and the hint.
-    #[test]
-    fn what_can_be_done_about_a_refusal() {
-        const HEADER: &str = "\"\"\"\ntitle: A\nrequirements: httpx==99\n\"\"\"\n";
-        let pip =
-            "Command '['/usr/bin/python3', '-m', 'pip', 'install', 'httpx==99']' returned non-zero exit status 1.";
-        let rewritten = "No module named 'open_webui.configparser'";
-        let missing = "Pipe.__init__() missing 1 required positional argument: 'x'";
-        let of_another = "Client.__init__() missing 1 required positional argument: 'x'";
-        let unfinished = "Can't instantiate abstract class Tools with abstract method go";
-        let pipe = "class Pipeline:\n    pass\nclass Pipe (Pipeline):\n    pass";
-        let mut table = String::new();
-        for (words, entry, text) in [
-            (pip, Entry::Pipe, format!("{HEADER}import requests")),
-            (rewritten, Entry::Pipe, "import os\nfrom configparser import ConfigParser".to_owned()),
-            ("No module named 'open_webui.utils.gone'", Entry::Pipe, "from utils.gone import it".to_owned()),
-            ("No module named 'open_webui.gone'", Entry::Pipe, "import open_webui.gone".to_owned()),
-            ("No module named 'open_webui.gone'", Entry::Pipe, "import other".to_owned()),
-            ("No module named 'yaml'", Entry::Pipe, format!("{HEADER}import yaml")),
-            ("No module named 'yaml'", Entry::Pipe, "import yaml".to_owned()),
-            (NO_FUNCTION, Entry::Event, String::new()),
-            (NO_FUNCTION, Entry::Pipe, String::new()),
-            (missing, Entry::Pipe, pipe.to_owned()),
-            (missing, Entry::Pipe, "Pipe = make".to_owned()),
-            (of_another, Entry::Pipe, pipe.to_owned()),
-            (unfinished, Entry::Tools, "import abc\nclass Tools(abc.ABC):".to_owned()),
-            // The texts of exceptions that have little to say: `KeyError("name")`, `AssertionError()`.
-            ("'name'", Entry::Pipe, String::new()),
-            ("", Entry::Pipe, String::new()),
-            ("Something went wrong :/", Entry::Tools, String::new()),
-            ("Internal Server Error", Entry::Pipe, String::new()),
-            ("invalid syntax (<string>, line 1)", Entry::Pipe, "class".to_owned()),
-        ] {
-            let requirements = text.starts_with(HEADER).then_some("httpx==99");
-            let span = refusal::place(words, &text);
-            let about = Subject { entry: Some(entry), ..Subject::default() };
-            let hint = of_refusal(&Refusal::said(words), &about, span.as_ref(), requirements, Commands::default())
-                .unwrap_or_default();
-            let at = span.map_or_else(String::new, |span| format!("{}: {}", span.line, span.source));
-            writeln!(table, "`{words}`").unwrap();
-            for remedy in hint.lines() {
-                assert!(remedy.split_whitespace().count() <= 20, "too long: {remedy}");
-            }
-            for line in [at.as_str()].into_iter().chain(hint.lines()).filter(|line| !line.is_empty()) {
-                writeln!(table, "    {line}").unwrap();
-            }
-        }
-        expect![[r#"
-            `Command '['/usr/bin/python3', '-m', 'pip', 'install', 'httpx==99']' returned non-zero exit status 1.`
-                3: requirements: httpx==99
-                the server could not install httpx==99: correct the line; the server's log has pip's output
-                if its package index was out of reach, `owui-watch deploy ID` sends it again
-            `No module named 'open_webui.configparser'`
-                2: from configparser import ConfigParser
-                the server rewrites `from configparser` to `from open_webui.configparser`: write `import configparser` instead
-            `No module named 'open_webui.utils.gone'`
-                1: from utils.gone import it
-                the server rewrites `from utils.gone` to `from open_webui.utils.gone`: write `import utils.gone` instead
-            `No module named 'open_webui.gone'`
-                1: import open_webui.gone
-                this version of Open WebUI has no such module
-            `No module named 'open_webui.gone'`
-                this version of Open WebUI has no such module
-            `No module named 'yaml'`
-                5: import yaml
-                if the module comes from another package, add that to `requirements` (now: httpx==99)
-            `No module named 'yaml'`
-                1: import yaml
-                name the package that provides the module under `requirements` in the header; the server installs it
-            `No Function class found in the module`
-                event functions need Open WebUI 0.10 or later
-            `No Function class found in the module`
-                the server's log may say more
-            `Pipe.__init__() missing 1 required positional argument: 'x'`
-                3: class Pipe (Pipeline):
-                the server calls `Pipe` without arguments: give each parameter a default
-            `Pipe.__init__() missing 1 required positional argument: 'x'`
-                the server calls `Pipe` without arguments: give each parameter a default
-            `Client.__init__() missing 1 required positional argument: 'x'`
-                the server's log may say more
-            `Can't instantiate abstract class Tools with abstract method go`
-                2: class Tools(abc.ABC):
-            `'name'`
-                the server's log may say more
-            ``
-                the server's log may say more
-            `Something went wrong :/`
-                the server's log may say more
-            `Internal Server Error`
-                the server's log may say more
-            `invalid syntax (<string>, line 1)`
-                1: class
-        "#]].assert_eq(&table);
     }
 }

@@ -1,6 +1,7 @@
 //! What the user can do about a trial that failed or was not made.
 
-use super::{Commands, INSTALLS, NAME_IT, switches_on};
+use super::refusal::{INSTALLS, NAME_IT};
+use super::{Commands, switches_on};
 use crate::notice::format::{few, named};
 use crate::notice::{Subject, Suspect, TrialFailure, TrialRemedy, Untried};
 

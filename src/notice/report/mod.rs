@@ -24,7 +24,6 @@ pub use condition::StatusCounts;
 pub use doctor::{Area, Examination, Finding, Verdict};
 pub use history::{ChangedLines, HistoryEntry, Provenance};
 pub use service::{ServiceEvent, ServiceStatus};
-pub(super) use status::stands;
 pub use status::{PluginState, PluginStatus, Use};
 
 /// A fact that a command reports.
@@ -261,6 +260,12 @@ impl Report {
             }
             _ => None,
         }
+    }
+
+    /// The sentence for a line that names the plugin already, where that one differs.
+    pub(super) fn without_name(&self) -> Option<String> {
+        let Report::Switched { switch, is, before, usage } = self else { return None };
+        Some(status::stands(*switch, *is, *before, *usage))
     }
 
     #[expect(clippy::too_many_lines, reason = "one table")]

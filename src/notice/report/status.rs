@@ -288,7 +288,7 @@ pub(super) fn switched(
 }
 
 /// The same without the name of the function.
-pub(in crate::notice) fn stands(switch: Switch, is: bool, before: bool, usage: Use) -> String {
+pub(super) fn stands(switch: Switch, is: bool, before: bool, usage: Use) -> String {
     let how = match (switch, is, before) {
         (.., true) => format!("already {}", position(switch, is)),
         (Switch::Global, false, false) => "no longer global".to_owned(),

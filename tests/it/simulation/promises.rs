@@ -10,6 +10,7 @@ use owui_watch::engine::deploy::{Adopt, Call, Form, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::Loaded;
 use owui_watch::engine::ledger::{LastAttempt, Ledger, RefusalKind, Rollback};
 use owui_watch::engine::plan::Why;
+use owui_watch::engine::switch::CONTESTED;
 use owui_watch::engine::{Code, Event, OnDelete};
 use owui_watch::notice::{KeepReason, Notice, NoticeKind, WaitReason};
 use owui_watch::plugin::{Digest, Key, Kind, Parsed};
@@ -505,9 +506,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             return broken("what is told of a text is known", format!("{key}"));
         }
         // Whoever keeps switching it is left to it.
-        NoticeKind::WentOff { cause, .. } | NoticeKind::NotSwitchedOn { cause, .. }
-            if cause.starts_with("somebody else switches it") =>
-        {
+        NoticeKind::WentOff { cause, .. } | NoticeKind::NotSwitchedOn { cause, .. } if cause == CONTESTED => {
             if flips < 2 {
                 return broken("9: a flip that was one too many is flipped back", format!("{key}"));
             }
