@@ -125,13 +125,20 @@ impl Row {
         self.content.as_deref().map(Digest::of_text)
     }
 
+    /// What its manifest, which is its frontmatter, says of its identity.
+    fn identity(&self) -> Identity {
+        let manifest = self.meta.get("manifest");
+        let field = |name| manifest.and_then(|manifest| manifest.get(name)?.as_str()).unwrap_or_default();
+        Identity::new(field("title"), field("author"), field("openwebui_id"))
+    }
+
     /// The same plugin as a list would show it.
     #[must_use]
     pub fn listed(&self, id: PluginId) -> ListedRow {
         ListedRow {
             digest: self.digest(),
             content: self.content.clone(),
-            identity: Identity::of_row(self),
+            identity: self.identity(),
             version: self.version(),
             switches: self.switches(),
             entry: self.entry,

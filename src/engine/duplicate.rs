@@ -3,7 +3,6 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::call::Row;
 use crate::plugin::Plugin;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::PluginId;
@@ -34,14 +33,6 @@ impl Identity {
     #[must_use]
     pub fn of_frontmatter(frontmatter: &Frontmatter) -> Self {
         let field = |name| frontmatter.get(name).unwrap_or_default();
-        Self::new(field("title"), field("author"), field("openwebui_id"))
-    }
-
-    /// The identity of a plugin on the server, whose manifest is its frontmatter.
-    #[must_use]
-    pub fn of_row(row: &Row) -> Self {
-        let manifest = row.meta.get("manifest");
-        let field = |name| manifest.and_then(|manifest| manifest.get(name)?.as_str()).unwrap_or_default();
         Self::new(field("title"), field("author"), field("openwebui_id"))
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::text::refused;
+use super::phrase::refused;
 use super::{Commands, Frame, KeepReason, Notice, NoticeKind, OldVersion, WaitReason};
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::paths::slashed;

@@ -11,6 +11,7 @@ mod json;
 mod level;
 mod log;
 mod outcome;
+mod phrase;
 mod report;
 mod summary;
 mod text;

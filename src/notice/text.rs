@@ -6,11 +6,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::format::{count, duration, list};
+use super::phrase::{has_duplicate, refused};
 use super::{Commands, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Trouble, WaitReason};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Failure};
-use crate::engine::duplicate::{Duplicate, MatchedBy};
-use crate::engine::ledger::{Refusal, RefusalKind};
 use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Rule};
 
@@ -335,20 +334,6 @@ impl Notice {
     }
 }
 
-fn has_duplicate(Duplicate { id, matched_by }: &Duplicate) -> String {
-    let matched_by = match matched_by {
-        MatchedBy::TitleAndAuthor => "title and author",
-        MatchedBy::OpenwebuiId => "openwebui_id",
-        MatchedBy::Text => "text",
-    };
-    format!("the server has a plugin with the same {matched_by} under the id `{id}`")
-}
-
-/// What is said before the user is asked whether to create a duplicate.
-pub(super) fn not_created(duplicate: &Duplicate) -> String {
-    format!("not created: {}", has_duplicate(duplicate))
-}
-
 fn troubled(trouble: &Trouble) -> String {
     match trouble {
         Trouble::Told { message, .. } => message.clone(),
@@ -384,14 +369,6 @@ fn awaited(reason: WaitReason) -> &'static str {
         WaitReason::BrokenFile => {
             "a broken file here may be the same plugin; nothing changes on the server until that file is fixed"
         }
-    }
-}
-
-/// The reason of a refusal: the server's words, or that there were none.
-pub(super) fn refused(refusal: &Refusal) -> Cow<'_, str> {
-    match refusal.kind {
-        RefusalKind::Said => Cow::Borrowed(&refusal.words),
-        RefusalKind::NoAnswer => format!("the server gave no answer to it, twice: {}", refusal.words).into(),
     }
 }
 

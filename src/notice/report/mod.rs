@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::format::count;
 use super::hint::{Commands, of_duplicate};
-use super::text::not_created;
+use super::phrase::not_created;
 use super::{Level, Subject, TrialResult};
 use crate::engine::duplicate::Duplicate;
 use crate::engine::switch::Switch;

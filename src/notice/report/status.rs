@@ -14,7 +14,7 @@ use crate::engine::ledger::Refusal;
 use crate::engine::switch::Switch;
 use crate::notice::format::{count, format_place, list};
 use crate::notice::hint::of_duplicate;
-use crate::notice::text::refused;
+use crate::notice::phrase::refused;
 use crate::paths::slashed;
 use crate::plugin::{Key, Span};
 
