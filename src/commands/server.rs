@@ -132,7 +132,7 @@ impl<'a> Server<'a> {
     /// A failed call as an error, worded as for a deploy.
     pub(super) fn error(&self, failure: CallFailure) -> Error {
         let server = self.config.url.clone();
-        let key = || self.config.key_origin.as_ref().map(ToString::to_string);
+        let key = || self.config.key_origin.clone();
         let (message, what) = match failure {
             CallFailure::Unreachable { cause, .. } => {
                 let configured = self.config.has_address();
