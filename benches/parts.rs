@@ -168,7 +168,7 @@ impl Scene {
     fn answer(&mut self, call: Call) -> Reply {
         match call {
             Call::Connect => Reply::Connected { version: "0.12.4".to_owned() },
-            Call::Overview(_) => Reply::Rows(self.rows.values().cloned().collect()),
+            Call::Overview(_) => Reply::Rows(self.rows.iter().map(|(key, row)| row.listed(key.id.clone())).collect()),
             Call::Get(key) => Reply::Row(Box::new(self.rows[&key].clone())),
             Call::Update(key, form) => {
                 let row = row(&key, &form.content);
@@ -205,6 +205,5 @@ fn row(key: &Key, content: &str) -> Row {
         entry: None,
         versioned: true,
         version_id: Some("1".to_owned()),
-        digest: None,
     }
 }

@@ -106,7 +106,7 @@
 //! | a text made of several files | + a bundler beside `plugin/normal.rs`; `plugin/mod.rs` (`parse` returns the names of the files that it needs; `Plugin` knows them); `plugin/python/imports.rs` (which files); `plugin/diagnostic.rs` (reads: a `Diagnostic` names its file); `disk/read.rs`, `disk/scan_cache.rs` (read and cache the parts); `engine/tree.rs`, `engine/files.rs` (a saved part plans its plugins); `engine/refusal.rs` (the server's line → the part's line); `engine/mod.rs`, `driver.rs` (one reading covers several files) |
 //! | a setting | `config/schema.rs` (a row); `config/check.rs` (if other settings limit it); `run/mod.rs` (hands it to `Policy`); `engine/mod.rs` (`Policy`); `watch.toml`; *a flag*, if it has one |
 //! | a flag | `cli.rs`; `run/mod.rs` |
-//! | a notice | `notice/mod.rs` (the fact); `notice/text.rs`, `notice/hint.rs`, `notice/json.rs`, `notice/level.rs`; `notice/board/mod.rs` (if it changes a plugin's state); `notice/samples.rs` |
+//! | a notice | `notice/mod.rs` (the fact); `notice/text.rs`, `notice/hint/mod.rs`, `notice/json.rs`, `notice/level.rs`; `notice/board/mod.rs` (if it changes a plugin's state); `notice/samples.rs` |
 //! | a version of Open WebUI | `engine/mod.rs` (`TESTED`); `client/classify/mod.rs`, `engine/refusal.rs` (what it answers differently); `tests/it/support/fake_server/version.rs`, `tests/it/contract.rs` |
 //! | a call to the server | `engine/call.rs` (`Call`, `Reply`); `client/endpoints.rs`; `client/mod.rs` (the request); `client/classify/mod.rs` (its answers); `tests/it/support/fake_server/answer.rs` |
 //! | another retry | `engine/retry.rs` (`Cause`, `backoff`); a server that is away: `engine/site.rs`; a text at which the server fails: `engine/crashes.rs` |
@@ -121,7 +121,7 @@
 //! | a command that asks the running watch | `disk/state/requests.rs` (the request and its answer); `commands/deploy.rs` (asks); `daemon/requests.rs` (takes and answers it); `engine/request.rs` (carries it out); *a command* |
 //! | a command that tells the running watch what it did | `disk/state/requests.rs` (`Done`); `daemon/requests.rs` (what is told, and what the engine hears); `notice/board/mod.rs` (what it changes in the view); *a command* |
 //! | something that `doctor` looks at | `notice/report/doctor.rs` (`Area`); `commands/doctor/mod.rs` (looks); `commands/doctor/judge.rs` (what it means) |
-//! | a state that `status` shows | `notice/report/status.rs` (the state and its words); `commands/status.rs` (which one it is) |
+//! | a state that `status` shows | `notice/report/status.rs` (the state and its words); `notice/report/condition.rs` (how it is counted, and what can be done); `commands/status.rs` (which one it is) |
 //!
 //! Each needs a test, at the end of the changed file or in `tests/it/`. A change of the promises above needs one in
 //! `tests/it/simulation/promises.rs`.

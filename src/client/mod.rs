@@ -40,7 +40,7 @@ use crate::error::Error;
 use crate::plugin::{Key, Kind};
 use broken::{Broken, Cause};
 use classify::{
-    Answer, Asked, Models, classify, failure, listed_row, newest_first, overview, page_length, summed_up_row,
+    Answer, Asked, Models, classify, failure, listed_row, listed_row_with_text, newest_first, overview, page_length,
 };
 use endpoints::{Names, endpoint};
 use list::List;
@@ -101,11 +101,11 @@ impl Default for Timeouts {
 #[derive(Clone)]
 pub struct Client(Arc<Inner>, Texts);
 
-/// Whether overviews carry texts or their digests.
+/// Whether overviews carry texts, or only their digests.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Texts {
-    Whole,
-    Digests,
+    Kept,
+    Dropped,
 }
 
 struct Inner {
@@ -130,7 +130,7 @@ impl Client {
         let proxy = Proxy::of_system(&base)?;
         let http = http(&base, proxy.as_ref(), options)?;
         let inner = Inner { http, base, proxy, key, session: Mutex::new(None), timeouts: options.timeouts };
-        Ok(Self(Arc::new(inner), Texts::Whole))
+        Ok(Self(Arc::new(inner), Texts::Dropped))
     }
 
     /// The address of the proxy, without its password.
@@ -145,10 +145,10 @@ impl Client {
         Secret::of(self.0.key.as_ref()).mask(text)
     }
 
-    /// The same connection, with overviews that carry digests instead of texts.
+    /// The same connection, with overviews that carry the texts, not only their digests.
     #[must_use]
-    pub fn with_digests(self) -> Self {
-        Self(self.0, Texts::Digests)
+    pub fn with_texts(&self) -> Self {
+        Self(Arc::clone(&self.0), Texts::Kept)
     }
 
     /// Sends one call to the server, and returns the reply.
@@ -324,7 +324,7 @@ impl Client {
         tracing::debug!(method = %request.method, path, status, "answer");
 
         let headers = std::mem::take(response.headers_mut());
-        let parse = if self.1 == Texts::Digests { summed_up_row } else { listed_row };
+        let parse = if self.1 == Texts::Kept { listed_row_with_text } else { listed_row };
         let is_list = matches!(request.asked, Asked::Overview(_)) && status == 200;
         let (mut body, mut list, mut length) = (Vec::new(), is_list.then(|| List::new(parse)), 0);
         while let Some(chunk) = response.chunk().await.map_err(|error| Broken::within(&error))? {

@@ -101,7 +101,8 @@ pub(super) fn mask(reply: &mut Reply, secret: &Secret) {
     let mask = |text: &mut String| *text = secret.mask(text);
     match reply {
         Reply::Row(row) => mask_row(row, secret),
-        Reply::Rows(rows) => rows.iter_mut().for_each(|row| mask_row(row, secret)),
+        // Of a listed row, only the version is shown.
+        Reply::Rows(rows) => rows.iter_mut().filter_map(|row| row.version.as_mut()).for_each(mask),
         Reply::Versions(versions) => {
             for Version { id, at: _, parent, message, author } in versions {
                 mask(id);

@@ -11,13 +11,12 @@ use super::target::{Files, Local, Target, claimed_id, no_folder};
 use super::{CommandContext, failed, now, trouble};
 use crate::disk::file;
 use crate::engine::Code;
-use crate::engine::deploy::{Backup, Row};
+use crate::engine::deploy::{Backup, ListedRow};
 use crate::engine::ledger::Rollback;
 use crate::error::Error;
 use crate::notice::{Between, Level, Notice, Report, Subject, Task, set_id};
 use crate::output::{Screen, changed_lines, unified};
 use crate::paths::slashed;
-use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Kind, normal};
 
 /// With more plugins than this, read the server's whole tables.
@@ -33,7 +32,8 @@ struct Compared {
     alone: BTreeSet<Key>,
     files: Files,
     targets: Vec<Target>,
-    rows: BTreeMap<Key, Row>,
+    /// The server's texts; `None` for one that it does not show.
+    stored: BTreeMap<Key, Option<String>>,
     /// Whether a comparison failed. The error is already printed.
     failed: bool,
     screen: Screen,
@@ -60,7 +60,7 @@ impl Compared {
             alone: BTreeSet::new(),
             files,
             targets: Vec::new(),
-            rows: BTreeMap::new(),
+            stored: BTreeMap::new(),
             failed: false,
             screen,
         };
@@ -80,7 +80,7 @@ impl Compared {
             if !many && !both_ways {
                 continue;
             }
-            match server.rows(kind).await {
+            match server.rows_with_texts(kind).await {
                 Ok(Some(rows)) => compared.take_in(kind, rows, both_ways),
                 Ok(None) if both_ways => {
                     screen.aside(&Notice::report(Subject::default(), Report::TooLarge(kind)));
@@ -103,30 +103,30 @@ impl Compared {
 
     async fn add(&mut self, server: Server<'_>, target: Target) -> Result<(), Error> {
         // The server may return a partial list.
-        if !self.rows.contains_key(&target.key)
+        if !self.stored.contains_key(&target.key)
             && let Some(row) = server.row(&target.key).await?
         {
-            self.rows.insert(target.key.clone(), row);
+            self.stored.insert(target.key.clone(), row.content);
         }
         self.targets.push(target);
         Ok(())
     }
 
-    fn take_in(&mut self, kind: Kind, rows: Vec<Row>, both_ways: bool) {
-        for row in rows {
-            let Some(key) = PluginId::new(&row.id).map(|id| Key { kind, id }) else { continue };
+    fn take_in(&mut self, kind: Kind, rows: Vec<ListedRow>, both_ways: bool) {
+        for ListedRow { id, content, .. } in rows {
+            let key = Key { kind, id };
             if both_ways && !self.files.has(&key) {
                 self.alone.insert(key);
-            } else if row.content.is_some() {
-                self.rows.insert(key, row);
+            } else if content.is_some() {
+                self.stored.insert(key, content);
             }
         }
     }
 
     /// A plugin's text on the server.
     fn stored(&self, target: &Target) -> Result<Option<Text>, Error> {
-        match self.rows.get(&target.key) {
-            Some(row) => Ok(Some(Text::new(text(&target.key, row)?))),
+        match self.stored.get(&target.key) {
+            Some(stored) => Ok(Some(Text::new(text(&target.key, stored.as_deref())?))),
             None => Ok(None),
         }
     }

@@ -39,7 +39,7 @@ pub async fn delete(context: &CommandContext, words: &[String]) -> Result<Code, 
             code = Code::NotDeployed;
             continue;
         };
-        let seen = text(&key, &row)?.to_owned();
+        let seen = text(&key, row.content.as_deref())?.to_owned();
         let question = format!("delete {key} from {}? its valves and switches are lost", context.config.url);
         if !context.yes && !agreed(&question, Task::Delete)? {
             context.screen.aside(&Notice::report(about, Report::Declined { task: Task::Delete, folder: None }));
@@ -51,7 +51,7 @@ pub async fn delete(context: &CommandContext, words: &[String]) -> Result<Code, 
         // While the question was open, a file may have been saved here, or another text there.
         check(&Files::read(&context.config)?, &key)?;
         match server.row(&key).await? {
-            Some(row) if text(&key, &row)? == backup.text => server.delete(&key).await?,
+            Some(row) if text(&key, row.content.as_deref())? == backup.text => server.delete(&key).await?,
             Some(_) => return Err(Error::failed(format!("{key} was not deleted: somebody has just changed it"))),
             None => {}
         }

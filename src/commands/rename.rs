@@ -3,14 +3,14 @@
 
 use std::collections::BTreeMap;
 
+use super::CommandContext;
 use super::ask::agreed;
 use super::server::Server;
 use super::target::{Files, Local};
-use super::{CommandContext, trouble};
-use crate::engine::deploy::{Adopt, Row};
+use crate::engine::deploy::{Adopt, ListedRow};
 use crate::engine::duplicate::{self, Duplicate, Identity, MatchedBy};
 use crate::error::Error;
-use crate::notice::{Notice, NoticeKind, Report, Task, of_duplicate};
+use crate::notice::{Notice, Report, Task};
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Kind, normal};
@@ -38,9 +38,7 @@ pub async fn may_create(context: &CommandContext, words: &[String]) -> Result<Ma
     };
     for (local, duplicate) in found {
         let (about, id) = (local.subject().in_project(&context.config.project), duplicate.id.clone());
-        let hint = of_duplicate(&about, &duplicate);
-        let message = Notice { about: about.clone(), what: NoticeKind::Duplicate { duplicate } }.sentence();
-        context.screen.aside(&trouble(about.clone(), message, Some(hint)));
+        context.screen.aside(&Notice::report(about.clone(), Report::Duplicate(duplicate)));
         if !agreed(&format!("create `{}` beside `{id}`?", local.key.id), Task::Deploy)? {
             context.screen.aside(&Notice::report(about, Report::Declined { task: Task::Deploy, folder: None }));
             return Ok(MayCreate::No);
@@ -76,14 +74,13 @@ async fn found(context: &CommandContext, words: &[String]) -> Result<Vec<(Local,
         let Some(rows) = server.rows(kind).await? else {
             return Err(Error::failed(format!("the server's list of {}s is too large to read", kind.word())));
         };
-        let rows: BTreeMap<_, _> = rows.iter().filter_map(|row| Some((PluginId::new(&row.id)?, row))).collect();
+        let rows: BTreeMap<_, _> = rows.iter().map(|row| (&row.id, row)).collect();
         for local in locals.values().filter(|local| local.key.kind == kind && !rows.contains_key(&local.key.id)) {
             let identity = Identity::of_frontmatter(&Frontmatter::parse(&normal::normal(&local.text)));
             let is_here = |id: &PluginId| files.has(&Key { kind, id: id.clone() });
             // A missing folder hides its plugins.
             let text = files.missing.is_empty().then_some(local.digest);
-            let rows = rows.iter().map(|(id, row)| (id, *row));
-            let duplicate = duplicate_of(&identity, &local.key.id, text, rows, is_here);
+            let duplicate = duplicate_of(&identity, &local.key.id, text, rows.values().copied(), is_here);
             found.extend(duplicate.map(|duplicate| (local.clone(), duplicate)));
         }
     }
@@ -95,15 +92,14 @@ pub(super) fn duplicate_of<'a>(
     identity: &Identity,
     id: &PluginId,
     text: Option<Digest>,
-    rows: impl Iterator<Item = (&'a PluginId, &'a Row)> + Clone,
+    rows: impl Iterator<Item = &'a ListedRow> + Clone,
     is_here: impl Fn(&PluginId) -> bool,
 ) -> Option<Duplicate> {
-    let others: Vec<_> = rows.clone().map(|(id, row)| (id, Identity::of_row(row))).collect();
-    let alike = duplicate::find(identity, id, others.iter().map(|(id, other)| (*id, other)), &is_here);
+    let mut rows = rows;
+    let alike = duplicate::find(identity, id, rows.clone().map(|row| (&row.id, &row.identity)), &is_here);
     alike.or_else(|| {
         let text = text?;
-        let mut rows = rows;
-        let same = rows.find(|(id, row)| row.digest.or_else(|| row.digest()) == Some(text) && !is_here(id));
-        same.map(|(id, _)| Duplicate { id: id.clone(), matched_by: MatchedBy::Text })
+        let same = rows.find(|row| row.digest == Some(text) && !is_here(&row.id))?;
+        Some(Duplicate { id: same.id.clone(), matched_by: MatchedBy::Text })
     })
 }

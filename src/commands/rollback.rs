@@ -66,7 +66,7 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
         return Ok(Agreed::Over(Code::Fine));
     }
     let plugin = parsed(entry, &text, &target)?;
-    let known = now.as_ref().and_then(|now| kept(context, &target, &entries, now));
+    let known = now.as_ref().and_then(|now| kept(&entries, now));
     if !(context.yes && screen.least > Level::Info && screen.format == Format::Lines) {
         show(screen, &target, now.as_ref(), entry, &text);
     }
@@ -111,24 +111,10 @@ fn parsed(entry: &Entry, text: &Text, target: &Target) -> Result<Arc<Plugin>, Er
     Err(Error::failed(format!("this text of {} cannot be restored: {problem}", target.key)))
 }
 
-/// The digest of the text on the server, if we have a copy of it. A text that we deployed before copies were kept is
-/// copied now.
-fn kept(context: &CommandContext, target: &Target, entries: &[Entry], now: &Text) -> Option<Digest> {
-    let key = &target.key;
+/// The digest of the text on the server, if we have a copy of it.
+fn kept(entries: &[Entry], now: &Text) -> Option<Digest> {
     let is_kept = |entry: &Entry| entry.copy.is_some() && entry.digest() == Some(now.digest);
-    if entries.iter().any(is_kept) {
-        return Some(now.digest);
-    }
-    let ledger = context.folder.peek();
-    let deployed = ledger.get(key).and_then(|record| record.deployed.as_ref());
-    let deployed = deployed.filter(|deployed| deployed.digest == now.digest)?;
-    let backup = Backup { key: key.clone(), text: now.source.to_string(), digest: now.digest };
-    let archived = if deployed.by_us {
-        context.folder.archive(&backup, deployed.at)
-    } else {
-        context.folder.archive_found(&backup, deployed.at)
-    };
-    archived.ok().map(|()| now.digest)
+    entries.iter().any(is_kept).then_some(now.digest)
 }
 
 fn show(screen: Screen, target: &Target, now: Option<&Text>, entry: &Entry, text: &Text) {

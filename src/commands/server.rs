@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::client::Client;
 use crate::config::Config;
-use crate::engine::deploy::{Attached, Call, CallFailure, Reply, Row, Step, Version};
+use crate::engine::deploy::{Attached, Call, CallFailure, ListedRow, Reply, Row, Step, Version};
 use crate::engine::switch::{self, Switch, Switching};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::id::PluginId;
@@ -52,7 +52,7 @@ impl<'a> Server<'a> {
             Reply::Absent => Ok(None),
             // This answer may mean that there is no such row. Reading the whole table tells.
             Reply::Unclear { words } => match self.rows(key.kind).await? {
-                Some(rows) if rows.iter().all(|row| row.id != key.id.as_str()) => Ok(None),
+                Some(rows) if rows.iter().all(|row| row.id != key.id) => Ok(None),
                 Some(_) | None => Err(not_ours(key, &words)),
             },
             reply => Err(self.refusal(reply)),
@@ -60,8 +60,17 @@ impl<'a> Server<'a> {
     }
 
     /// All rows of a table; `None` if it is too large.
-    pub(super) async fn rows(&self, kind: Kind) -> Result<Option<Vec<Row>>, Error> {
-        match self.client.call(Call::Overview(kind)).await {
+    pub(super) async fn rows(&self, kind: Kind) -> Result<Option<Vec<ListedRow>>, Error> {
+        self.listing(self.client.call(Call::Overview(kind)).await)
+    }
+
+    /// All rows of a table, with their texts; `None` if it is too large.
+    pub(super) async fn rows_with_texts(&self, kind: Kind) -> Result<Option<Vec<ListedRow>>, Error> {
+        self.listing(self.client.with_texts().call(Call::Overview(kind)).await)
+    }
+
+    fn listing(&self, reply: Reply) -> Result<Option<Vec<ListedRow>>, Error> {
+        match reply {
             Reply::Rows(rows) => Ok(Some(rows)),
             Reply::Unusable { .. } => Ok(None),
             reply => Err(self.refusal(reply)),
@@ -154,7 +163,7 @@ fn not_ours(key: &Key, words: &str) -> Error {
         .hinted("use the key of an admin or of the tool's owner")
 }
 
-/// The text of a row; an error if this account may not read it.
-pub(super) fn text<'r>(key: &Key, row: &'r Row) -> Result<&'r str, Error> {
-    row.content.as_deref().ok_or_else(|| not_ours(key, "it does not show its text to this key"))
+/// The text of a row, whose `content` it is; an error if this account may not read it.
+pub(super) fn text<'r>(key: &Key, content: Option<&'r str>) -> Result<&'r str, Error> {
+    content.ok_or_else(|| not_ours(key, "it does not show its text to this key"))
 }

@@ -14,7 +14,7 @@ use crate::check::ServerVersion;
 use crate::config::Config;
 use crate::disk::{ScanCache, Trust};
 use crate::engine::Code;
-use crate::engine::deploy::{Adopt, Attached, OnRemoteEdit, Row};
+use crate::engine::deploy::{Adopt, Attached, ListedRow, OnRemoteEdit};
 use crate::engine::duplicate::{Duplicate, Identity, MatchedBy};
 use crate::engine::files::Loaded;
 use crate::engine::ledger::{Record, Rollback};
@@ -58,7 +58,7 @@ struct Here {
 
 /// What the server tells of one plugin.
 enum There {
-    Row(Row),
+    Row(ListedRow),
     Nothing,
     Unknown(String),
 }
@@ -66,7 +66,7 @@ enum There {
 /// What the server tells.
 #[derive(Default)]
 struct Listing {
-    rows: BTreeMap<Key, Row>,
+    rows: BTreeMap<Key, ListedRow>,
     /// The kinds whose list is known.
     kinds: BTreeSet<Kind>,
     /// The functions that models use, if they matter and are known.
@@ -83,8 +83,7 @@ type Line = (Subject, PluginStatus);
 /// # Errors
 ///
 /// A word names no plugin, or the server cannot be reached or denies access.
-pub async fn status(mut context: CommandContext, words: &[String]) -> Result<Code, Error> {
-    context.client = context.client.with_digests();
+pub async fn status(context: CommandContext, words: &[String]) -> Result<Code, Error> {
     let here = Here::read(&context.config)?;
     let spelled: Vec<_> = words.iter().map(|word| context.spelled(word)).collect();
     let selects = Selection { words: &spelled, links: &here.links };
@@ -125,7 +124,7 @@ fn print(screen: Screen, lines: &[Line]) {
             screen.signed_row(&notice, status.sign(), &row);
         }
     }
-    let counts = StatusCounts::of(lines.iter().map(|(about, status)| (about, status)));
+    let counts = StatusCounts::of(lines.to_vec());
     screen.say(&Notice::report(Subject::default(), Report::StatusCounts(counts)));
 }
 
@@ -236,38 +235,37 @@ async fn read(context: &CommandContext, here: &Here, selects: &Selection<'_>) ->
     let unlisted = local.keys().filter(|key| listing.digest(key).is_none()).cloned().collect::<Vec<_>>();
     for key in unlisted.into_iter().take(MOST_ASKED) {
         let there = match server.row(&key).await {
-            Ok(Some(row)) => There::Row(row),
+            Ok(Some(row)) => There::Row(row.listed(key.id.clone())),
             Ok(None) => There::Nothing,
             Err(why) => There::Unknown(why.to_string()),
         };
         listing.asked.insert(key, there);
     }
     let rows = listing.rows.values().chain(listing.asked.values().filter_map(There::row));
-    if rows.into_iter().any(|row| Attached::default().is_unused(row)) {
+    if rows.into_iter().any(|row| Attached::default().is_unused(&row.id, row.entry, row.switches)) {
         listing.attached = server.attached().await?;
     }
     Ok(listing)
 }
 
 impl There {
-    fn row(&self) -> Option<&Row> {
+    fn row(&self) -> Option<&ListedRow> {
         if let There::Row(row) = self { Some(row) } else { None }
     }
 }
 
 impl Listing {
-    fn take_in(&mut self, kind: Kind, rows: Vec<Row>) {
+    fn take_in(&mut self, kind: Kind, rows: Vec<ListedRow>) {
         self.kinds.insert(kind);
-        let rows = rows.into_iter().filter_map(|row| Some((Key { kind, id: PluginId::new(&row.id)? }, row)));
-        self.rows.extend(rows);
+        self.rows.extend(rows.into_iter().map(|row| (Key { kind, id: row.id.clone() }, row)));
     }
 
-    fn row(&self, key: &Key) -> Option<&Row> {
+    fn row(&self, key: &Key) -> Option<&ListedRow> {
         self.asked.get(key).and_then(There::row).or_else(|| self.rows.get(key))
     }
 
     fn digest(&self, key: &Key) -> Option<Digest> {
-        self.row(key).and_then(digest)
+        self.row(key)?.digest
     }
 
     /// Whether a plugin that no list shows was found by its id: then the lists say little.
@@ -281,7 +279,7 @@ impl Listing {
     fn doubt(&self, key: &Key) -> Option<String> {
         match self.asked.get(key) {
             Some(There::Unknown(why)) => Some(why.clone()),
-            Some(There::Row(row)) if digest(row).is_none() => {
+            Some(There::Row(row)) if row.digest.is_none() => {
                 Some("the server does not show its text to this key".to_owned())
             }
             Some(There::Row(_) | There::Nothing) => None,
@@ -295,14 +293,11 @@ impl Listing {
         }
     }
 
-    fn usage(&self, row: Option<&Row>) -> Use {
-        let is_unused = |row: &Row| self.attached.as_ref().is_some_and(|attached| attached.is_unused(row));
-        row.map_or_else(Use::default, |row| Use::of(row, is_unused(row)))
+    fn usage(&self, row: Option<&ListedRow>) -> Use {
+        let Some(ListedRow { id, entry, switches, .. }) = row else { return Use::default() };
+        let is_unused = |attached: &Attached| attached.is_unused(id, *entry, *switches);
+        Use::of(*switches, self.attached.as_ref().is_some_and(is_unused))
     }
-}
-
-fn digest(row: &Row) -> Option<Digest> {
-    row.digest.or_else(|| row.digest())
 }
 
 /// The lines of the table: the files here, then what only the server has.
@@ -363,7 +358,7 @@ fn lines(
     if here.missing.is_empty() {
         let alone = listing.rows.iter().filter(|(key, _)| !here.has(key) && selects.includes(Some(key), None));
         lines.extend(alone.map(|(key, row)| {
-            let about = Subject { entry: row.entry, version: row.version(), ..Subject::from(key) };
+            let about = Subject { entry: row.entry, version: row.version.clone(), ..Subject::from(key) };
             (about, PluginStatus { state: PluginState::OnlyOnServer, usage: listing.usage(Some(row)) })
         }));
     }
@@ -384,7 +379,7 @@ fn duplicate_of(config: &Config, here: &Here, listing: &Listing, plugin: &Plugin
         return None;
     }
     let kind = plugin.key.kind;
-    let rows = listing.rows.iter().filter(|(key, _)| key.kind == kind).map(|(key, row)| (&key.id, row));
+    let rows = listing.rows.iter().filter(|(key, _)| key.kind == kind).map(|(_, row)| row);
     let is_here = |id: &PluginId| here.has(&Key { kind, id: id.clone() });
     // A missing folder hides its plugins.
     let text = here.missing.is_empty().then_some(plugin.digest);
@@ -395,7 +390,7 @@ fn duplicate_of(config: &Config, here: &Here, listing: &Listing, plugin: &Plugin
 struct Facts<'a> {
     record: Option<&'a Record>,
     rollback: Option<Rollback>,
-    row: Option<&'a Row>,
+    row: Option<&'a ListedRow>,
     /// The errors that hold it back.
     errors: Vec<Diagnostic>,
     /// Whether somebody else's text on the server is left alone.
@@ -406,7 +401,7 @@ struct Facts<'a> {
 /// What a pass would do about a plugin, as a state.
 fn state(plugin: &Plugin, facts: Facts<'_>) -> PluginState {
     let Facts { record, rollback, row, errors, holds, duplicate } = facts;
-    let theirs = row.and_then(digest);
+    let theirs = row.and_then(|row| row.digest);
     let remote = theirs.map_or(Remote::NotListed, Remote::Holds);
     let checked = if errors.is_empty() { Checked::Fine } else { Checked::HasErrors };
     let situation = Situation { rollback, checked, ..Situation::new(record, remote, plugin.digest, plugin.entry) };
@@ -417,8 +412,8 @@ fn state(plugin: &Plugin, facts: Facts<'_>) -> PluginState {
             let (message, span) = errors.first().map(|error| (error.message(), error.span.clone())).unwrap_or_default();
             PluginState::Blocked { message, span }
         }
-        Decision::RefusedBefore { words, .. } => {
-            PluginState::Refused { span: refusal::place(&words, &plugin.text), words }
+        Decision::RefusedBefore { refusal, .. } => {
+            PluginState::Refused { span: refusal::place(&refusal.words, &plugin.text), refusal }
         }
         Decision::Deploy(_)
         | Decision::Wait(_)
@@ -440,7 +435,7 @@ fn state(plugin: &Plugin, facts: Facts<'_>) -> PluginState {
                 PluginState::EditedThere
             } else {
                 let ours = plugin.frontmatter.version().map(str::to_owned);
-                PluginState::Differs { theirs: row.version(), ours }
+                PluginState::Differs { theirs: row.version.clone(), ours }
             }
         }
     }

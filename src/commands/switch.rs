@@ -33,7 +33,8 @@ pub async fn switch(context: &CommandContext, words: &[String], switch: Switch, 
         let report = if target.key.kind.has_switch() {
             match server.set(&target.key.id, switch, wanted).await {
                 Outcome::AsWanted { row, flipped } => {
-                    let usage = Use::of(&row, models.leave_unused(&row, server).await?);
+                    let unused = models.leave_unused(&target.key.id, &row, server).await?;
+                    let usage = Use::of(row.switches(), unused);
                     Report::Switched { switch, is: wanted, before: !flipped, usage }
                 }
                 Outcome::NotGlobal => failed(SwitchFailure::NotGlobal),
@@ -78,13 +79,13 @@ struct Models {
 
 impl Models {
     /// Whether no model uses a function that is on.
-    async fn leave_unused(&mut self, row: &Row, server: Server<'_>) -> Result<bool, Error> {
+    async fn leave_unused(&mut self, id: &PluginId, row: &Row, server: Server<'_>) -> Result<bool, Error> {
         if !row.entry.is_some_and(|entry| row.switches().need_a_model(entry)) {
             return Ok(false);
         }
         if !std::mem::replace(&mut self.are_read, true) {
             self.attached = server.attached().await?;
         }
-        Ok(self.attached.as_ref().is_some_and(|attached| attached.is_unused(row)))
+        Ok(self.attached.as_ref().is_some_and(|attached| attached.is_unused(id, row.entry, row.switches())))
     }
 }

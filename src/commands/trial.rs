@@ -6,7 +6,7 @@ use super::{CommandContext, failed};
 use crate::disk::Done;
 use crate::engine::Code;
 use crate::error::Error;
-use crate::notice::{Level, Notice, Report, Task, TrialResult, Tried, format_place};
+use crate::notice::{Commands, Level, Notice, Report, Task, TrialResult, Tried, format_place};
 use crate::output::Format;
 use crate::paths::slashed;
 use crate::plugin::{Digest, normal};
@@ -26,7 +26,7 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
         context.screen.aside(&Notice::report(target.subject(), Report::NotOnServer { level: Level::Error }));
         return Ok(Code::NotDeployed);
     };
-    let stored = Digest::of_text(&normal::normal(text(&target.key, &stored)?));
+    let stored = Digest::of_text(&normal::normal(text(&target.key, stored.content.as_deref())?));
     let is_other = target.local.as_ref().is_some_and(|local| local.digest != stored);
     if is_other {
         context.screen.aside(&Notice::report(target.subject(), Report::OtherText));
@@ -47,7 +47,8 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
             Ok(report(context, &target, attempts))
         }
         Err(Obstacle { kind: ObstacleKind::NoServer(reply), .. }) => Err(server.refusal(*reply)),
-        Err(Obstacle { kind, why, hint }) => {
+        Err(Obstacle { kind, why, remedy }) => {
+            let hint = remedy.map(|remedy| remedy.words(&target.subject(), Commands::default()));
             let name = match &target.local {
                 Some(local) => format!("`{}`", slashed(&local.path)),
                 None => target.key.to_string(),

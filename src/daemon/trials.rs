@@ -68,10 +68,10 @@ async fn outcome(client: &Client, about: &Subject, wish: &Wish) -> TrialOutcome 
     };
     match tried {
         Ok(attempts) => TrialOutcome::Tried(Box::new(trial::summed_up(attempts, wish))),
-        Err(Obstacle { kind, why, hint }) => TrialOutcome::Not(match kind {
+        Err(Obstacle { kind, why, remedy }) => TrialOutcome::Not(match kind {
             ObstacleKind::Off => Untried::Off,
             ObstacleKind::OtherText => Untried::OtherText,
-            ObstacleKind::Impossible | ObstacleKind::Wish => Untried::Impossible { why, hint },
+            ObstacleKind::Impossible | ObstacleKind::Wish => Untried::Impossible { why, remedy },
             ObstacleKind::Disturbed(culprit) => Untried::Disturbed { by: why, culprit },
             ObstacleKind::NoServer(reply) => Untried::NoServer { why: cause(*reply) },
         }),

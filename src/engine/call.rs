@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde_json::{Map, Value};
 
+use super::duplicate::Identity;
 use crate::plugin::{Digest, Entry, Key, Kind, id::PluginId};
 
 /// One request to the server.
@@ -87,8 +88,6 @@ pub struct Row {
     pub name: String,
     /// The stored text; some answers come without it.
     pub content: Option<String>,
-    /// Its digest, if the client dropped the text.
-    pub digest: Option<Digest>,
     /// The meta object.
     pub meta: Map<String, Value>,
     /// The on/off switch (functions only).
@@ -111,6 +110,68 @@ impl Row {
     #[must_use]
     pub fn switches(&self) -> OnServer {
         OnServer { active: self.is_active, global: self.is_global }
+    }
+
+    /// The version in the stored frontmatter.
+    #[must_use]
+    pub fn version(&self) -> Option<String> {
+        let version = self.meta.get("manifest")?.get("version")?.as_str()?;
+        (!version.is_empty()).then(|| version.to_owned())
+    }
+
+    /// The digest of the stored text, if the server shows it.
+    #[must_use]
+    pub fn digest(&self) -> Option<Digest> {
+        self.content.as_deref().map(Digest::of_text)
+    }
+
+    /// The same plugin as a list would show it.
+    #[must_use]
+    pub fn listed(&self, id: PluginId) -> ListedRow {
+        ListedRow {
+            digest: self.digest(),
+            content: self.content.clone(),
+            identity: Identity::of_row(self),
+            version: self.version(),
+            switches: self.switches(),
+            entry: self.entry,
+            ..ListedRow::bare(id)
+        }
+    }
+}
+
+/// A plugin in a list of all: there may be thousands, so it has only what a list is read for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedRow {
+    /// The id.
+    pub id: PluginId,
+    /// The digest of the stored text, if the list shows it.
+    pub digest: Option<Digest>,
+    /// The text itself, if the client was asked to keep it.
+    pub content: Option<String>,
+    /// What identifies it whatever its id.
+    pub identity: Identity,
+    /// The version in the stored frontmatter.
+    pub version: Option<String>,
+    /// Its switches.
+    pub switches: OnServer,
+    /// Its type, which the server takes from the text.
+    pub entry: Option<Entry>,
+}
+
+impl ListedRow {
+    /// A plugin of which only the id is known.
+    #[must_use]
+    pub fn bare(id: PluginId) -> Self {
+        Self {
+            id,
+            digest: None,
+            content: None,
+            identity: Identity::default(),
+            version: None,
+            switches: OnServer::default(),
+            entry: None,
+        }
     }
 }
 
@@ -143,8 +204,8 @@ pub struct Attached {
 impl Attached {
     /// Whether nothing uses a function that is on: a filter or an action that is neither global nor attached.
     #[must_use]
-    pub fn is_unused(&self, row: &Row) -> bool {
-        row.entry.is_some_and(|entry| row.switches().need_a_model(entry)) && !self.uses(&row.id)
+    pub fn is_unused(&self, id: &PluginId, entry: Option<Entry>, switches: OnServer) -> bool {
+        entry.is_some_and(|entry| switches.need_a_model(entry)) && !self.uses(id.as_str())
     }
 
     /// Whether a model uses this filter or action.
@@ -199,7 +260,7 @@ pub enum Reply {
         version: String,
     },
     /// To [`Call::Overview`].
-    Rows(Vec<Row>),
+    Rows(Vec<ListedRow>),
     /// To [`Call::Attached`].
     Attached(Attached),
     /// To the others, when they succeed.
@@ -334,19 +395,4 @@ pub enum CallFailure {
         /// What it looked like.
         words: String,
     },
-}
-
-impl Row {
-    /// The version in the stored frontmatter.
-    #[must_use]
-    pub fn version(&self) -> Option<String> {
-        let version = self.meta.get("manifest")?.get("version")?.as_str()?;
-        (!version.is_empty()).then(|| version.to_owned())
-    }
-
-    /// The digest of the stored text, if the server shows it.
-    #[must_use]
-    pub fn digest(&self) -> Option<Digest> {
-        self.content.as_deref().map(Digest::of_text)
-    }
 }

@@ -11,7 +11,6 @@ use super::deploy::{Aftermath, Deploy, Outcome, Reply};
 use super::files::Owner;
 use super::ledger::{LastAttempt, Refusal};
 use super::pass::PassResult;
-use super::plan::Why;
 use super::retry::{Cause, Retry};
 use super::tree::Complaint;
 use super::{Engine, Now};
@@ -33,7 +32,6 @@ pub(super) struct Crash {
     words: String,
     /// Until when it is suspected if the server goes away.
     suspect_until: Option<Duration>,
-    in_pass: bool,
 }
 
 impl Crash {
@@ -60,23 +58,16 @@ impl Crash {
 
 impl Engine {
     /// Counts a failure of the server at a text. Answers the outcome of the deploy if no try is left.
-    pub(super) fn on_crashed(
-        &mut self,
-        deploy: &Deploy,
-        words: String,
-        left: Aftermath,
-        in_pass: bool,
-        now: Now,
-    ) -> Option<Outcome> {
+    pub(super) fn on_crashed(&mut self, deploy: &Deploy, words: String, left: Aftermath, now: Now) -> Option<Outcome> {
         let plugin = deploy.plugin();
         let lane = self.site.lanes.of(&plugin.key);
         let before = lane.crash.as_ref().filter(|crash| crash.is_of(plugin));
         let times = before.map_or(0, |crash| crash.times) + 1;
         let pause = PAUSES.get(times - 1).copied();
         let suspect_until = Some(now.at + AFTERMATH);
-        lane.crash = Some(Crash { digest: plugin.digest, times, words: words.clone(), suspect_until, in_pass });
+        lane.crash = Some(Crash { digest: plugin.digest, times, words: words.clone(), suspect_until });
         let due = pause.map(|pause| now.at + pause);
-        lane.retry = Some(Retry { due, why: deploy.why_again(), ..Retry::new(Cause::Crash) });
+        lane.retry = Some(Retry { due, is_forced: deploy.is_forced(), ..Retry::new(Cause::Crash) });
         let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
         self.tree.complain(plugin, Complaint::Error);
         self.note_result(&plugin.key, PassResult::Failed);
@@ -87,17 +78,17 @@ impl Engine {
         None
     }
 
-    /// Sends a text again after its pause.
-    pub(super) fn retry_crashed(&mut self, key: &Key, why: Why, now: Now) {
+    /// Plans a text again after its pause.
+    pub(super) fn retry_crashed(&mut self, key: &Key, is_forced: bool, now: Now) {
         let Some(crash) = self.site.lanes.get(key).and_then(|lane| lane.crash.as_ref()) else { return };
-        let (digest, in_pass) = (crash.digest, crash.in_pass);
+        let digest = crash.digest;
         // If its text was dropped, another decision was made about it meanwhile.
         if let Owner::One(plugin) = self.tree.present_owner(key)
             && self.site.lanes.is_idle(key)
             && plugin.digest == digest
             && plugin.has_text()
         {
-            self.request(&plugin, why, now.at, in_pass);
+            self.plan_again(&plugin, is_forced, now);
         }
     }
 
@@ -122,7 +113,7 @@ impl Engine {
             }
         }
         for (key, crash) in blamed {
-            let refusal = Refusal::unanswered(&crash.words);
+            let refusal = Refusal::unanswered(crash.words.as_str());
             let last = LastAttempt::Refused { digest: crash.digest, refusal: refusal.clone() };
             self.record_attempt(&key, last);
             if let Owner::One(plugin) = self.tree.files.owner(&key)
@@ -131,8 +122,7 @@ impl Engine {
                 // It may wait for its turn.
                 self.cancel(&key);
                 let what = NoticeKind::Refused {
-                    words: refusal.words,
-                    kind: refusal.kind,
+                    refusal,
                     span: None,
                     requirements: None,
                     installs: true,

@@ -83,6 +83,15 @@ impl Engine {
 
     /// Plans one plugin whose id no other file claims.
     pub(super) fn plan(&mut self, plugin: &Arc<Plugin>, remote: Remote, since: Duration, now: Now) {
+        self.plan_as(plugin, remote, false, since, now);
+    }
+
+    /// Plans a further try. `is_forced`: the user insisted on the one that failed.
+    pub(super) fn plan_again(&mut self, plugin: &Arc<Plugin>, is_forced: bool, now: Now) {
+        self.plan_as(plugin, Remote::NotAsked, is_forced, now.at, now);
+    }
+
+    fn plan_as(&mut self, plugin: &Arc<Plugin>, remote: Remote, insists: bool, since: Duration, now: Now) {
         if !self.is_plannable(plugin) {
             return;
         }
@@ -94,7 +103,7 @@ impl Engine {
             access: self.site.access(),
             has_text: plugin.has_text(),
             force: self.first_pass && self.policy.deploy.force,
-            requested: lanes.get(key).is_some_and(|lane| lane.request.is_some_and(Request::is_due)),
+            requested: insists || lanes.get(key).is_some_and(|lane| lane.request.is_some_and(Request::is_due)),
             has_result: self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key)),
             in_flight: in_flight.map(|plugin| plugin.digest),
             waiting: lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
@@ -150,16 +159,16 @@ impl Engine {
                 self.tell_blocked(plugin, in_pass && was_checked);
                 self.tree.files.drop_text(plugin);
             }
-            Decision::RefusedBefore { words, on_server } => {
+            Decision::RefusedBefore { refusal, on_server } => {
                 self.cancel(key);
                 // After an outage this is no news.
                 if !in_pass || self.site.pass.is_some() {
-                    let span = refusal::place(&words, &plugin.text);
+                    let span = refusal::place(&refusal.words, &plugin.text);
                     self.tree.complain(plugin, Complaint::Error);
                     self.note_result(key, PassResult::Refused);
                     let requirements = plugin.frontmatter.requirements().map(str::to_owned);
                     let installs = !self.policy.habits.installs_nothing;
-                    let what = NoticeKind::RefusedBefore { words, span, requirements, installs, on_server };
+                    let what = NoticeKind::RefusedBefore { refusal, span, requirements, installs, on_server };
                     self.tell(Notice::of(plugin, what));
                 }
             }
@@ -251,7 +260,7 @@ impl Engine {
         }
     }
 
-    pub(super) fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
+    fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
         let job = Job { task: Task::Deploy { plugin: Arc::clone(plugin), why }, since, in_pass };
         let replaced = self.site.lanes.request(plugin.key.clone(), job);
         if let Some((older, _)) = replaced.as_ref().and_then(Job::deploy)

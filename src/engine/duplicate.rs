@@ -17,6 +17,13 @@ pub struct Identity {
 }
 
 impl Identity {
+    /// The identity that these fields give.
+    #[must_use]
+    pub fn new(title: &str, author: &str, openwebui_id: &str) -> Self {
+        let [title, author, openwebui_id] = [title, author, openwebui_id].map(|field| field.trim().to_owned());
+        Self { title, author, openwebui_id }
+    }
+
     /// The identity of a plugin here.
     #[must_use]
     pub fn of(plugin: &Plugin) -> Self {
@@ -26,19 +33,16 @@ impl Identity {
     /// The identity of a plugin with this header.
     #[must_use]
     pub fn of_frontmatter(frontmatter: &Frontmatter) -> Self {
-        let field = |name| frontmatter.get(name).unwrap_or_default().trim().to_owned();
-        Self { title: field("title"), author: field("author"), openwebui_id: field("openwebui_id") }
+        let field = |name| frontmatter.get(name).unwrap_or_default();
+        Self::new(field("title"), field("author"), field("openwebui_id"))
     }
 
     /// The identity of a plugin on the server, whose manifest is its frontmatter.
     #[must_use]
     pub fn of_row(row: &Row) -> Self {
         let manifest = row.meta.get("manifest");
-        let field = |name| {
-            let text = manifest.and_then(|manifest| manifest.get(name)?.as_str());
-            text.unwrap_or_default().trim().to_owned()
-        };
-        Self { title: field("title"), author: field("author"), openwebui_id: field("openwebui_id") }
+        let field = |name| manifest.and_then(|manifest| manifest.get(name)?.as_str()).unwrap_or_default();
+        Self::new(field("title"), field("author"), field("openwebui_id"))
     }
 
     /// Whether it identifies anything.

@@ -80,7 +80,6 @@ pub struct Deployed {
     /// When it was deployed, or first seen there.
     pub at: Timestamp,
     /// We put it there, and did not just find it.
-    #[serde(default)]
     pub by_us: bool,
 }
 
@@ -108,29 +107,20 @@ pub enum LastAttempt {
 /// The reason why the server refuses a text.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Refusal {
-    /// The server's words, unaltered, which may be empty; or ours, where it gave none.
+    /// The server's words, unaltered, which may be empty; or why no answer came.
     pub words: String,
     /// How it was learned.
-    #[serde(default, skip_serializing_if = "RefusalKind::is_said")]
     pub kind: RefusalKind,
 }
 
 /// How a refusal was learned.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
     /// The server said so.
-    #[default]
     Said,
     /// The text got no answer, twice.
     NoAnswer,
-}
-
-impl RefusalKind {
-    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants it so")]
-    fn is_said(&self) -> bool {
-        *self == RefusalKind::Said
-    }
 }
 
 impl Refusal {
@@ -142,8 +132,8 @@ impl Refusal {
 
     /// For a text that got no answer twice.
     #[must_use]
-    pub fn unanswered(cause: &str) -> Self {
-        Self { words: format!("the server gave no answer to it, twice: {cause}"), kind: RefusalKind::NoAnswer }
+    pub fn unanswered(cause: impl Into<String>) -> Self {
+        Self { words: cause.into(), kind: RefusalKind::NoAnswer }
     }
 }
 
@@ -155,7 +145,6 @@ pub struct Rollback {
     /// The digest of the text that was put back: it counts as ours.
     pub server: Digest,
     /// Whether the server holds that text already; if not, the rollback is about to be sent.
-    #[serde(default)]
     pub done: bool,
 }
 
@@ -394,7 +383,8 @@ mod tests {
                   "last": {
                     "refused": {
                       "digest": "fb04dcb6970e4c3d1873de51fd5a50d7bb46b3383113602665c350ec40b5f990",
-                      "words": "no \"class\"\n(line 2)"
+                      "words": "no \"class\"\n(line 2)",
+                      "kind": "said"
                     }
                   }
                 },
@@ -414,17 +404,6 @@ mod tests {
               }
             }"#]]
         .assert_eq(&ledger.to_json());
-    }
-
-    /// As it stands in the files of earlier versions.
-    #[test]
-    fn a_refusal_without_a_kind_is_in_the_server_s_words() {
-        let digest = Digest::of(b"v2");
-        let last = format!(r#"{{"refused": {{"digest": "{digest}", "words": "no"}}}}"#);
-        let text = format!(r#"{{"format": 1, "tool": {{"a": {{"deployed": null, "last": {last}}}}}}}"#);
-        let read = Ledger::from_json(&text).unwrap();
-        let refused = LastAttempt::Refused { digest, refusal: Refusal::said("no") };
-        assert_eq!(read.get(&key(Kind::Tool, "a")).unwrap().last, refused);
     }
 
     #[test]

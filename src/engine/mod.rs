@@ -59,11 +59,9 @@ use jiff::Timestamp;
 
 use crate::check::Choices;
 use crate::notice::{Notice, NoticeKind, Subject};
-use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Plugin};
 use access::{Access, Outage, Seen, ServerListing};
-use deploy::{Adopt, Backup, Call, CallFailure, DeployPolicy, Reply};
-use duplicate::Identity;
+use deploy::{Adopt, Backup, Call, CallFailure, DeployPolicy, ListedRow, Reply};
 use files::{FilePresence, Loaded, Owner};
 use lane::Lane;
 use ledger::{Ledger, Rollback, SavedState, UpdateIntent};
@@ -498,10 +496,8 @@ impl Engine {
             probe.connecting = None;
         } else if let Some(kind) = probe.overviews.as_mut().and_then(|overviews| overviews.remove(&ticket)) {
             if let Reply::Rows(rows) = reply {
-                let holds = rows.iter().filter_map(|row| {
-                    let id = PluginId::new(&row.id)?;
-                    let digest = row.digest.or_else(|| row.content.as_deref().map(Digest::of_text));
-                    Some((Key { kind, id }, Seen { digest, is_active: row.is_active, identity: Identity::of_row(row) }))
+                let holds = rows.into_iter().map(|ListedRow { id, digest, switches, identity, .. }| {
+                    (Key { kind, id }, Seen { digest, is_active: switches.active, identity })
                 });
                 probe.holds.rows.extend(holds);
                 probe.holds.kinds.insert(kind);

@@ -117,7 +117,7 @@ impl Engine {
             }
             Outcome::Crashed { words, left } => {
                 self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
-                match self.on_crashed(deploy, words, left, in_pass, now) {
+                match self.on_crashed(deploy, words, left, now) {
                     Some(outcome) => outcome,
                     None => return,
                 }
@@ -161,6 +161,11 @@ impl Engine {
             }
             Outcome::Refused { left, .. } | Outcome::Crashed { left, .. } => {
                 if let Outcome::Refused { refusal, .. } = &outcome {
+                    let lane = self.site.lanes.of(&plugin.key);
+                    // The server answered to this text, so an earlier one has not brought it down.
+                    if !lane.suspects(plugin) {
+                        lane.forget_crash();
+                    }
                     let (digest, refusal) = (plugin.digest, refusal.clone());
                     self.record_attempt(&plugin.key, LastAttempt::Refused { digest, refusal });
                 }
@@ -295,7 +300,7 @@ impl Engine {
         lane.forget_crash();
         if lane.unanswered.replace(plugin.digest) == Some(plugin.digest) {
             self.on_unreachable(cause.as_str().into(), None, now);
-            return Outcome::Refused { refusal: Refusal::unanswered(&cause), left: Aftermath::AsItWas };
+            return Outcome::Refused { refusal: Refusal::unanswered(cause), left: Aftermath::AsItWas };
         }
         Outcome::Failed(Failure::Unanswered { cause })
     }

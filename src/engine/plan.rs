@@ -2,7 +2,7 @@
 //! gathers the [`Situation`] and acts on the [`Decision`].
 
 use super::form;
-use crate::engine::ledger::{LastAttempt, Record, Rollback};
+use crate::engine::ledger::{LastAttempt, Record, Refusal, Rollback};
 use crate::notice::WaitReason;
 use crate::plugin::{Digest, Entry};
 
@@ -53,8 +53,8 @@ pub enum Decision {
     Unchanged,
     /// The server refused this very text before: send nothing.
     RefusedBefore {
-        /// The server's words.
-        words: String,
+        /// The reason.
+        refusal: Refusal,
         /// Whether the server has the plugin, with another text.
         on_server: bool,
     },
@@ -268,21 +268,21 @@ fn by_texts(situation: &Situation) -> Decision {
     }
     let Some(record) = record else { return Decision::Deploy(Why::New) };
     let is_deployed = situation.deployed() == Some(local);
-    let refused = |words: &str| {
+    let refused = |refusal: Refusal| {
         let on_server = match remote {
             Remote::Holds(_) => true,
             Remote::NotListed => false,
             Remote::NotAsked => record.deployed.is_some(),
         };
-        Decision::RefusedBefore { words: words.to_owned(), on_server }
+        Decision::RefusedBefore { refusal, on_server }
     };
     match (&record.last, remote) {
-        (LastAttempt::Refused { digest, refusal }, _) if *digest == local => refused(&refusal.words),
+        (LastAttempt::Refused { digest, refusal }, _) if *digest == local => refused(refusal.clone()),
         (LastAttempt::Failed { digest }, _)
             if *digest == local
                 && let Some(words) = given_up =>
         {
-            refused(words)
+            refused(Refusal::said(words))
         }
         // After a refusal or a failure the ledger does not know what the server holds; looking is cheap.
         (LastAttempt::Refused { digest, .. } | LastAttempt::Failed { digest }, _) if *digest != local => {
@@ -307,7 +307,7 @@ pub fn is_rolled_back(why: Why, rollback: Option<Rollback>, local: Digest) -> bo
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::ledger::{Deployed, Refusal};
+    use crate::engine::ledger::Deployed;
 
     fn digest(text: &str) -> Digest {
         Digest::of(text.as_bytes())
@@ -336,7 +336,7 @@ mod tests {
     }
 
     fn refused_before(words: &str, on_server: bool) -> Decision {
-        Decision::RefusedBefore { words: words.to_owned(), on_server }
+        Decision::RefusedBefore { refusal: Refusal::said(words), on_server }
     }
 
     /// The file holds `new`, and the server grants access.
@@ -377,7 +377,7 @@ mod tests {
         // Giving up replaces a retry, and nothing else.
         if let Decision::Deploy(Why::Retry) = expected {
             assert!(
-                matches!(decide(&Situation { given_up: Some("500"), ..plain }), Decision::RefusedBefore { words, .. } if words == "500")
+                matches!(decide(&Situation { given_up: Some("500"), ..plain }), Decision::RefusedBefore { refusal, .. } if refusal.words == "500")
             );
         } else {
             assert_eq!(&decide(&Situation { given_up: Some("500"), ..plain }), expected);

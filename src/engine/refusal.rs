@@ -88,6 +88,25 @@ pub fn missing_module(words: &str) -> Option<&str> {
     rest.split('\'').next().filter(|module| !module.is_empty())
 }
 
+/// Whether a package is missing on the server. Its own modules belong to none.
+#[must_use]
+pub fn lacks_package(words: &str) -> bool {
+    missing_module(words).is_some_and(|module| !module.starts_with(OWN))
+}
+
+/// Whether the server denied access because its admin has not switched API keys on.
+#[must_use]
+pub fn keys_are_off(words: &str) -> bool {
+    words.contains("API key is not enabled")
+}
+
+/// Whether the words are the server's for this exception, which Python names with its class.
+#[must_use]
+pub fn tells_of(words: &str, exception: &str) -> bool {
+    let words = words.strip_prefix("Error: ").unwrap_or(words);
+    !words.is_empty() && exception.contains(words)
+}
+
 /// Whether the words name a line of the text.
 #[must_use]
 pub fn names_a_line(words: &str) -> bool {

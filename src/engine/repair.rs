@@ -299,9 +299,7 @@ impl Recovery {
                 Step::Call(Call::Overview(self.key.kind))
             }
             // It does not exist, or belongs to others.
-            (RecoveryStage::Doubted { .. }, Reply::Rows(rows))
-                if rows.iter().all(|row| row.id != self.key.id.as_str()) =>
-            {
+            (RecoveryStage::Doubted { .. }, Reply::Rows(rows)) if rows.iter().all(|row| row.id != self.key.id) => {
                 done(Aftermath::AsItWas, None)
             }
             (RecoveryStage::Doubted { words }, Reply::Rows(_)) => {

@@ -7,7 +7,6 @@ use std::time::Duration;
 use super::deploy::{Deploy, Failure, Outcome};
 use super::files::Owner;
 use super::job::{Job, Task};
-use super::plan::Why;
 use super::tree::Pending;
 use super::{Engine, Now};
 use crate::plugin::Key;
@@ -38,13 +37,13 @@ pub(super) struct Retry {
     pub(super) due: Option<Duration>,
     /// When the last try began.
     pub(super) tried: Option<Duration>,
-    /// The reason that the next try is told with.
-    pub(super) why: Why,
+    /// The user insists on it.
+    pub(super) is_forced: bool,
 }
 
 impl Retry {
     pub(super) fn new(cause: Cause) -> Self {
-        Self { cause, attempts: 0, due: None, tried: None, why: Why::Retry }
+        Self { cause, attempts: 0, due: None, tried: None, is_forced: false }
     }
 }
 
@@ -59,7 +58,7 @@ impl Engine {
         }
         let retry = lane.count_retry(Cause::DiskFull);
         let is_known = retry.tried == Some(now.at.saturating_sub(took));
-        retry.why = deploy.why_again();
+        retry.is_forced = deploy.is_forced();
         retry.due = Some(now.at + backoff(retry.attempts, now.chance));
         is_known
     }
@@ -82,13 +81,13 @@ impl Engine {
                 && retry.due.take_if(|due| *due <= now.at).is_some()
             {
                 retry.tried = Some(now.at);
-                due.push((key.clone(), retry.cause, retry.why));
+                due.push((key.clone(), retry.cause, retry.is_forced));
             }
         }
-        for (key, cause, why) in due {
+        for (key, cause, is_forced) in due {
             match cause {
-                Cause::Crash => self.retry_crashed(&key, why, now),
-                Cause::DiskFull => self.retry_stored(&key, why, now),
+                Cause::Crash => self.retry_crashed(&key, is_forced, now),
+                Cause::DiskFull => self.retry_stored(&key, is_forced, now),
                 Cause::Activation if self.site.lanes.is_idle(&key) => {
                     self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
                 }
@@ -103,11 +102,11 @@ impl Engine {
     }
 
     /// The disk may have room by now: deploys what the file holds now.
-    fn retry_stored(&mut self, key: &Key, why: Why, now: Now) {
+    fn retry_stored(&mut self, key: &Key, is_forced: bool, now: Now) {
         match self.tree.present_owner(key) {
-            Owner::One(plugin) if why == Why::Forced && plugin.has_text() => {
+            Owner::One(plugin) if is_forced && plugin.has_text() => {
                 if self.site.lanes.is_idle(key) {
-                    self.request(&plugin, Why::Forced, now.at, false);
+                    self.plan_again(&plugin, is_forced, now);
                 }
             }
             Owner::One(plugin) if self.tree.pending.contains_key(&plugin.path) => {}

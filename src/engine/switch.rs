@@ -138,7 +138,6 @@ mod tests {
             id: "a".to_owned(),
             name: String::new(),
             content: None,
-            digest: None,
             meta: Map::new(),
             is_active,
             is_global,

@@ -60,6 +60,24 @@ pub(super) fn list(paths: &[impl AsRef<Path>]) -> String {
     paths.iter().map(|path| format!("`{}`", slashed(&path.as_ref()))).collect::<Vec<_>>().join(" and ")
 }
 
+/// How many names a list has.
+const MOST_NAMED: usize = 5;
+
+/// The first of several names.
+pub fn named(names: &[impl AsRef<str>]) -> String {
+    few(names.iter().map(|name| format!("`{}`", name.as_ref())), ", ")
+}
+
+/// The first of several, with this before the last.
+pub(super) fn few(names: impl Iterator<Item = String>, before_the_last: &str) -> String {
+    let names: Vec<_> = names.collect();
+    match (names.get(..MOST_NAMED).filter(|_| names.len() > MOST_NAMED), names.split_last()) {
+        (Some(first), _) => format!("{} and {} more", first.join(", "), names.len() - MOST_NAMED),
+        (None, Some((last, rest))) if !rest.is_empty() => format!("{}{before_the_last}{last}", rest.join(", ")),
+        (None, _) => names.join(""),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

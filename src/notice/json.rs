@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
-use super::{Frame, KeepReason, Notice, NoticeKind, OldVersion, WaitReason};
+use super::text::refused;
+use super::{Commands, Frame, KeepReason, Notice, NoticeKind, OldVersion, WaitReason};
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::paths::slashed;
 use crate::plugin::Entry;
@@ -87,7 +88,7 @@ impl Notice {
             NoticeKind::Printed { .. } => "printed",
             NoticeKind::PrintedMore { .. } => "printed_more",
             NoticeKind::ServerLog { .. } => "server_log",
-            NoticeKind::Report(report) => report.said(&self.about).word,
+            NoticeKind::Report(report) => report.said(&self.about, Commands::default()).word,
         }
     }
 
@@ -197,11 +198,11 @@ impl Notice {
             NoticeKind::Unchanged { active, good_again, .. } => {
                 vec![("active", json!(active)), ("good_again", json!(good_again.then_some(true)))]
             }
-            NoticeKind::Refused { words, old_version, .. } => {
-                vec![("words", json!(words)), ("old_version", json!(old_version.map(OldVersion::word)))]
+            NoticeKind::Refused { refusal, old_version, .. } => {
+                vec![("words", json!(refused(refusal))), ("old_version", json!(old_version.map(OldVersion::word)))]
             }
-            NoticeKind::RefusedBefore { words, on_server, .. } => {
-                vec![("words", json!(words)), ("on_server", json!(on_server))]
+            NoticeKind::RefusedBefore { refusal, on_server, .. } => {
+                vec![("words", json!(refused(refusal))), ("on_server", json!(on_server))]
             }
             NoticeKind::Crashed { words, next } => vec![("words", json!(words)), ("next_ms", json!(millis(*next)))],
             NoticeKind::Failed { failure, .. } | NoticeKind::NotRemoved { failure, .. } => {
@@ -246,7 +247,7 @@ impl Notice {
             }
             NoticeKind::PrintedMore { count } => vec![("count", json!(count))],
             NoticeKind::ServerLog { text } => vec![("text", json!(text))],
-            NoticeKind::Report(report) => report.said(&self.about).fields,
+            NoticeKind::Report(report) => report.said(&self.about, Commands::default()).fields,
             _ => Vec::new(),
         }
     }
@@ -326,7 +327,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::engine::ledger::RefusalKind;
+    use crate::engine::ledger::Refusal;
     use crate::notice::samples::{ms, samples, shout, span};
 
     /// The words as the source gives them, so that a new kind of notice needs a sample, and no word is used twice.
@@ -364,8 +365,7 @@ mod tests {
             }"#]]
         .assert_eq(&format!("{:#}", json(&samples()[0])));
         let refused = NoticeKind::Refused {
-            words: String::new(),
-            kind: RefusalKind::Said,
+            refusal: Refusal::said(String::new()),
             span: Some(span()),
             requirements: None,
             installs: true,

@@ -1,7 +1,7 @@
 //! How much a notice matters.
 
 use super::again::is_told;
-use super::{Notice, NoticeKind};
+use super::{Commands, Notice, NoticeKind};
 use crate::plugin::Severity;
 
 /// The server's event for a login.
@@ -131,7 +131,7 @@ impl Notice {
             NoticeKind::Tried(_) => Level::Info,
             NoticeKind::NotTried { why, asked_for: true } if why.is_failure() => Level::Error,
             NoticeKind::NotTried { .. } => Level::Info,
-            NoticeKind::Report(report) => report.said(&self.about).level,
+            NoticeKind::Report(report) => report.said(&self.about, Commands::default()).level,
         }
     }
 }

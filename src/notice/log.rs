@@ -38,7 +38,7 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::engine::ledger::RefusalKind;
+    use crate::engine::ledger::Refusal;
     use crate::notice::samples::{ms, samples, shout, span};
 
     #[test]
@@ -46,8 +46,7 @@ mod tests {
         let lines = [
             NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: None, took: ms(34) },
             NoticeKind::Refused {
-                words: "Traceback:\r\n  no\nTypeError".to_owned(),
-                kind: RefusalKind::Said,
+                refusal: Refusal::said("Traceback:\r\n  no\nTypeError"),
                 span: Some(span()),
                 requirements: None,
                 installs: true,

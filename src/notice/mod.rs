@@ -27,23 +27,23 @@ use std::time::Duration;
 use crate::engine::OnDelete;
 use crate::engine::deploy::{Cause, Failure};
 use crate::engine::duplicate::Duplicate;
-use crate::engine::ledger::RefusalKind;
+use crate::engine::ledger::Refusal;
 use crate::engine::plan::Why;
 use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use again::Repetitions;
-pub use format::{count, duration, format_place};
-pub use hint::{of_duplicate, of_missing_package, set_id};
+pub use format::{count, duration, format_place, named};
+pub use hint::{Commands, set_id, trial_setting};
 pub use level::Level;
 pub use report::{
     Area, Between, ChangedLines, Examination, Finding, HistoryEntry, PluginState, PluginStatus, Provenance, Report,
-    ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task, TrialFailure, TrialResult, Use, Verdict,
+    ServiceEvent, ServiceStatus, StatusCounts, SwitchFailure, Task, Use, Verdict,
 };
 pub use summary::PassSummary;
 pub(crate) use traceback::class_of;
 pub use traceback::{Frame, Raised};
-pub use trial::{Tried, Untried};
+pub use trial::{Suspect, TrialFailure, TrialRemedy, TrialResult, Tried, Untried};
 
 /// One thing that happened, and what it happened to.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,21 +84,6 @@ impl Subject {
     pub(super) fn table(&self, inner: &str) -> String {
         let parts = self.path.iter().flat_map(|path| path.components()).skip(self.settings_depth.into());
         format!("`[plugins.\"{}\"{inner}]`", slashed(&parts.collect::<PathBuf>()))
-    }
-
-    /// Its id, as a command needs it.
-    pub(super) fn id(&self) -> &str {
-        self.key.as_ref().map_or("ID", |key| key.id.as_str())
-    }
-
-    /// A remedy as it is for any plugin.
-    pub(crate) fn of_any(&self, remedy: &str) -> String {
-        remedy.replace(&format!(" {}`", self.id()), " ID`")
-    }
-
-    /// The remedy for a function that is off.
-    pub(super) fn switches_on(&self) -> String {
-        format!("`owui-watch on {}` switches it on", self.id())
     }
 
     /// A file that is not a plugin, at least not yet.
@@ -374,11 +359,9 @@ pub enum NoticeKind {
     },
     /// The server refused it.
     Refused {
-        /// Its words, unaltered.
-        words: String,
-        /// How it was learned.
-        kind: RefusalKind,
-        /// The line that they name.
+        /// The reason.
+        refusal: Refusal,
+        /// The line that it names.
         span: Option<Span>,
         /// The packages that its frontmatter requires.
         requirements: Option<String>,
@@ -422,10 +405,10 @@ pub enum NoticeKind {
     Pruned,
     /// The server refused the same text before.
     RefusedBefore {
-        /// The line that they name.
+        /// The reason.
+        refusal: Refusal,
+        /// The line that it names.
         span: Option<Span>,
-        /// The server's words then.
-        words: String,
         /// The packages that its frontmatter requires.
         requirements: Option<String>,
         /// Whether the server installs them.

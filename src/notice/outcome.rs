@@ -35,12 +35,12 @@ impl NoticeKind {
                 let outcome = Outcome::Refused { refusal: Refusal::said(words), left };
                 return Self::of_outcome(outcome, plugin, on_server, in_pass, habits, took);
             }
-            Outcome::Refused { refusal: Refusal { words, kind }, left } => {
-                let span = refusal::place(&words, &plugin.text);
+            Outcome::Refused { refusal, left } => {
+                let span = refusal::place(&refusal.words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
                 let installs = !habits.installs_nothing;
-                let old_version = OldVersion::after_refusal(kind, &left, on_server);
-                (NoticeKind::Refused { words, kind, span, requirements, installs, old_version, took }, Self::left(left))
+                let old_version = OldVersion::after_refusal(refusal.kind, &left, on_server);
+                (NoticeKind::Refused { refusal, span, requirements, installs, old_version, took }, Self::left(left))
             }
             Outcome::Failed(failure) => (NoticeKind::Failed { failure, took }, None),
         };

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::{
-    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, TrialFailure, TrialResult, Tried,
-    Untried, WaitReason,
+    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, Suspect, TrialFailure,
+    TrialRemedy, TrialResult, Tried, Untried, WaitReason,
 };
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Cause, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
-use crate::engine::ledger::RefusalKind;
+use crate::engine::ledger::Refusal;
 use crate::engine::plan::Why;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, RuleFinding, Severity, Span};
@@ -29,7 +29,7 @@ pub(super) fn words() -> String {
 }
 
 fn refused_before(words: String, span: Option<Span>, on_server: bool) -> NoticeKind {
-    NoticeKind::RefusedBefore { words, span, requirements: None, installs: true, on_server }
+    NoticeKind::RefusedBefore { refusal: Refusal::said(words), span, requirements: None, installs: true, on_server }
 }
 
 pub(super) fn pip() -> String {
@@ -105,8 +105,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         unreadable_folders: 8,
     };
     let refused = |words: &str, span, requirements: Option<&str>| NoticeKind::Refused {
-        words: words.to_owned(),
-        kind: RefusalKind::Said,
+        refusal: Refusal::said(words),
         span,
         requirements: requirements.map(str::to_owned),
         installs: true,
@@ -114,8 +113,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         took: ms(34),
     };
     let kept = |old_version| NoticeKind::Refused {
-        words: words(),
-        kind: RefusalKind::Said,
+        refusal: Refusal::said(words()),
         span: Some(span()),
         requirements: None,
         installs: true,
@@ -140,7 +138,7 @@ pub(crate) fn samples() -> Vec<Notice> {
     let fails = TrialResult::Fails;
     let untried = |why, asked_for| NoticeKind::NotTried { why, asked_for };
     let impossible =
-        Untried::Impossible { why: "no model takes part".to_owned(), hint: Some("connect a model".to_owned()) };
+        Untried::Impossible { why: "no model takes part".to_owned(), remedy: Some(TrialRemedy::ConnectModel) };
     let general = [
         NoticeKind::Ready { roots: roots(), plugins: 3, server: server() },
         NoticeKind::Connected { server: server(), version: "0.12.4".to_owned() },
@@ -331,10 +329,16 @@ pub(crate) fn samples() -> Vec<Notice> {
         tried(1, fails(TrialFailure::new("'nope'"))),
         tried(2, fails(TrialFailure { answer: Some("ho".to_owned()), ..TrialFailure::new("expected `^H`") })),
         tried(1, fails(TrialFailure { place: Some(Box::new(span())), ..TrialFailure::new("KeyError: 'nope'") })),
-        tried(1, fails(TrialFailure { others: vec!["filter `other`".to_owned()], ..TrialFailure::new("'nope'") })),
         tried(
             1,
-            fails(TrialFailure { hint: Some("a remedy".to_owned()), ..TrialFailure::new("none of its hooks ran") }),
+            fails(TrialFailure { others: vec![Suspect::Filter("other".to_owned())], ..TrialFailure::new("'nope'") }),
+        ),
+        tried(
+            1,
+            fails(TrialFailure {
+                remedy: Some(TrialRemedy::CheckHooks(Entry::Filter)),
+                ..TrialFailure::new("none of its hooks ran")
+            }),
         ),
         tried(1, TrialResult::Answered { answer: "5".to_owned(), why: "who knows".to_owned() }),
         tried(1, TrialResult::Works { answer: Some("HELLO\nyou".to_owned()), diff: None }),

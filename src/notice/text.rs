@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use super::format::{count, duration, list};
 use super::report::stands;
-use super::{KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Report, WaitReason};
+use super::{Commands, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Report, WaitReason};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::{Duplicate, MatchedBy};
+use crate::engine::ledger::{Refusal, RefusalKind};
 use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Rule};
 
@@ -210,7 +211,7 @@ impl Notice {
             NoticeKind::Printed { text, .. } => format!("| {text}"),
             NoticeKind::PrintedMore { count: n } => format!("| … {} in the server's log", count(*n, "more line")),
             NoticeKind::ServerLog { text } => format!("server: {text}"),
-            NoticeKind::Report(report) => report.said(&self.about).message,
+            NoticeKind::Report(report) => report.said(&self.about, Commands::default()).message,
         }
     }
 
@@ -270,16 +271,10 @@ impl Notice {
                 let version = theirs.as_ref().map_or_else(String::new, |version| format!(" (version {version})"));
                 format!("someone else changed it on the server{version}")
             }
-            NoticeKind::Duplicate { duplicate: Duplicate { id, matched_by } } => {
-                let matched_by = match matched_by {
-                    MatchedBy::TitleAndAuthor => "title and author",
-                    MatchedBy::OpenwebuiId => "openwebui_id",
-                    MatchedBy::Text => "text",
-                };
-                format!("the server has a plugin with the same {matched_by} under the id `{id}`")
-            }
-            NoticeKind::Refused { words, span, .. } | NoticeKind::RefusedBefore { words, span, .. } => {
-                let reason = reason(words);
+            NoticeKind::Duplicate { duplicate } => has_duplicate(duplicate),
+            NoticeKind::Refused { refusal, span, .. } | NoticeKind::RefusedBefore { refusal, span, .. } => {
+                let words = refused(refusal);
+                let reason = reason(&words);
                 if span.is_some() { without_line(reason) } else { reason }.to_owned()
             }
             NoticeKind::Raised(raised) if raised.before == 0 => raised.error.clone(),
@@ -345,6 +340,20 @@ impl Notice {
     }
 }
 
+fn has_duplicate(Duplicate { id, matched_by }: &Duplicate) -> String {
+    let matched_by = match matched_by {
+        MatchedBy::TitleAndAuthor => "title and author",
+        MatchedBy::OpenwebuiId => "openwebui_id",
+        MatchedBy::Text => "text",
+    };
+    format!("the server has a plugin with the same {matched_by} under the id `{id}`")
+}
+
+/// What is said before the user is asked whether to create a duplicate.
+pub(super) fn not_created(duplicate: &Duplicate) -> String {
+    format!("not created: {}", has_duplicate(duplicate))
+}
+
 fn awaited(reason: WaitReason) -> &'static str {
     match reason {
         WaitReason::Away => "the server is away",
@@ -352,6 +361,14 @@ fn awaited(reason: WaitReason) -> &'static str {
         WaitReason::BrokenFile => {
             "a broken file here may be the same plugin; nothing changes on the server until that file is fixed"
         }
+    }
+}
+
+/// The reason of a refusal: the server's words, or that there were none.
+pub(super) fn refused(refusal: &Refusal) -> Cow<'_, str> {
+    match refusal.kind {
+        RefusalKind::Said => Cow::Borrowed(&refusal.words),
+        RefusalKind::NoAnswer => format!("the server gave no answer to it, twice: {}", refusal.words).into(),
     }
 }
 

@@ -6,8 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::format::{excerpt, quoted};
-use super::{Subject, TrialFailure, TrialResult};
-use crate::plugin::Key;
+use crate::plugin::{Entry, Key, Kind, Span};
 
 /// How many characters of an answer `--json` has.
 const MOST_CHARACTERS: usize = 4000;
@@ -27,6 +26,136 @@ pub struct Tried {
     pub result: TrialResult,
     /// Whether the command `try` has shown it.
     pub is_shown: bool,
+}
+
+/// How a trial of a plugin ended.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrialResult {
+    /// It worked.
+    Works {
+        /// What it answered.
+        answer: Option<String>,
+        /// The effect of a filter on the messages.
+        diff: Option<String>,
+    },
+    /// It answered, and this server does not tell an answer from an exception.
+    Answered {
+        /// What it answered.
+        answer: String,
+        /// Why nobody can tell.
+        why: String,
+    },
+    /// It failed.
+    Fails(TrialFailure),
+}
+
+/// Why a plugin failed when it was tried.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TrialFailure {
+    /// The words of the exception, of the server, or ours.
+    pub words: String,
+    /// What it answered, if that is not what is expected.
+    pub answer: Option<String>,
+    /// Where it raised the exception, in its file. The sandbox knows, and has told the traceback.
+    pub place: Option<Box<Span>>,
+    /// What to do about it.
+    pub remedy: Option<TrialRemedy>,
+    /// What else may have failed instead.
+    pub others: Vec<Suspect>,
+    /// Whether it failed because the server found no hook of it.
+    pub lacks_hook: bool,
+}
+
+impl TrialFailure {
+    /// A failure with nothing but these words.
+    #[must_use]
+    pub fn new(words: impl Into<String>) -> Self {
+        Self { words: words.into(), ..Self::default() }
+    }
+}
+
+/// What may have failed instead of the plugin that was tried.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Suspect {
+    /// The filter of this id.
+    Filter(String),
+    /// Any filter: the server did not list them.
+    AnyFilter,
+    /// The pipe of this id.
+    Pipe(String),
+    /// The model of this id.
+    Model(String),
+}
+
+impl Suspect {
+    /// Whether it is this plugin.
+    #[must_use]
+    pub fn is(&self, key: &Key) -> bool {
+        match self {
+            Suspect::Filter(id) | Suspect::Pipe(id) => key.kind == Kind::Function && key.id.as_str() == id,
+            Suspect::AnyFilter | Suspect::Model(_) => false,
+        }
+    }
+
+    pub(super) fn words(&self) -> String {
+        match self {
+            Suspect::Filter(id) => format!("filter `{id}`"),
+            Suspect::AnyFilter => "any filter (the server did not list them)".to_owned(),
+            Suspect::Pipe(id) => format!("pipe `{id}`"),
+            Suspect::Model(id) => format!("model `{id}`"),
+        }
+    }
+
+    /// All of them in words; `None` if there is none.
+    pub(super) fn all(suspects: &[Self]) -> Option<Vec<String>> {
+        (!suspects.is_empty()).then(|| suspects.iter().map(Self::words).collect())
+    }
+}
+
+/// What the user can do about a trial that failed, or that was not made.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TrialRemedy {
+    /// Switch the function on.
+    SwitchOn,
+    /// Make the filter global, or attach it to a model.
+    Attach,
+    /// Let the sandbox show the line: the server gives an exception's words alone.
+    FindLine,
+    /// Let the sandbox show whether it raises an exception.
+    FindException,
+    /// Name the missing package, or have the sandbox install it.
+    NamePackage,
+    /// Switch the model on, or get access to it.
+    AllowModel,
+    /// Connect a model to the server.
+    ConnectModel,
+    /// Name one of these models.
+    NameModel {
+        /// Their ids.
+        models: Vec<String>,
+        /// Whether it is to be named in the table of `watch.toml`, not by a flag.
+        in_table: bool,
+    },
+    /// Name one that exists: these.
+    OneOf(Vec<String>),
+    /// Wait longer for an answer.
+    WaitLonger {
+        /// Whether the time is set in the table of `watch.toml`, not by a flag.
+        in_table: bool,
+    },
+    /// Have the model call the function by asking for it.
+    AskModel {
+        /// Whether the message is in the table of `watch.toml`, not in a flag.
+        in_table: bool,
+    },
+    /// Check the valves and the list of models.
+    CheckValves,
+    /// Check the lists of models of all pipes.
+    CheckPipes,
+    /// Check the names of the methods.
+    CheckHooks(Entry),
+    /// Return this parameter.
+    Return(String),
 }
 
 /// Why a plugin was not tried after its deploy.
@@ -50,7 +179,7 @@ pub enum Untried {
         /// Why.
         why: String,
         /// What to do about it.
-        hint: Option<String>,
+        remedy: Option<TrialRemedy>,
     },
     /// The server is away, or denied access.
     NoServer {
@@ -126,7 +255,7 @@ impl Tried {
             TrialResult::Fails(failure) => (Some(&failure.words), failure.answer.as_ref(), None),
         };
         let model = Some(self.model.clone()).filter(|model| !model.is_empty());
-        let others = self.trial_failure().map(|failure| &failure.others).filter(|others| !others.is_empty());
+        let others = self.trial_failure().and_then(|failure| Suspect::all(&failure.others));
         vec![
             ("model", json!(model)),
             ("words", json!(words.map(cut))),
@@ -183,22 +312,6 @@ impl Untried {
             Untried::Impossible { why, .. } | Untried::NoServer { why } => format!("not tried: {why}"),
             Untried::Disturbed { by, .. } => format!("trial inconclusive: {by}"),
             Untried::NoTable => "no longer tried".to_owned(),
-        }
-    }
-
-    /// What the user can do about it. `about` is the plugin.
-    pub(super) fn hint(&self, about: &Subject) -> Option<String> {
-        let table = |keys: &str| Some(format!("{} with {keys} in watch.toml tries it", about.table(".try")));
-        match self {
-            Untried::Off => Some(about.switches_on()),
-            Untried::ActsOutside { .. } => table("a `message`"),
-            Untried::NoFunction => table("`tool` and `args`"),
-            Untried::Impossible { hint, .. } => hint.clone(),
-            Untried::OtherText
-            | Untried::Event
-            | Untried::NoServer { .. }
-            | Untried::Disturbed { .. }
-            | Untried::NoTable => None,
         }
     }
 }

@@ -11,13 +11,11 @@ use super::frames::frame;
 use super::messages::{hint_line, labelled, wrapped};
 use super::sign::sign;
 use super::styles::{BOLD, DIM};
-use crate::notice::{Level, Notice, NoticeKind, duration};
+use crate::notice::{Commands, Level, Notice, NoticeKind, duration};
 use crate::paths::slashed;
 use crate::plugin::Entry;
 use crate::printable;
 
-/// The commands in hints that work on a server.
-const ON_SERVER: [&str; 7] = ["delete", "deploy", "global", "on", "pull", "rollback", "try"];
 /// Below this many columns a line is not aligned: what happened matters more than where it stands.
 const NARROW: u16 = 72;
 /// The columns of an id grow with the ids that were seen, up to this.
@@ -53,16 +51,6 @@ impl Lines {
         Self { commands_url, ..self }
     }
 
-    /// The remedy, with commands that reach the right server.
-    fn remedy(&self, remedy: &str) -> String {
-        let Some(url) = &self.commands_url else { return remedy.to_owned() };
-        ON_SERVER.iter().fold(remedy.to_owned(), |remedy, command| {
-            // Not spelt as a command line, which a test would try.
-            let plain = format!("\u{60}owui-watch {command} ");
-            remedy.replace(&plain, &format!("{plain}--url {url} "))
-        })
-    }
-
     /// The status line without time and duration, if it fits on one line: the same again may replace it.
     pub(super) fn repeatable(&self, notice: &Notice, columns: u16) -> Option<String> {
         let line = self.line(notice, "", 1, columns >= NARROW);
@@ -82,18 +70,25 @@ impl Lines {
         below: Option<u16>,
     ) -> (String, String) {
         self.widen(notice);
-        let mut remedies: Vec<_> = notice.hint().unwrap_or_default().lines().map(|hint| self.remedy(hint)).collect();
-        remedies.retain(|remedy| {
-            let new = self.hinted.insert(notice.about.of_any(remedy));
-            // Giving up does not repeat the hints of the first failure.
-            new || notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. })
-        });
+        let remedies = self.remedies(notice);
         let aligned = above.is_none_or(|columns| columns >= NARROW);
         // That of an exception is part of its sentence.
         let times = if notice.again().is_some() { 1 } else { times };
         let line = wrapped(&self.whole_line(notice, clock, times, aligned), BEHIND_THE_SIGN, above);
         let line = line.replace(BOUND, " ");
         (line, self.explanation(notice, &remedies, below))
+    }
+
+    /// The remedies that are worth a line.
+    fn remedies(&mut self, notice: &Notice) -> Vec<String> {
+        let commands = Commands::for_server(self.commands_url.as_deref());
+        let hint = notice.hint_with(commands).unwrap_or_default();
+        let of_any = notice.hint_with(commands.of_any()).unwrap_or_default();
+        // Giving up does not repeat the hints of the first failure.
+        let repeats = notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. });
+        let remedies = hint.lines().zip(of_any.lines());
+        let told = remedies.filter(|(_, of_any)| self.hinted.insert((*of_any).to_owned()) || repeats);
+        told.map(|(remedy, _)| remedy.to_owned()).collect()
     }
 
     fn widen(&mut self, notice: &Notice) {
@@ -198,7 +193,7 @@ mod tests {
 
     use super::*;
     use crate::engine::deploy::Failure;
-    use crate::engine::ledger::RefusalKind;
+    use crate::engine::ledger::Refusal;
     use crate::engine::switch::Switch;
     use crate::notice::{Frame, OldVersion, PassSummary, Raised, Report, Subject, Use, WaitReason};
     use crate::plugin::{Diagnostic, Key, Rule, Span, id::PluginId};
@@ -280,8 +275,7 @@ mod tests {
             shout(NoticeKind::Unchanged { in_pass: false, active: Some(false), good_again: true }),
             shout(NoticeKind::WouldUpdate { from: Some("1.0".to_owned()), foreign: false }),
             shout(NoticeKind::Refused {
-                words: "invalid syntax (<string>, line 2)".to_owned(),
-                kind: RefusalKind::Said,
+                refusal: Refusal::said("invalid syntax (<string>, line 2)"),
                 span: Some(span(2, 1, 14, "class Filter(:")),
                 requirements: None,
                 installs: true,
@@ -289,8 +283,7 @@ mod tests {
                 took,
             }),
             shout(NoticeKind::Refused {
-                words: String::new(),
-                kind: RefusalKind::Said,
+                refusal: Refusal::said(String::new()),
                 span: None,
                 requirements: None,
                 installs: true,
@@ -298,8 +291,7 @@ mod tests {
                 took,
             }),
             shout(NoticeKind::Refused {
-                words: "pip failed:\r\n  no such package\n\x1b[31mgave up\x07".to_owned(),
-                kind: RefusalKind::Said,
+                refusal: Refusal::said("pip failed:\r\n  no such package\n\x1b[31mgave up\x07"),
                 span: None,
                 requirements: None,
                 installs: true,
@@ -307,7 +299,7 @@ mod tests {
                 took,
             }),
             shout(NoticeKind::RefusedBefore {
-                words: "No Function class found in the module".to_owned(),
+                refusal: Refusal::said("No Function class found in the module"),
                 span: None,
                 requirements: None,
                 installs: true,
@@ -458,18 +450,16 @@ mod tests {
     /// Elsewhere a hint of the sandbox would reach the server of the settings.
     #[test]
     fn commands_in_hints_reach_the_sandbox() {
-        let lines = Lines::new(true).with_commands_url(Some("http://127.0.0.1:8470".to_owned()));
-        assert_eq!(
-            lines.remedy("`owui-watch on ID` switches it on"),
-            "`owui-watch on --url http://127.0.0.1:8470 ID` switches it on"
-        );
-        assert_eq!(lines.remedy("correct the file"), "correct the file");
-        // Every command that hints name is known here.
-        for hint in crate::notice::samples::samples().iter().filter_map(Notice::hint) {
-            let tick = '\u{60}';
-            for named in hint.split(&format!("{tick}owui-watch ")).skip(1) {
-                let named = named.split([' ', tick]).next().unwrap();
-                assert!(ON_SERVER.contains(&named) || named == "sandbox", "{named}");
+        let url = "http://127.0.0.1:8470";
+        let mut lines = Lines::new(true).with_commands_url(Some(url.to_owned()));
+        let remedies = lines.remedies(&Notice { about: about(Entry::Pipe, "a", None), what: NoticeKind::LeftOff });
+        assert_eq!(remedies, [format!("`owui-watch on --url {url} a` switches it on")]);
+        for notice in crate::notice::samples::samples() {
+            for remedy in Lines::new(true).with_commands_url(Some(url.to_owned())).remedies(&notice) {
+                for named in remedy.split("`owui-watch ").skip(1) {
+                    let is_there = named.split('`').next().is_some_and(|command| command.contains(url));
+                    assert!(is_there || named.starts_with("sandbox"), "{named}");
+                }
             }
         }
     }
@@ -574,18 +564,19 @@ mod tests {
 
     #[test]
     fn ids_stand_in_a_column_that_grows() {
-        let created = |id| Notice { about: about(Entry::Pipe, id, None), what: NoticeKind::WouldCreate };
+        let printed = NoticeKind::Printed { text: "x".to_owned(), log_level: None, line: None };
+        let printed = |id| Notice { about: about(Entry::Pipe, id, None), what: printed.clone() };
         let ids = ["a", "a_name_of_some_length", "größe", "a_name_that_is_longer_than_any_sensible_column", "b"];
         check(
-            &ids.map(created),
+            &ids.map(printed),
             None,
             expect![[r#"
-            12:34:56 → pipe    a             would be created
-            12:34:56 → pipe    a_name_of_some_length  would be created
-            12:34:56 → pipe    größe                  would be created
-            12:34:56 → pipe    a_name_that_is_longer_than_any_sensible_column  would be created
-            12:34:56 → pipe    b                             would be created
-        "#]],
+                12:34:56 · pipe    a             | x
+                12:34:56 · pipe    a_name_of_some_length  | x
+                12:34:56 · pipe    größe                  | x
+                12:34:56 · pipe    a_name_that_is_longer_than_any_sensible_column  | x
+                12:34:56 · pipe    b                             | x
+            "#]],
         );
     }
 }

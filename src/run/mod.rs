@@ -382,7 +382,7 @@ fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
         only: scope.only(&config),
     };
     let trial_client = args.tries.then(|| client(&config)).transpose()?;
-    Ok(Plan { client: client(&config)?.with_digests(), policy, config, trial_client })
+    Ok(Plan { client: client(&config)?, policy, config, trial_client })
 }
 
 /// A server of our own, and a watch that deploys to it. Its state is as short-lived as the server.

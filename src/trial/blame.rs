@@ -1,10 +1,10 @@
 //! Whose failure it is. Outside of the sandbox a server gives an exception's words alone, and several functions take part
 //! in a chat: the filters that are on for the model, and the pipe behind it.
 
-use super::{Attempt, Obstacle, ObstacleKind, Trying, models};
+use super::{Attempt, Obstacle, ObstacleKind, Trying};
 use crate::client::TrialEnd;
-use crate::engine::deploy::{Call, Reply};
-use crate::notice::{TrialFailure, TrialResult};
+use crate::engine::deploy::{Call, ListedRow, Reply};
+use crate::notice::{Suspect, TrialFailure, TrialRemedy, TrialResult};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Entry, Key, Kind};
 
@@ -14,10 +14,6 @@ const NO_REASON: &str = "Internal Server Error";
 const BROKEN_STREAM: &str = "Chat completion stream failed";
 /// The server's words for a model that it does not offer.
 const NO_MODEL: &str = "Model not found";
-/// The hint at an exception: the server gives its words alone.
-const SANDBOX: &str = "`owui-watch sandbox` shows the line that raises it";
-/// The hint where the plugin may have raised an exception, or not.
-pub(super) const WHETHER_IT_RAISES: &str = "`owui-watch sandbox` shows whether it raises an exception";
 
 /// Where an attempt failed, as far as the server's answer tells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,23 +46,17 @@ pub(super) struct ActiveFilter {
     is_global: bool,
 }
 
-/// Whether the hint is of no use in the sandbox.
-pub(super) fn leads_to_sandbox(hint: &str) -> bool {
-    [SANDBOX, WHETHER_IT_RAISES].contains(&hint)
-}
-
 /// A failure in the server's words, or in those of an exception, with what they mean.
 pub(super) fn explained(words: &str) -> TrialFailure {
-    let (words, hint) = match words {
-        NO_REASON => (format!("the server failed and gave no reason ({words})"), Some(SANDBOX)),
-        BROKEN_STREAM => (format!("the answer broke off: a generator or a `stream` raised ({words})"), Some(SANDBOX)),
-        NO_MODEL => (
-            format!("the server does not offer the model ({words})"),
-            Some("check in Open WebUI that the model is on and that you may use it"),
-        ),
-        words => (words.to_owned(), Some(SANDBOX)),
+    let (words, remedy) = match words {
+        NO_REASON => (format!("the server failed and gave no reason ({words})"), TrialRemedy::FindLine),
+        BROKEN_STREAM => {
+            (format!("the answer broke off: a generator or a `stream` raised ({words})"), TrialRemedy::FindLine)
+        }
+        NO_MODEL => (format!("the server does not offer the model ({words})"), TrialRemedy::AllowModel),
+        words => (words.to_owned(), TrialRemedy::FindLine),
     };
-    TrialFailure { hint: hint.map(str::to_owned), ..TrialFailure::new(words) }
+    TrialFailure { remedy: Some(remedy), ..TrialFailure::new(words) }
 }
 
 impl Trying<'_> {
@@ -89,16 +79,10 @@ impl Trying<'_> {
             (failed_in, pipe) => {
                 failure.others = self.other_filters(&attempt.model).await;
                 if !is_pipe && failed_in != FailedIn::Filters {
-                    let model = || format!("model `{}`", attempt.model);
-                    failure.others.push(pipe.map_or_else(model, |pipe| format!("pipe `{pipe}`")));
+                    let model = || Suspect::Model(attempt.model.clone());
+                    failure.others.push(pipe.map_or_else(model, |pipe| Suspect::Pipe(pipe.to_owned())));
                 }
             }
-        }
-        if !failure.others.is_empty() {
-            let others = models::few(failure.others.iter().cloned(), " or ");
-            let others = format!("the server does not say what failed: it may also be {others}");
-            let hints: Vec<_> = std::iter::once(others).chain(failure.hint.take()).collect();
-            failure.hint = Some(hints.join("\n"));
         }
         Ok(attempt)
     }
@@ -110,24 +94,27 @@ impl Trying<'_> {
     }
 
     /// The other filters that take part in a chat with the model, as far as the server tells.
-    async fn other_filters(&self, model: &str) -> Vec<String> {
+    async fn other_filters(&self, model: &str) -> Vec<Suspect> {
         let attached = self.models.iter().find(|listed| listed.id == model).map(|listed| listed.filters.as_slice());
         if self.filters.get().is_none() {
             self.filters.set(self.active_filters().await).ok();
         }
         let Some(filters) = self.filters.get().and_then(Option::as_ref) else {
-            return vec!["any filter (the server did not list them)".to_owned()];
+            return vec![Suspect::AnyFilter];
         };
         let takes_part = |id: &String| attached.is_some_and(|attached| attached.contains(id));
         let others = filters.iter().filter(|filter| filter.is_global || takes_part(&filter.id));
-        others.filter(|filter| filter.id != self.id()).map(|filter| format!("filter `{}`", filter.id)).collect()
+        others.filter(|filter| filter.id != self.id()).map(|filter| Suspect::Filter(filter.id.clone())).collect()
     }
 
     /// The filters that are on; `None` if the server does not list its functions.
     async fn active_filters(&self) -> Option<Vec<ActiveFilter>> {
         let Reply::Rows(rows) = self.plugin.client.call(Call::Overview(Kind::Function)).await else { return None };
-        let active = rows.into_iter().filter(|row| row.entry == Some(Entry::Filter) && row.is_active == Some(true));
-        Some(active.map(|row| ActiveFilter { is_global: row.is_global == Some(true), id: row.id }).collect())
+        let is_active = |row: &ListedRow| row.entry == Some(Entry::Filter) && row.switches.active == Some(true);
+        let active = rows.into_iter().filter(is_active);
+        let filter =
+            |row: ListedRow| ActiveFilter { id: row.id.to_string(), is_global: row.switches.global == Some(true) };
+        Some(active.map(filter).collect())
     }
 }
 
@@ -143,7 +130,7 @@ mod tests {
             ("'nope'", "'nope'", true),
         ] {
             let failure = explained(words);
-            let is_exception = failure.hint.as_deref() == Some(SANDBOX);
+            let is_exception = failure.remedy == Some(TrialRemedy::FindLine);
             assert_eq!((failure.words.as_str(), is_exception), (told, is_raised));
         }
     }

@@ -6,7 +6,7 @@ use super::blame::explained;
 use super::models::choose;
 use super::{Attempt, FailedIn, Obstacle, Trying, chat, fails, impossible};
 use crate::client::{HIDDEN, Trial, TrialEnd};
-use crate::notice::TrialResult;
+use crate::notice::{TrialRemedy, TrialResult};
 use crate::output::unified;
 
 impl Trying<'_> {
@@ -14,12 +14,12 @@ impl Trying<'_> {
         let is_global = self.row.get("is_global") == Some(&Value::Bool(true));
         let is_attached = |filters: &[String]| is_global || filters.iter().any(|filter| filter == self.id());
         if !self.models.iter().any(|model| is_attached(&model.filters)) && self.wish.model.is_none() {
-            return Err(self.not_attached("it is neither global nor attached to a model"));
+            return Err(not_attached("it is neither global nor attached to a model"));
         }
         let model = choose(&self.models, self.wish, |model| is_attached(&model.filters))?;
         if !is_attached(&model.filters) {
             let why = format!("it is neither global nor attached to the model `{}`", model.id);
-            return Err(self.not_attached(&why));
+            return Err(not_attached(&why));
         }
         let model = model.id.clone();
         let mut body = chat(&model, self.message());
@@ -68,12 +68,10 @@ impl Trying<'_> {
         }
         Ok(Attempt { called: in_chat(called, &model), model, took, result, text: Some(text), failed_in })
     }
+}
 
-    fn not_attached(&self, why: &str) -> Obstacle {
-        let id = self.id();
-        impossible(why)
-            .hinted(format!("`owui-watch global on {id}` runs it in every chat\nattach it to a model in Open WebUI"))
-    }
+fn not_attached(why: &str) -> Obstacle {
+    impossible(why).remedied(TrialRemedy::Attach)
 }
 
 /// The hooks that were called, and where; without hooks, the chat that called none.

@@ -16,11 +16,11 @@ use serde_json::{Map, Value, json};
 
 use crate::client::{ChatAnswer, Client, HIDDEN, Trial, TrialEnd, Watched};
 use crate::engine::deploy::Reply;
-use crate::notice::{TrialFailure, TrialResult, Tried};
+use crate::notice::{TrialFailure, TrialRemedy, TrialResult, Tried, named};
 use crate::plugin::python::public_methods;
 use crate::plugin::{Digest, Entry, Key, normal};
 pub use blame::FailedIn;
-use blame::{ActiveFilter, WHETHER_IT_RAISES, explained};
+use blame::{ActiveFilter, explained};
 use models::{Model, choose, of_pipe};
 use seen::Seen;
 pub use wish::Wish;
@@ -78,7 +78,7 @@ pub struct Obstacle {
     /// In words.
     pub why: String,
     /// What to do about it.
-    pub hint: Option<String>,
+    pub remedy: Option<TrialRemedy>,
 }
 
 /// What kind of obstacle keeps a plugin from being tried.
@@ -100,11 +100,11 @@ pub enum ObstacleKind {
 
 impl Obstacle {
     fn new(kind: ObstacleKind, why: impl Into<String>) -> Self {
-        Self { kind, why: why.into(), hint: None }
+        Self { kind, why: why.into(), remedy: None }
     }
 
-    fn hinted(self, hint: impl Into<String>) -> Self {
-        Self { hint: Some(hint.into()), ..self }
+    fn remedied(self, remedy: TrialRemedy) -> Self {
+        Self { remedy: Some(remedy), ..self }
     }
 
     /// The server did not answer as it should.
@@ -177,7 +177,7 @@ pub fn folded(attempts: Vec<Attempt>) -> Vec<Attempt> {
             Some((first, models)) => {
                 models.push(attempt.model);
                 first.took += attempt.took;
-                first.called = format!("models {}", models::named(models.iter().map(String::as_str)));
+                first.called = format!("models {}", named(models));
             }
             None => folded.push((attempt.clone(), vec![attempt.model])),
         }
@@ -206,8 +206,9 @@ impl Trying<'_> {
             return Err(Obstacle::new(ObstacleKind::OtherText, "the server now has a different text"));
         }
         if self.row.get("is_active") == Some(&Value::Bool(false)) {
-            return Err(Obstacle::new(ObstacleKind::Off, "it is switched off on the server")
-                .hinted(format!("`owui-watch on {}` switches it on", self.id())));
+            return Err(
+                Obstacle::new(ObstacleKind::Off, "it is switched off on the server").remedied(TrialRemedy::SwitchOn)
+            );
         }
         let word = self.row.get("type").and_then(Value::as_str).unwrap_or("tool").to_owned();
         if word != "tool" && self.wish.tool.is_some() {
@@ -287,7 +288,7 @@ impl Trying<'_> {
         match seen.map_or(Ok(None), |seen| seen.listing_failure(self.plugin.key))? {
             Some(failure) => Ok(vec![without_model(TrialResult::Fails(failure))]),
             None => Err(impossible(format!("the server cannot list its models: {}", obstacle.why))
-                .hinted("check `pipes` in each pipe: a `name` that is no text can hide all models")),
+                .remedied(TrialRemedy::CheckPipes)),
         }
     }
 
@@ -339,15 +340,14 @@ impl Trying<'_> {
             let full = format!("{}.{wanted}", self.id());
             if !ids.iter().any(|id| *id == *wanted || *id == full) {
                 return Err(wrong_wish(format!("{} has no model `{wanted}`", self.plugin.key))
-                    .hinted(format!("it has {}", models::named(ids.iter().map(String::as_str)))));
+                    .remedied(TrialRemedy::OneOf(ids)));
             }
             ids.retain(|id| *id == *wanted || *id == full);
         }
         // Each may be a paid model.
         if ids.len() > MOST_MODELS {
-            let names = models::named(ids.iter().map(String::as_str));
             let why = format!("{} has {} models, which are too many to try", self.plugin.key, ids.len());
-            return Err(wrong_wish(why).hinted(format!("name one with {}: {names}", self.wish.setting("model"))));
+            return Err(wrong_wish(why).remedied(self.wish.name_model(ids)));
         }
         let mut attempts = Vec::new();
         for model in ids {
@@ -406,9 +406,8 @@ impl Trying<'_> {
             TrialEnd::Chat(answer) => judge(answer),
             TrialEnd::Failed(words) | TrialEnd::PipeFailed(words) => TrialResult::Fails(explained(&words)),
             TrialEnd::Late => {
-                let hint = Some(format!("{} waits longer", self.wish.setting("within")));
-                let words = format!("no answer within {}", self.wish.within_words());
-                TrialResult::Fails(TrialFailure { hint, ..TrialFailure::new(words) })
+                let remedy = TrialRemedy::WaitLonger { in_table: self.wish.is_of_table };
+                fails_with(remedy, format!("no answer within {}", self.wish.within_words()))
             }
             TrialEnd::Json(_) | TrialEnd::NoServer(_) => fails("an answer of another kind"),
         }
@@ -434,16 +433,18 @@ fn fails(words: &str) -> TrialResult {
     TrialResult::Fails(TrialFailure::new(words))
 }
 
+fn fails_with(remedy: TrialRemedy, words: impl Into<String>) -> TrialResult {
+    TrialResult::Fails(TrialFailure { remedy: Some(remedy), ..TrialFailure::new(words) })
+}
+
 /// A pipe has no model, and the sandbox saw nothing wrong with its `pipes`.
 fn fails_unseen() -> TrialResult {
-    let hint = Some("check that its saved valves still fit, and that `pipes` returns a list".to_owned());
-    TrialResult::Fails(TrialFailure { hint, ..TrialFailure::new("the server lists no model of it") })
+    fails_with(TrialRemedy::CheckValves, "the server lists no model of it")
 }
 
 /// It fails, and an exception may be the reason.
 fn fails_unclearly(words: &str) -> TrialResult {
-    let hint = Some(WHETHER_IT_RAISES.to_owned());
-    TrialResult::Fails(TrialFailure { hint, ..TrialFailure::new(words) })
+    fails_with(TrialRemedy::FindException, words)
 }
 
 fn impossible(why: impl Into<String>) -> Obstacle {

@@ -3,9 +3,7 @@
 use serde_json::Value;
 
 use super::{Obstacle, Wish, impossible, wrong_wish};
-
-/// How many models a message names.
-const MOST_NAMED: usize = 5;
+use crate::notice::TrialRemedy;
 
 /// A model that the server offers.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -50,38 +48,23 @@ pub(super) fn choose<'m>(
     wish: &Wish,
     fits: impl Fn(&Model) -> bool,
 ) -> Result<&'m Model, Obstacle> {
-    let ids = || named(models.iter().map(|model| model.id.as_str()));
+    let ids = |models: &[&Model]| models.iter().map(|model| model.id.clone()).collect();
     if let Some(wanted) = &wish.model {
         return models.iter().find(|model| model.id == *wanted).ok_or_else(|| {
             let error = wrong_wish(format!("the server has no model `{wanted}`"));
-            if models.is_empty() { error } else { error.hinted(format!("it has {}", ids())) }
+            let all: Vec<_> = models.iter().collect();
+            if models.is_empty() { error } else { error.remedied(TrialRemedy::OneOf(ids(&all))) }
         });
     }
     let fitting: Vec<_> = models.iter().filter(|model| fits(model)).collect();
     match fitting.as_slice() {
-        [] => Err(impossible("the server has no model that it could be tried with")
-            .hinted("connect a model in Open WebUI, or try it in `owui-watch sandbox`")),
+        [] => {
+            Err(impossible("the server has no model that it could be tried with").remedied(TrialRemedy::ConnectModel))
+        }
         [only] => Ok(only),
         _ => fitting.iter().find(|model| model.is_sandbox).copied().ok_or_else(|| {
-            let names = named(fitting.iter().map(|model| model.id.as_str()));
-            wrong_wish("it takes a model, and the server has several")
-                .hinted(format!("name one with {}: {names}", wish.setting("model")))
+            wrong_wish("it takes a model, and the server has several").remedied(wish.name_model(ids(&fitting)))
         }),
-    }
-}
-
-/// The first of several names, for a hint.
-pub(super) fn named<'n>(names: impl Iterator<Item = &'n str>) -> String {
-    few(names.map(|name| format!("`{name}`")), ", ")
-}
-
-/// The first of several, with this before the last.
-pub(super) fn few(names: impl Iterator<Item = String>, before_the_last: &str) -> String {
-    let names: Vec<_> = names.collect();
-    match (names.get(..MOST_NAMED).filter(|_| names.len() > MOST_NAMED), names.split_last()) {
-        (Some(first), _) => format!("{} and {} more", first.join(", "), names.len() - MOST_NAMED),
-        (None, Some((last, rest))) if !rest.is_empty() => format!("{}{before_the_last}{last}", rest.join(", ")),
-        (None, _) => names.join(""),
     }
 }
 
@@ -115,9 +98,13 @@ mod tests {
         assert_eq!(chosen(&[model("a")], None), Ok("a".to_owned()));
         assert_eq!(chosen(&[model("a"), echo.clone()], None), Ok("echo".to_owned()));
         assert_eq!(chosen(&[model("a"), echo], Some("a")), Ok("a".to_owned()));
+        let seven = ["a", "b", "c", "d", "e", "f", "g"].map(str::to_owned).to_vec();
         let several = chosen(&["a", "b", "c", "d", "e", "f", "g"].map(model), None).unwrap_err();
-        assert_eq!(several.hint.unwrap(), "name one with `--model`: `a`, `b`, `c`, `d`, `e` and 2 more");
-        assert_eq!(chosen(&[model("a")], Some("b")).unwrap_err().hint.unwrap(), "it has `a`");
+        assert_eq!(several.remedy, Some(TrialRemedy::NameModel { models: seven, in_table: false }));
+        assert_eq!(
+            chosen(&[model("a")], Some("b")).unwrap_err().remedy,
+            Some(TrialRemedy::OneOf(vec!["a".to_owned()]))
+        );
         assert_eq!(chosen(&[], None).unwrap_err().kind, ObstacleKind::Impossible);
     }
 

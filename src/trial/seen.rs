@@ -3,10 +3,10 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::blame::leads_to_sandbox;
 use super::filter::in_chat;
 use super::{Attempt, FailedIn, Obstacle, ObstacleKind};
-use crate::notice::{TrialFailure, TrialResult, of_missing_package};
+use crate::engine::refusal;
+use crate::notice::{TrialFailure, TrialRemedy, TrialResult};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Entry, Key, Kind, Span};
 
@@ -35,6 +35,12 @@ impl SeenCall {
     fn key(&self) -> Option<Key> {
         let kind = Kind::from_word(&self.kind)?;
         Some(Key { kind, id: PluginId::new(&self.id)? })
+    }
+
+    /// The failure of the plugin that is tried, by this exception.
+    fn raised(&self, error: &str) -> TrialFailure {
+        let remedy = refusal::lacks_package(error).then_some(TrialRemedy::NamePackage);
+        TrialFailure { place: self.frame.clone().map(Box::new), remedy, ..TrialFailure::new(error) }
     }
 
     /// Whose failure it is, and how it failed.
@@ -67,9 +73,7 @@ impl Seen {
             if entry == Entry::Filter {
                 attempt.called = in_chat(&call.hook, &attempt.model);
             }
-            let (place, hint) = (call.frame.clone().map(Box::new), of_missing_package(error));
-            let failure = TrialFailure { place, hint, ..TrialFailure::new(error) };
-            attempt.result = TrialResult::Fails(failure);
+            attempt.result = TrialResult::Fails(call.raised(error));
             return Ok(attempt);
         }
         if let (TrialResult::Fails(_), Some(obstacle)) = (&attempt.result, self.culprit(key)) {
@@ -80,8 +84,9 @@ impl Seen {
         attempt.result = match (attempt.result, empty) {
             (_, Some(hook)) => TrialResult::Fails(returned_nothing(hook)),
             (TrialResult::Fails(failure), None) => {
-                let hint = failure.hint.filter(|hint| !leads_to_sandbox(hint));
-                TrialResult::Fails(TrialFailure { hint, ..failure })
+                let leads_here = |it: &TrialRemedy| matches!(it, TrialRemedy::FindLine | TrialRemedy::FindException);
+                let remedy = failure.remedy.filter(|remedy| !leads_here(remedy));
+                TrialResult::Fails(TrialFailure { remedy, ..failure })
             }
             _ if own.is_empty() => nothing_ran(entry),
             (TrialResult::Answered { answer, .. }, None) if !answer.is_empty() => {
@@ -105,8 +110,7 @@ impl Seen {
             .filter_map(|call| Some((call, call.error.as_ref()?)))
             .collect();
         if let Some((call, error)) = failed.iter().find(|(call, _)| call.is_of(key)) {
-            let place = call.frame.clone().map(Box::new);
-            return Ok(Some(TrialFailure { place, hint: of_missing_package(error), ..TrialFailure::new(*error) }));
+            return Ok(Some(call.raised(error)));
         }
         let others: Vec<_> = failed.iter().filter_map(|(call, _)| Some((call.key(), call.failure()?))).collect();
         // Which of several the server fails at is not known.
@@ -160,13 +164,8 @@ pub(super) fn without_hooks(mut attempt: Attempt, entry: Entry, is_seen: bool) -
 
 /// The failure of a plugin without a hook.
 fn nothing_ran(entry: Entry) -> TrialResult {
-    let hooks: Vec<_> = entry.hooks().iter().map(|hook| format!("`{hook}`")).collect();
-    let hint = match hooks.as_slice() {
-        [] => None,
-        [hook] => Some(format!("the server calls `{}` by its method {hook}: check the name", entry.class())),
-        hooks => Some(format!("the server calls {}: check the names of its methods", hooks.join(", "))),
-    };
-    TrialResult::Fails(TrialFailure { hint, lacks_hook: true, ..TrialFailure::new("none of its hooks ran") })
+    let remedy = (!entry.hooks().is_empty()).then_some(TrialRemedy::CheckHooks(entry));
+    TrialResult::Fails(TrialFailure { remedy, lacks_hook: true, ..TrialFailure::new("none of its hooks ran") })
 }
 
 fn returned_nothing(hook: &str) -> TrialFailure {
@@ -175,8 +174,8 @@ fn returned_nothing(hook: &str) -> TrialFailure {
         "stream" => ("no part of the answer arrives", "event"),
         _ => ("what it did is lost, and the next filter gets None", "body"),
     };
-    let hint = Some(format!("end it with `return {value}`"));
-    TrialFailure { hint, ..TrialFailure::new(format!("`{hook}` returned nothing: {what}")) }
+    let remedy = Some(TrialRemedy::Return(value.to_owned()));
+    TrialFailure { remedy, ..TrialFailure::new(format!("`{hook}` returned nothing: {what}")) }
 }
 
 #[cfg(test)]
@@ -241,13 +240,9 @@ mod tests {
 
     #[test]
     fn what_did_not_run_does_not_work() {
-        for (entry, hint) in [
-            (Entry::Filter, "the server calls `inlet`, `stream`, `outlet`: check the names of its methods"),
-            (Entry::Action, "the server calls `Action` by its method `action`: check the name"),
-        ] {
+        for entry in [Entry::Filter, Entry::Action] {
             let failure = failure(&[call("other", "inlet", false, None)], entry, works());
-            assert_eq!((failure.words.as_str(), failure.hint.as_deref()), ("none of its hooks ran", Some(hint)));
-            assert!(failure.lacks_hook);
+            assert_eq!((failure.remedy, failure.lacks_hook), (Some(TrialRemedy::CheckHooks(entry)), true));
         }
         assert_eq!(judged(&[], Entry::Filter, works()).unwrap().called, "a chat with `m`", "it names no hook");
     }

@@ -3,10 +3,10 @@
 use serde_json::{Map, Value, json};
 
 use super::blame::explained;
-use super::models::{self, choose};
+use super::models::choose;
 use super::{Attempt, FailedIn, Obstacle, Trying, chat, fails, impossible, works, wrong_wish};
 use crate::client::{ChatAnswer, Trial};
-use crate::notice::TrialResult;
+use crate::notice::{TrialRemedy, TrialResult};
 
 /// How many characters of a tool's arguments are shown.
 const MOST_OF_ARGUMENTS: usize = 200;
@@ -27,7 +27,7 @@ impl Trying<'_> {
             Some(name) => {
                 self.check_function(name)?;
                 let why = format!("no route of the server calls `{name}`, and `{}` chooses by itself", model.id);
-                return Err(impossible(why).hinted(self.wish.without_tool()));
+                return Err(impossible(why).remedied(TrialRemedy::AskModel { in_table: self.wish.is_of_table }));
             }
             None => self.message().to_owned(),
         };
@@ -64,8 +64,8 @@ impl Trying<'_> {
         if names.contains(&name) {
             return Ok(());
         }
-        Err(wrong_wish(format!("{} has no function `{name}`", self.plugin.key))
-            .hinted(format!("it has {}", models::named(names.into_iter()))))
+        let names = names.into_iter().map(str::to_owned).collect();
+        Err(wrong_wish(format!("{} has no function `{name}`", self.plugin.key)).remedied(TrialRemedy::OneOf(names)))
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Attempt;
 use crate::config::{Pattern, TrySettings};
-use crate::notice::{TrialFailure, TrialResult, duration};
+use crate::notice::{TrialFailure, TrialRemedy, TrialResult, duration, trial_setting};
 
 /// The default message.
 const HELLO: &str = "hello";
@@ -90,16 +90,12 @@ impl Wish {
 
     /// A setting as the user wrote it, or would.
     pub(super) fn setting(&self, name: &str) -> String {
-        if self.is_of_table { format!("`{name}` in its table in watch.toml") } else { format!("`--{name}`") }
+        trial_setting(name, self.is_of_table)
     }
 
-    /// The remedy where a function cannot be chosen.
-    pub(super) fn without_tool(&self) -> &'static str {
-        if self.is_of_table {
-            "add a `message` to its table that makes the model call it"
-        } else {
-            "leave out --tool, and ask for it in the message"
-        }
+    /// The remedy where one of these models must be named.
+    pub(super) fn name_model(&self, models: Vec<String>) -> TrialRemedy {
+        TrialRemedy::NameModel { models, in_table: self.is_of_table }
     }
 
     /// Compares an answer with what is expected.

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use owui_watch::client::Client;
-use owui_watch::engine::deploy::{Call, Form, Reply, Row, Version as Past};
+use owui_watch::engine::deploy::{Call, Form, ListedRow, OnServer, Reply, Row, Version as Past};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Entry, Key, Kind};
 use secrecy::SecretString;
@@ -372,11 +372,11 @@ async fn an_overview_holds_all_that_tells_rows_apart(server: Server) {
     for (kind, text) in [(Kind::Function, PIPE), (Kind::Tool, TOOLS)] {
         let key = key(kind, "overview");
         row(client.call(Call::Create(key.clone(), form("A", text))).await);
-        let mut read = row(client.call(Call::Get(key.clone())).await);
-        read.meta.retain(|name, _| name == "manifest");
-        read.access_control = None;
+        let read = row(client.call(Call::Get(key.clone())).await).listed(key.id.clone());
+        let Reply::Rows(rows) = client.with_texts().call(Call::Overview(kind)).await else { panic!("no rows") };
+        assert_eq!(rows.into_iter().find(|row| row.id == key.id), Some(read.clone()));
         let Reply::Rows(rows) = client.call(Call::Overview(kind)).await else { panic!("no rows") };
-        assert_eq!(rows.into_iter().find(|row| row.id == key.id.as_str()), Some(read));
+        assert_eq!(rows.into_iter().find(|row| row.id == key.id), Some(ListedRow { content: None, ..read }));
     }
 }
 
@@ -778,8 +778,11 @@ async fn a_global_toggle_flips(server: Server) {
     row(client.call(Call::Update(key.clone(), form("A", PIPE))).await);
     assert_eq!(read().await, (Some(Entry::Pipe), Some(false), Some(true)), "an update leaves it as it was");
     let Reply::Rows(rows) = client.call(Call::Overview(Kind::Function)).await else { panic!() };
-    let listed = rows.iter().find(|row| row.id == key.id.as_str()).unwrap();
-    assert_eq!((listed.entry, listed.is_active, listed.is_global), (Some(Entry::Pipe), Some(false), Some(true)));
+    let listed = rows.iter().find(|row| row.id == key.id).unwrap();
+    assert_eq!(
+        (listed.entry, listed.switches),
+        (Some(Entry::Pipe), OnServer { active: Some(false), global: Some(true) })
+    );
     let tool = self::key(Kind::Tool, "global_switch");
     row(client.call(Call::Create(tool.clone(), form("A", TOOLS))).await);
     assert_eq!(stored(&server, &tool).await.get("is_global"), None);
@@ -820,7 +823,7 @@ async fn what_is_deleted_is_gone_but_for_the_users_own_valves(server: Server) {
         assert_eq!(client.call(Call::Get(key.clone())).await, Reply::Absent);
         assert_eq!(client.call(Call::Versions(key.clone())).await, Reply::Absent);
         let Reply::Rows(rows) = client.call(Call::Overview(kind)).await else { panic!("no rows") };
-        assert!(rows.iter().all(|row| row.id != key.id.as_str()));
+        assert!(rows.iter().all(|row| row.id != key.id));
         // The server does not check that the function exists.
         let again = if kind == Kind::Function { Reply::Deleted } else { Reply::Absent };
         assert_eq!(client.call(Call::Delete(key.clone())).await, again);
@@ -875,7 +878,7 @@ async fn a_stub_brings_out_the_reason(server: Server) {
                 assert_eq!(client.call(call.clone()).await, Reply::Absent, "{call:?}");
             }
             let Reply::Rows(rows) = client.call(Call::Overview(kind)).await else { panic!("no rows") };
-            assert!(rows.iter().all(|row| row.id != key.id.as_str()));
+            assert!(rows.iter().all(|row| row.id != key.id));
             assert_eq!(client.call(Call::Create(key, form("A", &text))).await, create, "as if nothing had been");
         }
     }

@@ -14,11 +14,11 @@ use owui_watch::config::{self, CHECK_KEYS, Config, KEYS, KeyRow, PLUGIN_KEYS, TR
 use owui_watch::engine::Code;
 use owui_watch::engine::deploy::Failure;
 use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
-use owui_watch::engine::ledger::RefusalKind;
+use owui_watch::engine::ledger::Refusal;
 use owui_watch::engine::plan::Why;
 use owui_watch::notice::{
-    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, TrialFailure, TrialResult, Tried,
-    Untried, WaitReason,
+    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, Suspect, TrialFailure,
+    TrialRemedy, TrialResult, Tried, Untried, WaitReason,
 };
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{Diagnostic, Digest, Entry, Key, Kind, Rule, Span};
@@ -32,6 +32,7 @@ const PLAN: &str = include_str!("../../src/engine/plan.rs");
 const REPORT: &str = include_str!("../../src/notice/report/mod.rs");
 const HISTORY: &str = include_str!("../../src/notice/report/history.rs");
 const DOCTOR: &str = include_str!("../../src/notice/report/doctor.rs");
+const CONDITION: &str = include_str!("../../src/notice/report/condition.rs");
 const STATUS: &str = include_str!("../../src/notice/report/status.rs");
 const TRIAL: &str = include_str!("../../src/notice/report/trial.rs");
 const UNTRIED: &str = include_str!("../../src/notice/trial.rs");
@@ -99,8 +100,8 @@ fn span() -> Span {
 
 fn trial_failure(span: Span) -> TrialFailure {
     let text = || "x".to_owned();
-    let (answer, place, hint, others) = (Some(text()), Some(Box::new(span)), Some(text()), vec![text()]);
-    TrialFailure { words: text(), answer, place, hint, others, lacks_hook: false }
+    let (answer, place, remedy) = (Some(text()), Some(Box::new(span)), Some(TrialRemedy::FindLine));
+    TrialFailure { words: text(), answer, place, remedy, others: vec![Suspect::AnyFilter], lacks_hook: false }
 }
 
 /// One of each kind, with all fields set.
@@ -166,15 +167,20 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Deleted { kept: path() },
         NoticeKind::Spared { why: KeepReason::Many },
         NoticeKind::Refused {
-            words: text(),
-            kind: RefusalKind::Said,
+            refusal: Refusal::said(text()),
             span: Some(span()),
             requirements: None,
             installs: true,
             old_version: Some(OldVersion::Running),
             took,
         },
-        NoticeKind::RefusedBefore { words: text(), span: None, requirements: None, installs: true, on_server: true },
+        NoticeKind::RefusedBefore {
+            refusal: Refusal::said(text()),
+            span: None,
+            requirements: None,
+            installs: true,
+            on_server: true,
+        },
         NoticeKind::Failed { failure: Failure::StoredOther, took },
         NoticeKind::Flawed { diagnostic: diagnostic(Rule::Empty), digest: Some(digest), meant: true },
         NoticeKind::Blocked(diagnostic(Rule::Empty)),
@@ -273,7 +279,7 @@ fn every_event_of_a_service_is_listed() {
 #[test]
 fn every_event_of_a_command_is_listed() {
     let listed: BTreeSet<_> = table("event of a command").iter().flat_map(|row| ticked(&row[0])).collect();
-    let reports = [REPORT, HISTORY, STATUS, DOCTOR].concat();
+    let reports = [REPORT, HISTORY, STATUS, CONDITION, DOCTOR].concat();
     let tasks = ["Task::Compare => \"", "Task::Pull => \"", "Task::Try => \"", "Task::Trust => \""];
     let told = &words_of_calls(&reports, &[&["Said::info(\""], &tasks[..]].concat())
         | &words_of_calls(TRIAL, &["Said::info(\""]);
@@ -289,7 +295,7 @@ fn every_word_of_json_is_listed() {
         (NOTICE, "impl KeepReason {"),
         (NOTICE, "impl OldVersion {"),
         (HISTORY, "impl Provenance {"),
-        (STATUS, "impl PluginStatus {"),
+        (CONDITION, "impl Condition {"),
         (DOCTOR, "impl Area {"),
         (DOCTOR, "impl Verdict {"),
         (UNTRIED, "impl Untried {"),

@@ -605,7 +605,7 @@ proptest! {
         let span = Span { line, column: 1, width: 1, source: words.clone() };
         let what = match which {
             0 => NoticeKind::RefusedBefore {
-                words: words.clone(),
+                refusal: Refusal::said(words.clone()),
                 span: Some(span),
                 requirements: None,
                 installs: true,

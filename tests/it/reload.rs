@@ -60,7 +60,7 @@ fn reloaded(watch: &mut Watch) -> Value {
 fn wrong(watch: &mut Watch) -> (String, Value) {
     let trouble = watch.wait("trouble", None).pop().unwrap();
     let message = trouble["message"].as_str().unwrap();
-    let why = message.strip_prefix("the settings stay as they were: ").unwrap_or_else(|| panic!("{message}"));
+    let (_, why) = message.split_once(": ").unwrap_or_else(|| panic!("{message}"));
     (why.to_owned(), trouble["hint"].clone())
 }
 

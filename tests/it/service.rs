@@ -89,9 +89,10 @@ impl Scene {
         plain.lines().map(str::to_owned).collect()
     }
 
-    /// A text without the parts that differ from run to run.
+    /// A text without the parts that differ from run to run, and without what many commands end with.
     fn plain(&self, text: &str) -> String {
-        text.replace(&self.name(), "UNIT").replace(&*self.folder().to_string_lossy(), "HOME")
+        let plain = text.replace(&self.name(), "UNIT").replace(&*self.folder().to_string_lossy(), "HOME");
+        plain.replace("its log: journalctl --user -u UNIT -f", "LOG")
     }
 }
 
@@ -107,7 +108,7 @@ fn install_writes_and_starts_the_unit() {
     expect![[r#"
         wrote `HOME/.config/systemd/user/UNIT`
         UNIT runs, now and after each login
-        its log: journalctl --user -u UNIT -f
+        LOG
     "#]]
     .assert_eq(&scene.plain(&ran.stdout));
     expect![[r#"
@@ -202,7 +203,7 @@ fn installing_trusts_the_settings() {
         allowed from now on: send your API key from the credential `openwebui_api_key` to URL
         wrote `HOME/.config/systemd/user/UNIT`
         UNIT runs, now and after each login
-        its log: journalctl --user -u UNIT -f
+        LOG
     "#]]
     .assert_eq(&scene.plain(&ran.stdout).replace(&server.url(), "URL"));
 
@@ -296,7 +297,7 @@ fn hardening_can_be_added_and_removed() {
         wrote `HOME/.config/systemd/user/UNIT`
         wrote `HOME/.config/systemd/user/UNIT.d/10-hardened.conf`
         UNIT runs, now and after each login
-        its log: journalctl --user -u UNIT -f
+        LOG
     "#]]
     .assert_eq(&scene.plain(&ran.stdout));
     let text = fs::read_to_string(&drop_in).unwrap();
@@ -385,7 +386,7 @@ fn status_shows_state_and_log() {
         UNIT: active (running) since Sat 2026-11-21 02:36:04 UTC, enabled
         watching `plugins`
           a line of the log
-        its log: journalctl --user -u UNIT -f
+        LOG
     "#]]
     .assert_eq(&scene.plain(&ran.stdout));
     assert_eq!(scene.calls()[2..], ["journalctl --user --quiet --no-pager --output=cat --unit=UNIT --lines=8"],);
@@ -397,7 +398,7 @@ fn status_shows_state_and_log() {
     expect![[r#"
         UNIT: failed (failed) since Sat 2026-11-21 02:36:04 UTC, enabled, restarts: 3
           a line of the log
-        its log: journalctl --user -u UNIT -f
+        LOG
     "#]]
     .assert_eq(&scene.plain(&ran.stdout));
 

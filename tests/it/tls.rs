@@ -148,10 +148,7 @@ fn a_ca_file_that_changes() {
     project.write("ca.pem", &certified.authority_pem().replace("-----END", ""));
     let trouble = watch.wait("trouble", None).pop().unwrap();
     let message = trouble["message"].as_str().unwrap();
-    assert!(
-        message.starts_with("the settings stay as they were: cannot use the certificates in `ca.pem`"),
-        "{message}"
-    );
+    assert!(message.contains(": cannot use the certificates in `ca.pem`"), "{message}");
     project.write("plugins/a.py", &filter("2"));
     watch.wait("updated", Some("a"));
 }

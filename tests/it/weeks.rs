@@ -135,7 +135,7 @@ fn live(settings: &str, watchdog: Option<Duration>, script: impl AsyncFnOnce(&Sc
 
     let args = Args { config: Some(project.path("watch.toml")), ..Args::default() };
     let world = World { cwd: project.path(""), ..World::default() };
-    let client = Server::fake(&server).client().with_digests();
+    let client = Server::fake(&server).client();
     let url = server.url();
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().start_paused(true).build().unwrap();
     tokio::task::LocalSet::new().block_on(&runtime, async move {

@@ -19,7 +19,7 @@ use history::{WireSnapshot, listed_version};
 pub(super) use history::{newest_first, page_length};
 use models::{attached, listed_model};
 use rows::{Named, TOO_MANY_VALUES, WireRow, has_too_many_values};
-pub(super) use rows::{listed_row, overview, summed_up_row};
+pub(super) use rows::{listed_row, listed_row_with_text, overview};
 use words::{
     detail, heading, heading_and_words, is_a_page, is_the_servers_own_write, looks, redirect, retry_after, shortened,
     told, unwrapped, whole_detail, words,

@@ -1,14 +1,13 @@
 //! The server's rows: single plugins, and lists with only the needed fields.
 
 use std::collections::HashMap;
-use std::fmt;
 
-use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use crate::client::list::Listed;
-use crate::engine::deploy::{Reply, Row};
+use crate::engine::deploy::{ListedRow, OnServer, Reply, Row};
+use crate::engine::duplicate::Identity;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Entry};
 
@@ -28,16 +27,14 @@ pub(super) fn has_too_many_values(json: &[u8]) -> bool {
     json.len() > MOST && json.iter().filter(begins_value).count() > MOST
 }
 
-/// Interprets a list of rows.
-pub(in crate::client) fn overview(listed: Listed<Row>) -> Reply {
+/// Interprets a list of rows. Those with an invalid id are skipped.
+pub(in crate::client) fn overview(listed: Listed<Result<ListedRow, InvalidId>>) -> Reply {
     if listed.is_too_long() {
         return Reply::Unusable { words: format!("a list of {} plugins", listed.n) };
     }
-    let mut places = HashMap::<String, usize>::new();
-    let mut rows = Vec::<Row>::new();
-    // Skip invalid ids: no plugin here can have one.
-    for row in listed.elements.into_iter().filter(|row| PluginId::new(&row.id).is_some_and(|id| id.as_str() == row.id))
-    {
+    let mut places = HashMap::<PluginId, usize>::new();
+    let mut rows = Vec::<ListedRow>::new();
+    for row in listed.elements.into_iter().flatten() {
         if let Some(place) = places.get(&row.id) {
             // Two rows with one id: either may be current, so trust neither text.
             (rows[*place].content, rows[*place].digest) = (None, None);
@@ -49,44 +46,26 @@ pub(in crate::client) fn overview(listed: Listed<Row>) -> Reply {
     Reply::Rows(rows)
 }
 
+/// An id that no plugin here can have.
+#[derive(Debug, PartialEq)]
+pub(in crate::client) struct InvalidId;
+
+/// One row of a list, without its text: there may be thousands of rows.
+pub(in crate::client) fn listed_row(bytes: &[u8]) -> Option<Result<ListedRow, InvalidId>> {
+    listed_row_with_text(bytes).map(|row| Ok(ListedRow { content: None, ..row? }))
+}
+
 /// One row of a list, with its text.
-pub(in crate::client) fn listed_row(bytes: &[u8]) -> Option<Row> {
-    let to_row = |row: ListedRow<String>| {
-        let (content, rest) = row.split();
-        Row { content, ..rest }
-    };
-    serde_json::from_slice(bytes).ok().map(to_row).or_else(|| spoiled_row(bytes))
-}
-
-/// One row of a list, with the digest of its text.
-pub(in crate::client) fn summed_up_row(bytes: &[u8]) -> Option<Row> {
-    let to_row = |row: ListedRow<TextDigest>| {
-        let (content, rest) = row.split();
-        Row { digest: content.map(|TextDigest(digest)| digest), ..rest }
-    };
-    serde_json::from_slice(bytes).ok().map(to_row).or_else(|| spoiled_row(bytes))
-}
-
-/// A row of which only the id can be read. Its text is requested separately.
-fn spoiled_row(bytes: &[u8]) -> Option<Row> {
-    let Named { id } = serde_json::from_slice(bytes).ok()?;
-    Some(bare_row(id))
-}
-
-pub(super) fn bare_row(id: String) -> Row {
-    Row {
-        id,
-        name: String::new(),
-        content: None,
-        digest: None,
-        meta: Map::new(),
-        is_active: None,
-        is_global: None,
-        entry: None,
-        access_control: None,
-        versioned: false,
-        version_id: None,
+pub(in crate::client) fn listed_row_with_text(bytes: &[u8]) -> Option<Result<ListedRow, InvalidId>> {
+    match serde_json::from_slice::<WireListedRow>(bytes) {
+        Ok(row) => Some(row.into_row()),
+        // Of a spoiled row, only the id is read. Its text is requested separately.
+        Err(_) => serde_json::from_slice::<Named>(bytes).ok().map(|Named { id }| valid(&id).map(ListedRow::bare)),
     }
+}
+
+fn valid(id: &str) -> Result<PluginId, InvalidId> {
+    PluginId::new(id).filter(|valid| valid.as_str() == id).ok_or(InvalidId)
 }
 
 /// A row as the server sends it. Other fields (specs, grants, history) are skipped.
@@ -111,18 +90,16 @@ pub(super) struct Named {
     pub(super) id: String,
 }
 
-/// A row of a list with the few needed fields: there may be thousands of rows.
+/// A row of a list as the server sends it, with the few needed fields.
 #[derive(Deserialize)]
-struct ListedRow<Text> {
+struct WireListedRow {
     id: String,
-    name: Option<String>,
-    content: Option<Text>,
+    content: Option<String>,
     meta: Option<ListedMeta>,
     is_active: Option<bool>,
     is_global: Option<bool>,
     #[serde(default, rename = "type", deserialize_with = "entry")]
     entry: Option<Entry>,
-    version_id: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -130,8 +107,8 @@ struct ListedMeta {
     manifest: Option<Manifest>,
 }
 
-/// The part of a plugin's header that identifies it.
-#[derive(Deserialize)]
+/// The needed part of a plugin's header.
+#[derive(Default, Deserialize)]
 struct Manifest {
     title: Option<String>,
     author: Option<String>,
@@ -139,47 +116,21 @@ struct Manifest {
     version: Option<String>,
 }
 
-impl<Text> ListedRow<Text> {
-    /// Splits off the text.
-    fn split(self) -> (Option<Text>, Row) {
-        let meta = self.meta.and_then(|meta| meta.manifest).map(|manifest| {
-            let Manifest { title, author, openwebui_id, version } = manifest;
-            let fields = [("title", title), ("author", author), ("openwebui_id", openwebui_id), ("version", version)];
-            let fields = fields.into_iter().filter_map(|(name, value)| Some((name.to_owned(), value?.into())));
-            Map::from_iter([("manifest".to_owned(), Value::Object(fields.collect()))])
-        });
-        let row = Row {
-            name: self.name.unwrap_or_default(),
-            meta: meta.unwrap_or_default(),
-            is_active: self.is_active,
-            is_global: self.is_global,
+impl WireListedRow {
+    fn into_row(self) -> Result<ListedRow, InvalidId> {
+        let id = valid(&self.id)?;
+        let Manifest { title, author, openwebui_id, version } =
+            self.meta.and_then(|meta| meta.manifest).unwrap_or_default();
+        let [title, author, openwebui_id] = [title, author, openwebui_id].map(Option::unwrap_or_default);
+        Ok(ListedRow {
+            digest: self.content.as_deref().map(Digest::of_text),
+            content: self.content,
+            identity: Identity::new(&title, &author, &openwebui_id),
+            version: version.filter(|version| !version.is_empty()),
+            switches: OnServer { active: self.is_active, global: self.is_global },
             entry: self.entry,
-            versioned: self.version_id.is_some(),
-            version_id: self.version_id,
-            ..bare_row(self.id)
-        };
-        (self.content, row)
-    }
-}
-
-/// The digest of a text, which is dropped.
-struct TextDigest(Digest);
-
-impl<'de> Deserialize<'de> for TextDigest {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct OfText;
-        impl Visitor<'_> for OfText {
-            type Value = TextDigest;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a text")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<TextDigest, E> {
-                Ok(TextDigest(Digest::of_text(text)))
-            }
-        }
-        deserializer.deserialize_str(OfText)
+            ..ListedRow::bare(id)
+        })
     }
 }
 
@@ -207,7 +158,6 @@ impl From<WireRow> for Row {
             access_control: row.access_control,
             versioned: row.version_id.is_some(),
             version_id: row.version_id,
-            digest: None,
         }
     }
 }
@@ -215,7 +165,7 @@ impl From<WireRow> for Row {
 #[cfg(test)]
 mod tests {
     use super::super::Asked;
-    use super::super::tests::{answered, foreign, not_allowed};
+    use super::super::tests::{answered, bare_row, foreign, not_allowed};
     use super::*;
     use crate::client::list::List;
     use crate::plugin::Kind::Tool;
@@ -223,15 +173,14 @@ mod tests {
 
     #[test]
     fn an_invalid_row_does_not_affect_others() {
-        let good = |id: &str| Row { content: Some("x".into()), ..bare_row(id.to_owned()) };
+        let bare = |id: &str| ListedRow::bare(PluginId::new(id).unwrap());
+        let good = |id: &str| ListedRow { digest: Some(Digest::of_text("x")), ..bare(id) };
         for (bad, expected) in [
             // The id can be read: the text is requested separately.
             (r#"{"id": "b", "content": 7}"#, Some("b")),
-            (r#"{"id": "b", "name": [], "content": "x"}"#, Some("b")),
             (r#"{"id": "b", "meta": "m", "content": "x"}"#, Some("b")),
             (r#"{"id": "b", "meta": {"manifest": {"title": {}}}, "content": "x"}"#, Some("b")),
             (r#"{"id": "b", "is_active": 1e999, "content": "x"}"#, Some("b")),
-            (r#"{"id": "b", "version_id": 99999999999999999999999999, "content": "x"}"#, Some("b")),
             // Two rows with the same id.
             (r#"{"id": "b", "content": "x"}, {"id": "b", "content": "y"}"#, Some("b")),
             // An id that no file can have.
@@ -249,7 +198,7 @@ mod tests {
             (r#""a""#, None),
         ] {
             let body = format!(r#"[{{"id": "a", "content": "x"}}, {bad}, {{"id": "c", "content": "x"}}]"#);
-            let bad_row = expected.map(|id| bare_row(id.to_owned()));
+            let bad_row = expected.map(bare);
             let rows = [Some(good("a")), bad_row, Some(good("c"))].into_iter().flatten().collect();
             assert_eq!(answered(Overview(Tool), 200, "application/json", &body), Reply::Rows(rows), "{bad}");
         }
@@ -258,22 +207,32 @@ mod tests {
             let reply = answered(Overview(Tool), 200, "application/json", odd);
             assert_eq!(reply, foreign(200, "JSON of another kind"), "{odd}");
         }
-        // Unknown fields may hold anything.
+        // Unknown fields may hold anything, and a list may be of nothing but ids that no file can have.
         let body = r#"[{"id": "a", "content": "x", "updated_at": 1e999999, "specs": [[[{"n": -0}]]], "é": null}]"#;
         assert_eq!(answered(Overview(Tool), 200, "application/json", body), Reply::Rows(vec![good("a")]));
+        assert_eq!(answered(Overview(Tool), 200, "application/json", r#"[{"id": "A"}]"#), Reply::Rows(vec![]));
     }
 
     #[test]
     fn lists_keep_only_needed_fields() {
         let many = format!("[{}0]", "0,".repeat(1 << 20));
         let body = format!(
-            r#"[{{"id": "a", "content": "x = 1\n", "meta": {{"icon": {many}, "manifest": {{"title": "A", "x": {many}}}}},
-                "access_control": {many}, "specs": {many}, "version_id": "v"}}]"#
+            r#"[{{"id": "a", "name": {many}, "content": "x = 1\n", "is_active": true, "is_global": null, "type": "filter",
+                "meta": {{"icon": {many}, "manifest": {{"title": " A", "author": "me", "version": "1", "x": {many}}}}},
+                "access_control": {many}, "specs": {many}, "version_id": {many}}}]"#
         );
-        let Some(Listed { elements, n: 1 }) = List::of(body.as_bytes(), summed_up_row) else { panic!() };
-        let meta = Map::from_iter([("manifest".to_owned(), serde_json::json!({ "title": "A" }))]);
-        let (digest, version_id) = (Some(Digest::of_text("x = 1\n")), Some("v".to_owned()));
-        assert_eq!(elements, [Row { digest, meta, versioned: true, version_id, ..bare_row("a".to_owned()) }]);
+        let whole = ListedRow {
+            id: PluginId::new("a").unwrap(),
+            digest: Some(Digest::of_text("x = 1\n")),
+            content: Some("x = 1\n".to_owned()),
+            identity: Identity::new("A", "me", ""),
+            version: Some("1".to_owned()),
+            switches: OnServer { active: Some(true), global: None },
+            entry: Some(Entry::Filter),
+        };
+        let listed = |row| Some(Listed { elements: vec![Ok(row)], n: 1 });
+        assert_eq!(List::of(body.as_bytes(), listed_row_with_text), listed(whole.clone()));
+        assert_eq!(List::of(body.as_bytes(), listed_row), listed(ListedRow { content: None, ..whole }));
         let rows = format!("[{}{{\"id\": \"a\"}}]", "{\"id\": \"a\"},".repeat(20_000));
         let reply = answered(Overview(Tool), 200, "application/json", &rows);
         assert_eq!(reply, Reply::Unusable { words: "a list of 20001 plugins".into() });
@@ -299,28 +258,19 @@ mod tests {
             let Reply::Row(row) = answered(Get(Tool), 200, "application/json", body) else { panic!("{body}") };
             *row
         };
-        let bare = Row {
-            id: "a".into(),
-            name: String::new(),
-            content: None,
-            meta: Map::new(),
-            is_active: None,
-            is_global: None,
-            entry: None,
-            access_control: None,
-            versioned: false,
-            version_id: None,
-            digest: None,
-        };
-        assert_eq!(row(r#"{"id": "a", "specs": [{"x": 1}], "user_id": null}"#), bare);
-        assert_eq!(row(r#"{"id": "a", "name": null, "content": null, "meta": null, "is_active": null}"#), bare);
+        assert_eq!(row(r#"{"id": "a", "specs": [{"x": 1}], "user_id": null}"#), bare_row("a"));
+        assert_eq!(
+            row(r#"{"id": "a", "name": null, "content": null, "meta": null, "is_active": null}"#),
+            bare_row("a")
+        );
         assert_eq!(row(r#"{"id": "a", "access_control": null}"#).access_control, Some(Value::Null));
         let full = row(r#"{"id": "a", "name": "A", "content": "x = 1\n", "meta": {"k": [1]}, "is_active": true}"#);
         assert_eq!((full.name.as_str(), full.content.as_deref()), ("A", Some("x = 1\n")));
         assert_eq!((Value::from(full.meta), full.is_active), (serde_json::json!({"k": [1]}), Some(true)));
 
         assert_eq!(answered(Overview(Tool), 200, "application/json", "[]"), Reply::Rows(vec![]));
-        assert_eq!(answered(Overview(Tool), 200, "application/json", r#"[{"id": "a"}]"#), Reply::Rows(vec![bare]));
+        let listed = ListedRow::bare(PluginId::new("a").unwrap());
+        assert_eq!(answered(Overview(Tool), 200, "application/json", r#"[{"id": "a"}]"#), Reply::Rows(vec![listed]));
         assert_eq!(
             answered(Connect, 200, "application/json", r#"{"version": "0.12.4", "deployment_id": ""}"#),
             Reply::Connected { version: "0.12.4".into() }

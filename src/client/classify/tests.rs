@@ -1,8 +1,10 @@
 //! What answers of all kinds mean.
 
-use super::rows::bare_row;
+use serde_json::Map;
+
 use super::words::MASKED;
 use super::*;
+use crate::engine::deploy::Row;
 use Asked::{Connect, Create, Delete, Get, Overview, Prune, SignIn, Toggle, Update, Versions};
 use Kind::{Function, Tool};
 
@@ -35,6 +37,22 @@ pub(super) fn said(asked: Asked, status: u16, detail: &str) -> Reply {
 pub(super) fn answered(asked: Asked, status: u16, content_type: &str, body: &str) -> Reply {
     let content_type = Some(content_type);
     classify(asked, &Answer { status, content_type, asked_for: "/x", body: body.as_bytes(), ..Answer::default() })
+}
+
+/// A row of which the server tells nothing but the id.
+pub(super) fn bare_row(id: &str) -> Row {
+    Row {
+        id: id.to_owned(),
+        name: String::new(),
+        content: None,
+        meta: Map::new(),
+        is_active: None,
+        is_global: None,
+        entry: None,
+        access_control: None,
+        versioned: false,
+        version_id: None,
+    }
 }
 
 pub(super) fn refused(words: &str) -> Reply {
@@ -283,7 +301,7 @@ fn an_answer_about_another_plugin_is_rejected() {
         (Asked::Version, "v", version, unusable("the server answers about another version")),
         (Asked::Version, "w", version, Reply::Text("x".into())),
         (Asked::Version, "w", r#"{"snapshot": {"content": "x"}}"#, Reply::Text("x".into())),
-        (Get(Tool), "a", r#"{"id": "a"}"#, Reply::Row(Box::new(bare_row("a".into())))),
+        (Get(Tool), "a", r#"{"id": "a"}"#, Reply::Row(Box::new(bare_row("a")))),
         // Not a plugin.
         (Get(Tool), "a", r#"{"status": "maintenance"}"#, foreign(200, "JSON of another kind")),
     ] {

@@ -175,7 +175,6 @@ async fn server(config: &Config, client: &Client, here: &Result<Here, Error>) ->
     let sent = now();
     let probe = client.probe().await;
     let received = now();
-    let client = client.clone().with_digests();
     let mut lists = Vec::new();
     for kind in Kind::ALL {
         let rows = match client.call(Call::Overview(kind)).await {

@@ -150,7 +150,7 @@ pub(super) async fn gather(context: &CommandContext, server: Server<'_>, target:
     let key = &target.key;
     let row = server.row(key).await?;
     let now = match &row {
-        Some(row) => Some(Text::new(text(key, row)?)),
+        Some(row) => Some(Text::new(text(key, row.content.as_deref())?)),
         None => None,
     };
     let mut versions = Vec::new();

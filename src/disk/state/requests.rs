@@ -43,7 +43,6 @@ pub struct Request {
     /// Each with its file.
     pub plugins: Vec<Requested>,
     /// What a command did with a plugin. It has no answer.
-    #[serde(default)]
     pub done: Option<(Requested, Done)>,
 }
 

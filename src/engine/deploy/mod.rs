@@ -11,12 +11,11 @@ use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use crate::engine::call::{Attached, Call, CallFailure, Cause, Form, OnServer, Reply, Row, Version};
+pub use crate::engine::call::{Attached, Call, CallFailure, Cause, Form, ListedRow, OnServer, Reply, Row, Version};
 use crate::engine::duplicate::{self, Duplicate, Duplicates, Identity};
 pub use crate::engine::form::message;
 use crate::engine::form::{form_of_stub, form_to_create, form_to_update, is_stub};
 use crate::engine::ledger::{Refusal, UpdateIntent};
-use crate::engine::plan::Why;
 use crate::engine::refusal;
 pub use crate::engine::repair::Aftermath;
 use crate::engine::repair::{self, Next, Repair};
@@ -392,10 +391,10 @@ impl Deploy {
         self.restores
     }
 
-    /// The reason of a further deploy of the same text.
+    /// Whether the user insists on it.
     #[must_use]
-    pub fn why_again(&self) -> Why {
-        if self.policy.force { Why::Forced } else { Why::Retry }
+    pub fn is_forced(&self) -> bool {
+        self.policy.force
     }
 
     /// Whether the text was sent and is unconfirmed.
@@ -546,7 +545,7 @@ impl Deploy {
     }
 
     fn on_doubted(&mut self, reply: Reply, words: String, missing: MissingRow) -> Step {
-        let listed = |rows: &[Row]| rows.iter().any(|row| row.id == self.plugin.key.id.as_str());
+        let listed = |rows: &[ListedRow]| rows.iter().any(|row| row.id == self.plugin.key.id);
         match (reply, missing) {
             (Reply::Rows(rows), MissingRow::Possible) if !listed(&rows) => self.on_asked(Reply::Absent),
             // A listing without it proves nothing if a write was denied.
@@ -565,9 +564,7 @@ impl Deploy {
                 other => self.unexpected(other),
             };
         };
-        let others: Vec<_> =
-            rows.iter().filter_map(|row| Some((PluginId::new(&row.id)?, Identity::of_row(row)))).collect();
-        let others = others.iter().map(|(id, identity)| (id, identity));
+        let others = rows.iter().map(|row| (&row.id, &row.identity));
         let identity = Identity::of(&self.plugin);
         match duplicate::find(&identity, &self.plugin.key.id, others, |id| claimed_elsewhere.contains(id)) {
             Some(duplicate) => Step::Done(Outcome::Duplicate(duplicate)),

@@ -62,7 +62,6 @@ fn row(version: &str, is_active: bool) -> Row {
         entry: None,
         versioned: true,
         version_id: Some("v".to_owned()),
-        digest: None,
     }
 }
 
@@ -102,7 +101,7 @@ fn replies() -> Vec<(&'static str, Reply)> {
         ("deleted", Reply::Deleted),
         ("versions", Reply::Versions(Vec::new())),
         ("text", Reply::Text(source("1"))),
-        ("rows with it", Reply::Rows(vec![self::row("no text", true)])),
+        ("rows with it", Reply::Rows(vec![ListedRow::bare(PluginId::new("shout").unwrap())])),
     ]
 }
 

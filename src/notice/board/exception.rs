@@ -3,6 +3,7 @@
 //! server's answer has only the words. If it made the trial of another plugin fail, the row is its own.
 
 use super::{Board, Name, Standing, State};
+use crate::engine::refusal;
 use crate::notice::{Notice, NoticeKind, Raised, Subject, TrialResult, Untried};
 use crate::plugin::Span;
 
@@ -32,8 +33,9 @@ impl Exception {
         let plugins = [&self.raised_by, &self.called];
         match &standing.news.what {
             NoticeKind::Tried(tried) => tried.trial_failure().is_some_and(|failure| {
-                let is_named =
-                    |plugin: &&Name| failure.others.iter().any(|other| other.contains(&format!("`{plugin}`")));
+                let is_named = |plugin: &&Name| {
+                    matches!(plugin, Name::Plugin(key) if failure.others.iter().any(|other| other.is(key)))
+                };
                 // Its place is in the file of the tried plugin.
                 failure.place.is_none() && plugins.iter().any(is_named) && self.says(&failure.words)
             }),
@@ -66,8 +68,7 @@ impl Exception {
 
     /// Whether these are the server's words for it.
     fn says(&self, words: &str) -> bool {
-        let words = words.strip_prefix("Error: ").unwrap_or(words);
-        !words.is_empty() && self.raised().is_some_and(|raised| raised.error.contains(words))
+        self.raised().is_some_and(|raised| refusal::tells_of(words, &raised.error))
     }
 
     /// Where it is in the plugin's own file, if the server says so in these words.
@@ -157,7 +158,7 @@ mod tests {
     use super::*;
     use crate::engine::plan::Why;
     use crate::notice::samples::{raised, shout};
-    use crate::notice::{Frame, TrialFailure, Tried};
+    use crate::notice::{Frame, Suspect, TrialFailure, Tried};
     use crate::plugin::id::PluginId;
     use crate::plugin::{Key, Kind};
 
@@ -224,7 +225,7 @@ mod tests {
         let mut notice = tried(Some("'x'"));
         let NoticeKind::Tried(tried) = &mut notice.what else { panic!() };
         let TrialResult::Fails(failure) = &mut tried.result else { panic!() };
-        failure.others = vec!["filter `guard`".to_owned()];
+        failure.others = vec![Suspect::Filter("guard".to_owned())];
         notice
     }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::engine::deploy::Failure;
-use crate::engine::ledger::RefusalKind;
+use crate::engine::ledger::Refusal;
 use crate::engine::plan::Why;
 use crate::notice::{OldVersion, PassSummary, Subject, TrialFailure, TrialResult, Tried, Use, WaitReason};
 use crate::plugin::id::PluginId;
@@ -144,8 +144,7 @@ fn each_plugin_has_its_state() {
     let took = Duration::from_millis(34);
     let unchanged = |in_pass, active| NoticeKind::Unchanged { in_pass, active, good_again: false };
     let refused = NoticeKind::Refused {
-        words: "no".to_owned(),
-        kind: RefusalKind::Said,
+        refusal: Refusal::said("no"),
         span: None,
         requirements: None,
         installs: true,

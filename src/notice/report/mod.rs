@@ -1,5 +1,6 @@
 //! The reports of the commands. Most are rare, so each has its words, fields and English in one place.
 
+mod condition;
 mod doctor;
 mod history;
 mod service;
@@ -12,16 +13,19 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::format::count;
-use super::{Level, Subject};
+use super::hint::{Commands, of_duplicate};
+use super::text::not_created;
+use super::{Level, Subject, TrialResult};
+use crate::engine::duplicate::Duplicate;
 use crate::engine::switch::Switch;
 use crate::paths::slashed;
 use crate::plugin::{Key, Kind};
+pub use condition::StatusCounts;
 pub use doctor::{Area, Examination, Finding, Verdict};
 pub use history::{ChangedLines, HistoryEntry, Provenance};
 pub use service::{ServiceEvent, ServiceStatus};
 pub(super) use status::stands;
-pub use status::{PluginState, PluginStatus, StatusCounts, Use};
-pub use trial::{TrialFailure, TrialResult};
+pub use status::{PluginState, PluginStatus, Use};
 
 /// A fact that a command reports.
 #[derive(Clone, Debug, PartialEq)]
@@ -66,6 +70,8 @@ pub enum Report {
     },
     /// Two texts differ, by so many lines.
     ChangedLines(ChangedLines),
+    /// The server seems to have it under another id; the user is asked whether to create it all the same.
+    Duplicate(Duplicate),
     /// The server does not have the plugin.
     NotOnServer {
         /// How much that matters.
@@ -257,8 +263,10 @@ impl Report {
         }
     }
 
-    pub(super) fn said(&self, about: &Subject) -> Said {
-        let (name, id) = (name(about), about.id());
+    #[expect(clippy::too_many_lines, reason = "one table")]
+    pub(super) fn said(&self, about: &Subject, commands: Commands<'_>) -> Said {
+        let name = name(about);
+        let run = |command: &str| commands.on(about, command);
         let path = slashed(about.path.as_deref().unwrap_or(Path::new("")));
         match self {
             Report::FoundProject { folder } => Said::info("project", format!("the project is `{}`", slashed(&folder)))
@@ -292,17 +300,20 @@ impl Report {
             Report::ChangedLines(lines) => Said::info("difference", format!("{name} {lines}"))
                 .with("added", json!(lines.added))
                 .with("removed", json!(lines.removed)),
+            Report::Duplicate(duplicate) => Said::info("trouble", not_created(duplicate))
+                .at(Level::Warning)
+                .hinted(of_duplicate(about, duplicate, commands)),
             Report::NotOnServer { level } => {
                 Said::info("not_on_server", format!("{name} is not on the server")).at(*level)
             }
             Report::NoFile { listed } => {
                 let said = Said::info("no_file", format!("{name} has no file here"));
-                if *listed { said.at(Level::Detail) } else { said.hinted(format!("`owui-watch pull {id}` writes one")) }
+                if *listed { said.at(Level::Detail) } else { said.hinted(format!("{} writes one", run("pull"))) }
             }
             Report::Nowhere => Said::info("no_file", format!("{name} is neither here nor on the server")),
             Report::NoFiles { keys, hinted } => {
                 let said = Said::info("no_files", status::without_files(keys)).with("plugins", json!(keys.len()));
-                if *hinted { said.hinted(status::pulls(keys)) } else { said }
+                if *hinted { said.hinted(status::pulls(keys, commands)) } else { said }
             }
             Report::TooLarge(kind) => {
                 let message = "are too large to list; only those with a file here are compared";
@@ -332,7 +343,7 @@ impl Report {
             }
             Report::AlreadyOnServer => Said::info("unchanged", format!("the server already has this text of {name}")),
             Report::RolledBack => Said::info("rolled_back", format!("{name} is not deployed again until it changes"))
-                .hinted(format!("`owui-watch pull {id}` writes the server's text to it")),
+                .hinted(format!("{} writes the server's text to it", run("pull"))),
             Report::History(entry) => entry.said(),
             Report::NoHistory => Said::info("no_history", format!("{name} has no history yet")),
             Report::Trusted { folder, allowed } => {
@@ -341,17 +352,21 @@ impl Report {
             Report::NothingToTrust => {
                 Said::info("nothing_to_trust", "these settings need no consent, or you have given it already")
             }
-            Report::Status(status) => status.said(about),
-            Report::StatusCounts(counts) => counts.said(),
-            Report::Switched { switch, is, before, usage } => status::switched(about, *switch, *is, *before, *usage),
-            Report::NotSwitched { switch, wanted, cause } => status::not_switched(about, *switch, *wanted, *cause),
+            Report::Status(status) => status.said(about, commands),
+            Report::StatusCounts(counts) => counts.said(commands),
+            Report::Switched { switch, is, before, usage } => {
+                status::switched(about, *switch, *is, *before, *usage, commands)
+            }
+            Report::NotSwitched { switch, wanted, cause } => {
+                status::not_switched(about, *switch, *wanted, *cause, commands)
+            }
             Report::OtherText => {
                 Said::info("other_text", format!("{name} differs from the server's text; the server's text is tried"))
                     .at(Level::Warning)
-                    .hinted(format!("`owui-watch diff {id}` shows the difference"))
+                    .hinted(format!("{} shows the difference", run("diff")))
             }
             Report::Tried { called, model, took, result } => {
-                result.said(&name, called, *took).with("model", json!(model))
+                result.said(about, &name, called, *took, commands).with("model", json!(model))
             }
             Report::Doctor(examination) => examination.said(),
             Report::Service { unit, event } => event.said(unit).with("unit", json!(unit)),
@@ -392,7 +407,8 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
-    use crate::notice::Notice;
+    use crate::engine::duplicate::MatchedBy;
+    use crate::notice::{Notice, TrialFailure};
     use crate::plugin::Digest;
     use crate::plugin::id::PluginId;
 
@@ -441,6 +457,13 @@ mod tests {
             (general.clone(), declined(Task::Trust, Some(PathBuf::from("folder")))),
             (general.clone(), Report::FoundProject { folder: "/home/me/bot".into() }),
             (general.clone(), Report::OnSandbox { server: "http://127.0.0.1:8470".to_owned() }),
+            (
+                here.clone(),
+                Report::Duplicate(Duplicate {
+                    id: PluginId::new("old").unwrap(),
+                    matched_by: MatchedBy::TitleAndAuthor,
+                }),
+            ),
             (here.clone(), Report::Same { level: Level::Info }),
             (here.clone(), Report::Difference { diff: diff.clone(), between: Between::ServerAndFile }),
             (
@@ -518,6 +541,8 @@ mod tests {
             left_alone info: nothing is allowed {"folder":"folder"}
             project info: the project is `/home/me/bot` {"folder":"/home/me/bot"}
             on_sandbox info: on the sandbox at http://127.0.0.1:8470 {"server":"http://127.0.0.1:8470"}
+            trouble warning: not created: the server has a plugin with the same title and author under the id `old` | if it is the same plugin, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
+            if it is another one, `owui-watch deploy --yes shout` creates it (with --once: add --yes) {"id":"shout","kind":"function","path":"plugins/shout.py"}
             same info: `plugins/shout.py` equals the text on the server {"id":"shout","kind":"function","path":"plugins/shout.py"}
             difference info: `plugins/shout.py` differs from the server {"diff":"-a\n+b\n","id":"shout","kind":"function","path":"plugins/shout.py"}
             difference info: rolling back to 1.0 would change the server's text {"diff":"-a\n+b\n","id":"shout","kind":"function"}

@@ -6,12 +6,15 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Level, Said, Subject, SwitchFailure, name};
-use crate::engine::deploy::Row;
+use super::condition::Condition;
+use super::{Commands, Level, Said, Subject, SwitchFailure, name};
+use crate::engine::deploy::OnServer;
 use crate::engine::duplicate::Duplicate;
+use crate::engine::ledger::Refusal;
 use crate::engine::switch::Switch;
 use crate::notice::format::{count, format_place, list};
 use crate::notice::hint::of_duplicate;
+use crate::notice::text::refused;
 use crate::paths::slashed;
 use crate::plugin::{Key, Span};
 
@@ -46,9 +49,9 @@ pub enum PluginState {
     },
     /// The server refused this text.
     Refused {
-        /// The server's words.
-        words: String,
-        /// The line that they name.
+        /// The reason.
+        refusal: Refusal,
+        /// The line that it names.
         span: Option<Span>,
     },
     /// Somebody else changed it on the server, and `on_remote_edit` is `hold`.
@@ -97,10 +100,10 @@ pub struct Use {
 }
 
 impl Use {
-    /// What this row is used for. `is_unused`: it is on, and no model uses it.
+    /// What a plugin with these switches is used for. `is_unused`: it is on, and no model uses it.
     #[must_use]
-    pub fn of(row: &Row, is_unused: bool) -> Self {
-        Self { active: row.is_active, global: row.is_global, is_unused }
+    pub fn of(switches: OnServer, is_unused: bool) -> Self {
+        Self { active: switches.active, global: switches.global, is_unused }
     }
 
     fn fields(self, said: Said) -> Said {
@@ -110,24 +113,22 @@ impl Use {
 }
 
 impl PluginStatus {
-    /// The stable word for it: `state` in `--json`.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
+    pub(super) fn condition(&self) -> Condition {
         match &self.state {
-            PluginState::Same if self.usage.is_unused => "unused",
-            PluginState::Same if self.usage.active == Some(false) => "off",
-            PluginState::Same => "ok",
-            PluginState::Broken { .. } => "broken",
-            PluginState::Conflict { .. } => "conflict",
-            PluginState::Refused { .. } => "refused",
+            PluginState::Same if self.usage.is_unused => Condition::Unused,
+            PluginState::Same if self.usage.active == Some(false) => Condition::Off,
+            PluginState::Same => Condition::Ok,
+            PluginState::Broken { .. } => Condition::Broken,
+            PluginState::Conflict { .. } => Condition::Conflict,
+            PluginState::Refused { .. } => Condition::Refused,
             PluginState::EditedThere
             | PluginState::RolledBack
             | PluginState::Blocked { .. }
-            | PluginState::Duplicate(_) => "held",
-            PluginState::Differs { .. } => "differs",
-            PluginState::NotOnServer { .. } => "not_on_server",
-            PluginState::OnlyOnServer => "only_on_server",
-            PluginState::Unknown { .. } => "unknown",
+            | PluginState::Duplicate(_) => Condition::Held,
+            PluginState::Differs { .. } => Condition::Differs,
+            PluginState::NotOnServer { .. } => Condition::NotOnServer,
+            PluginState::OnlyOnServer => Condition::OnlyOnServer,
+            PluginState::Unknown { .. } => Condition::Unknown,
         }
     }
 
@@ -162,7 +163,7 @@ impl PluginStatus {
     /// The state in words.
     #[must_use]
     pub fn label(&self) -> String {
-        let label = label(self.word());
+        let label = self.condition().label();
         match self.state {
             PluginState::Same => label.to_owned(),
             _ if self.usage.active == Some(false) => format!("{label} (off)"),
@@ -180,7 +181,7 @@ impl PluginStatus {
         };
         match &self.state {
             PluginState::Broken { message, span } | PluginState::Blocked { message, span } => at(span, message),
-            PluginState::Refused { words, span } => at(span, words.lines().next().unwrap_or_default()),
+            PluginState::Refused { refusal, span } => at(span, refused(refusal).lines().next().unwrap_or_default()),
             PluginState::Conflict { paths } => format!("{} claim this id", list(paths)),
             PluginState::EditedThere => format!("{shown}: someone else changed it on the server"),
             PluginState::RolledBack => format!("{shown}: rolled back; not deployed until the file changes"),
@@ -216,20 +217,23 @@ impl PluginStatus {
     }
 
     /// What the user can do about it, one remedy a line.
-    fn remedies(&self, about: &Subject) -> Option<String> {
+    pub(super) fn remedies(&self, about: &Subject, commands: Commands<'_>) -> Option<String> {
+        let run = |command: &str| commands.on(about, command);
         match &self.state {
-            PluginState::EditedThere => hint("edited_on_server", about.id()),
-            PluginState::Duplicate(duplicate) | PluginState::NotOnServer { renamed_from: Some(duplicate) } => {
-                Some(of_duplicate(about, duplicate))
+            PluginState::EditedThere => {
+                Some(format!("{} takes the server's text\n{} deploys yours", run("pull"), run("deploy")))
             }
-            _ => hint(self.word(), about.id()),
+            PluginState::Duplicate(duplicate) | PluginState::NotOnServer { renamed_from: Some(duplicate) } => {
+                Some(of_duplicate(about, duplicate, commands))
+            }
+            _ => self.condition().remedies(about, commands),
         }
     }
 
-    pub(super) fn said(&self, about: &Subject) -> Said {
+    pub(super) fn said(&self, about: &Subject, commands: Commands<'_>) -> Said {
         let words = match &self.state {
             PluginState::Broken { message, .. } | PluginState::Blocked { message, .. } => Some(message.clone()),
-            PluginState::Refused { words, .. } => Some(words.clone()),
+            PluginState::Refused { refusal, .. } => Some(refused(refusal).into_owned()),
             PluginState::Unknown { why } => Some(why.clone()),
             _ => None,
         };
@@ -237,8 +241,8 @@ impl PluginStatus {
             Some(words) => format!("{}: {words}", self.label()),
             None => self.label(),
         };
-        let said = Said::info("status", message).at(self.level()).with("state", json!(self.word()));
-        let said = Said { hint: self.remedies(about), ..self.usage.fields(said) };
+        let said = Said::info("status", message).at(self.level()).with("state", json!(self.condition().word()));
+        let said = Said { hint: self.remedies(about, commands), ..self.usage.fields(said) };
         let theirs = if let PluginState::Differs { theirs, .. } = &self.state { theirs.as_ref() } else { None };
         let other = match &self.state {
             PluginState::Duplicate(other) | PluginState::NotOnServer { renamed_from: Some(other) } => {
@@ -258,96 +262,6 @@ impl PluginStatus {
     }
 }
 
-/// A state in words.
-fn label(word: &str) -> &str {
-    match word {
-        "unused" => "used by no model",
-        "not_on_server" => "not on the server",
-        "only_on_server" => "only on the server",
-        "conflict" => "claimed twice",
-        word => word,
-    }
-}
-
-/// What can be done about a state. The remedies for a broken file are in the file.
-fn hint(word: &str, id: &str) -> Option<String> {
-    Some(match word {
-        "off" => format!("`owui-watch on {id}` switches it on"),
-        "unused" => {
-            format!("`owui-watch global on {id}` has all models use it\nattach it to a model under Workspace > Models")
-        }
-        "differs" => format!("`owui-watch diff {id}` shows the difference\n`owui-watch deploy {id}` deploys the file"),
-        "not_on_server" => format!("`owui-watch deploy {id}` deploys it"),
-        "refused" => format!("`owui-watch deploy {id}` sends it again as it is"),
-        "held" => format!("`owui-watch diff {id}` shows the difference\n`owui-watch deploy {id}` deploys the file"),
-        "edited_on_server" => {
-            format!("`owui-watch pull {id}` takes the server's text\n`owui-watch deploy {id}` deploys yours")
-        }
-        _ => return None,
-    })
-}
-
-/// How many plugins are in which state.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct StatusCounts {
-    /// How many are in each state.
-    counts: Vec<(&'static str, usize)>,
-    /// What the user can do, one remedy a line. One for several plugins names none of them.
-    remedies: Vec<String>,
-}
-
-/// The states in the order of the last line.
-const STATES: [&str; 11] = [
-    "ok",
-    "off",
-    "unused",
-    "differs",
-    "not_on_server",
-    "refused",
-    "held",
-    "broken",
-    "conflict",
-    "unknown",
-    "only_on_server",
-];
-
-impl StatusCounts {
-    /// Counts these plugins.
-    #[must_use]
-    pub fn of<'a>(plugins: impl Iterator<Item = (&'a Subject, &'a PluginStatus)>) -> Self {
-        let mut plugins: Vec<_> = plugins.collect();
-        let place = |status: &PluginStatus| STATES.iter().position(|state| *state == status.word());
-        plugins.sort_by_key(|(_, status)| place(status));
-        let n = |state: &&str| plugins.iter().filter(|(_, status)| status.word() == *state).count();
-        // By what each is for any plugin.
-        let mut remedies: Vec<(String, String)> = Vec::new();
-        for (about, status) in &plugins {
-            for remedy in status.remedies(about).iter().flat_map(|remedies| remedies.lines()) {
-                let of_any = about.of_any(remedy);
-                match remedies.iter_mut().find(|(known, _)| *known == of_any) {
-                    Some((known, shown)) => shown.clone_from(known),
-                    None => remedies.push((of_any, remedy.to_owned())),
-                }
-            }
-        }
-        let counts = STATES.iter().map(|state| (*state, n(state))).collect();
-        Self { counts, remedies: remedies.into_iter().map(|(_, shown)| shown).collect() }
-    }
-
-    pub(super) fn said(&self) -> Said {
-        let total: usize = self.counts.iter().map(|(_, n)| n).sum();
-        let some = self.counts.iter().filter(|(_, n)| *n > 0);
-        let parts: Vec<_> = some.map(|(state, n)| format!("{n} {}", label(state))).collect();
-        let message = match parts.as_slice() {
-            [] => "no plugins".to_owned(),
-            _ => format!("{}: {}", count(total, "plugin"), parts.join(", ")),
-        };
-        let hint = (!self.remedies.is_empty()).then(|| self.remedies.join("\n"));
-        let said = Said { hint, ..Said::info("status_counts", message) }.with("plugins", json!(total));
-        self.counts.iter().fold(said, |said, (state, n)| said.with(state, json!(n)))
-    }
-}
-
 fn position(switch: Switch, is: bool) -> &'static str {
     match (switch, is) {
         (Switch::Active, true) => "on",
@@ -358,11 +272,19 @@ fn position(switch: Switch, is: bool) -> &'static str {
 }
 
 /// What is said of a switch that is as the user wants it.
-pub(super) fn switched(about: &Subject, switch: Switch, is: bool, before: bool, usage: Use) -> Said {
+pub(super) fn switched(
+    about: &Subject,
+    switch: Switch,
+    is: bool,
+    before: bool,
+    usage: Use,
+    commands: Commands<'_>,
+) -> Said {
     let message = format!("{} {}", name(about), stands(switch, is, before, usage));
     let said = Said::info("switched", message).with("switch", json!(switch));
     let said = said.with("was_so_before", json!(before));
-    Said { hint: but(switch, is, usage).and_then(|(_, word)| hint(word, about.id())), ..usage.fields(said) }
+    let hint = but(switch, is, usage).and_then(|(_, condition)| condition.remedies(about, commands));
+    Said { hint, ..usage.fields(said) }
 }
 
 /// The same without the name of the function.
@@ -375,24 +297,29 @@ pub(in crate::notice) fn stands(switch: Switch, is: bool, before: bool, usage: U
     format!("is {how}{}", but(switch, is, usage).map_or("", |(but, _)| but))
 }
 
-/// What keeps the function from being used all the same, and the word for it.
-fn but(switch: Switch, is: bool, usage: Use) -> Option<(&'static str, &'static str)> {
+/// What keeps the function from being used all the same.
+fn but(switch: Switch, is: bool, usage: Use) -> Option<(&'static str, Condition)> {
     match (switch, usage) {
-        (_, Use { is_unused: true, .. }) => Some((", and no model uses it", "unused")),
-        (Switch::Global, Use { active: Some(false), .. }) if is => Some((", but off", "off")),
+        (_, Use { is_unused: true, .. }) => Some((", and no model uses it", Condition::Unused)),
+        (Switch::Global, Use { active: Some(false), .. }) if is => Some((", but off", Condition::Off)),
         _ => None,
     }
 }
 
 /// What is said of a switch that is not as the user wants it.
-pub(super) fn not_switched(about: &Subject, switch: Switch, wanted: bool, cause: SwitchFailure) -> Said {
+pub(super) fn not_switched(
+    about: &Subject,
+    switch: Switch,
+    wanted: bool,
+    cause: SwitchFailure,
+    commands: Commands<'_>,
+) -> Said {
     let (name, position) = (name(about), position(switch, wanted));
-    let id = about.id();
     let (message, hint) = match cause {
         SwitchFailure::NotGlobal => (format!("{name} cannot be global: only filters and actions can"), None),
         SwitchFailure::Tool => (format!("{name} has no switch: a model or a user picks a tool"), None),
         SwitchFailure::Absent => {
-            let hint = about.path.is_some().then(|| format!("`owui-watch deploy {id}` deploys it"));
+            let hint = about.path.as_ref().and_then(|_| Condition::NotOnServer.remedies(about, commands));
             (format!("{name} is not on the server"), hint)
         }
         SwitchFailure::Contested => (
@@ -419,10 +346,11 @@ pub(super) fn without_files(keys: &[Key]) -> String {
 }
 
 /// What writes the files of those.
-pub(super) fn pulls(keys: &[Key]) -> String {
+pub(super) fn pulls(keys: &[Key], commands: Commands<'_>) -> String {
+    let pull = |named: &str| commands.line("pull", named);
     match keys {
-        [key] => format!("`owui-watch pull {}` writes it", key.id),
-        _ => "`owui-watch pull ID` writes one, `owui-watch pull --all` writes all of them".to_owned(),
+        [key] => format!("{} writes it", pull(key.id.as_str())),
+        _ => format!("{} writes one, {} writes all of them", pull("ID"), pull("--all")),
     }
 }
 
@@ -434,6 +362,7 @@ mod tests {
 
     use expect_test::expect;
 
+    use super::super::StatusCounts;
     use super::*;
     use crate::engine::duplicate::MatchedBy;
     use crate::notice::{Notice, Report};
@@ -464,7 +393,7 @@ mod tests {
             (PluginState::Broken { message: text(), span: span.clone() }, off),
             (PluginState::Broken { message: text(), span: None }, Use::default()),
             (PluginState::Conflict { paths: vec![Arc::from(Path::new("a")), Arc::from(Path::new("b"))] }, on),
-            (PluginState::Refused { words: "words\nand more".to_owned(), span }, on),
+            (PluginState::Refused { refusal: Refusal::said("words\nand more"), span }, on),
             (PluginState::EditedThere, on),
             (PluginState::RolledBack, on),
             (
@@ -484,7 +413,8 @@ mod tests {
             let status = PluginStatus { state, usage };
             let path = (status.state != PluginState::OnlyOnServer).then_some(Path::new("p.py"));
             let (sign, label, detail) = (status.sign(), status.label(), status.detail(path));
-            writeln!(table, "{sign} {} | {label} | {detail} | {}", status.word(), status.is_wrong()).unwrap();
+            writeln!(table, "{sign} {} | {label} | {detail} | {}", status.condition().word(), status.is_wrong())
+                .unwrap();
         }
         expect![[r#"
             ✓ ok | ok | p.py | false
@@ -515,8 +445,7 @@ mod tests {
         };
         let remedies = |states: &[PluginState]| {
             let status = |state: &PluginState| PluginStatus { state: state.clone(), usage: Use::default() };
-            let plugins: Vec<_> = states.iter().map(|state| (about(true), status(state))).collect();
-            let counts = StatusCounts::of(plugins.iter().map(|(about, status)| (about, status)));
+            let counts = StatusCounts::of(states.iter().map(|state| (about(true), status(state))).collect());
             Notice::report(Subject::default(), Report::StatusCounts(counts)).hint().unwrap_or_default()
         };
         // A second one would be created.

@@ -69,7 +69,7 @@ fn what_was_refused_or_rolled_back_is_sent_again() {
     let before = updates(&server);
     let ran = project.run(&["deploy", "a"]);
     check(&ran, 1);
-    assert!(ran.stdout.contains("  refused by the server"), "{}", ran.stdout);
+    assert!(ran.stdout.contains("✗ filter  a "), "{}", ran.stdout);
     assert!(ran.stderr.starts_with("plugins/a.py:1:1: error: No module named 'no_such_thing'\n"), "{}", ran.stderr);
     assert!(updates(&server) > before);
     project.write(A, &filter("3"));

@@ -53,7 +53,7 @@ fn diff_compares_the_file_with_an_earlier_text() {
     project.put(A, filter("1"));
     let ran = project.run(&["diff", "a", "1"]);
     check(&ran, 0);
-    assert_eq!(ran.stderr, "no difference (1 plugin)\n");
+    assert_eq!(ran.stdout, "");
     let ran = project.run(&["diff", "a", "b"]);
     check(&ran, 2);
     assert!(ran.stderr.starts_with("error: no version `b` of function a is known\n"), "{}", ran.stderr);
@@ -226,5 +226,5 @@ fn diff_lists_plugins_that_only_the_server_has() {
         ran.stderr
     );
     // A named plugin says nothing about the others.
-    assert_eq!(project.run(&["diff", "a"]).stderr, "no difference (1 plugin)\n");
+    assert!(!project.run(&["diff", "a"]).stderr.contains("theirs"));
 }

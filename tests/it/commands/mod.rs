@@ -134,7 +134,7 @@ fn json_output_has_json_errors() {
     }
     let wrong = deployed_twice(&server).with("OPENWEBUI_API_KEY", "sk-wrong");
     let told = notices(&wrong, &["pull"], 3);
-    assert!(of(&told, "error")["message"].as_str().unwrap().starts_with("the server denied access"), "{told:?}");
+    assert!(of(&told, "error")["message"].as_str().unwrap().contains("`OPENWEBUI_API_KEY`"), "{told:?}");
 }
 
 // ---- what others say ------------------------------------------------------------------------------------------------
@@ -348,9 +348,9 @@ async fn status_and_switches(version: Version) {
     assert_eq!(state("a", 0), "off");
     fs::remove_file(project.path(A)).unwrap();
     assert_eq!(state("a", 0), "only_on_server");
-    let ran = project.run(&["status"]);
-    check(&ran, 0);
-    assert!(ran.stdout.ends_with("2 plugins: 1 ok, 1 only on the server\n"), "{}", ran.stdout);
+    let told = notices(&project, &["status"], 0);
+    let counts = of(&told, "status_counts");
+    assert_eq!([&counts["plugins"], &counts["ok"], &counts["only_on_server"]], [2, 1, 1]);
     sandbox.stop();
 }
 

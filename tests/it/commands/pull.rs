@@ -290,11 +290,7 @@ fn rollback_works_without_the_plugin_folder() {
     for command in ["pull", "diff"] {
         let ran = project.run(&[command]);
         check(&ran, 1);
-        assert_eq!(
-            ran.stderr,
-            "error: there is no folder `plugins`\n\
-             hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins\n"
-        );
+        assert!(ran.stderr.starts_with("error: there is no folder `plugins`\nhint: "), "{}", ran.stderr);
     }
     assert!(!project.path("plugins").exists(), "whether it is a folder that is missing or a word that is wrong");
     fs::create_dir(project.path("plugins")).unwrap();

@@ -206,7 +206,7 @@ fn two_outages_after_a_500_count_as_a_refusal() {
                   a sending why=retry
                   #6 get a
             3006ms #6 unreachable
-                  a refused words="the server gave no answer to it, twice: Internal Server Error"
+                  a refused unanswered="Internal Server Error"
                   unreachable cause="connection refused" next_ms=500
                   save
             9000ms wake: a=v1

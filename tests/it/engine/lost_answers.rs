@@ -192,7 +192,7 @@ fn a_text_that_got_no_answer_twice_is_refused() {
                   #3 get a
             605ms #3 unreachable
                   still_unreachable attempt=2 cause="no answer" next_ms=1000
-                  a refused ms=3 words="the server gave no answer to it, twice: no answer"
+                  a refused ms=3 unanswered="no answer"
                   save
             1700ms wake: a=v1
                   back away_ms=1689
@@ -362,7 +362,7 @@ fn a_text_refused_without_answers_still_counts_as_ours() {
                   #7 get a
             5607ms #7 lost
                   unreachable cause="no answer" next_ms=500 waiting=1
-                  a refused ms=4 words="the server gave no answer to it, twice: no answer"
+                  a refused ms=4 unanswered="no answer"
                   save
             5700ms write a v3
             6200ms wake: a=v2

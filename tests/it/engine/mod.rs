@@ -57,7 +57,7 @@ use expect_test::Expect;
 use owui_watch::driver::{Driver, LedgerWritten, World, Write};
 use owui_watch::engine::deploy::{Attached, Call, DeployPolicy, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::{FilePresence, Loaded};
-use owui_watch::engine::ledger::{Ledger, Rollback, SavedState};
+use owui_watch::engine::ledger::{Ledger, RefusalKind, Rollback, SavedState};
 use owui_watch::engine::{Event, Now, Policy, Scan, Ticket};
 use owui_watch::notice::{Notice, NoticeKind, Subject};
 use owui_watch::plugin::id::PluginId;
@@ -438,6 +438,11 @@ fn facts(notice: &Notice) -> String {
     let Value::Object(fields) = notice.to_json("") else { unreachable!() };
     for (name, value) in fields.iter().filter(|(name, _)| !ELSEWHERE.contains(&name.as_str())) {
         match (&notice.what, name.as_str(), value) {
+            (NoticeKind::Refused { refusal, .. } | NoticeKind::RefusedBefore { refusal, .. }, "words", _)
+                if refusal.kind == RefusalKind::NoAnswer =>
+            {
+                words.push(format!("unanswered={:?}", refusal.words));
+            }
             (NoticeKind::Waiting { reason, .. }, "reason", _) => words.push(format!("reason={reason:?}")),
             // Every file is named like its plugin, unless the script says otherwise.
             (_, "path", Value::String(path)) if id.is_some_and(|id| **path == *format!("plugins/{id}.py")) => {}
@@ -522,7 +527,6 @@ fn row(id: &str, version: &str) -> Row {
         entry: None,
         versioned: true,
         version_id: Some("v".to_owned()),
-        digest: None,
     }
 }
 
@@ -536,7 +540,7 @@ fn read_reply(words: &[&str]) -> Reply {
         ["connected"] => Reply::Connected { version: "0.12.4".to_owned() },
         ["rows", rows @ ..] => {
             let rows = rows.iter().map(|row| row.split_once('=').unwrap());
-            Reply::Rows(rows.map(|(id, version)| row(id, version)).collect())
+            Reply::Rows(rows.map(|(id, version)| row(id, version).listed(key(id).id)).collect())
         }
         ["row", id, version] => Reply::Row(Box::new(row(id, version))),
         ["row", id, version, "off"] => Reply::Row(Box::new(Row { is_active: Some(false), ..row(id, version) })),

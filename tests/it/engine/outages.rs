@@ -369,10 +369,10 @@ fn a_forced_text_that_got_no_answer_twice_is_refused() {
                   #6 get a
             515ms #6 unreachable
                   still_unreachable attempt=2 cause="Internal Server Error, and then connection refused" next_ms=1000
-                  a refused ms=3 words="the server gave no answer to it, twice: Internal Server Error, and then connection refused"
+                  a refused ms=3 unanswered="Internal Server Error, and then connection refused"
                   save
             2000ms wake: nothing
-                  a refused_before words="the server gave no answer to it, twice: Internal Server Error, and then connection refused"
+                  a refused_before unanswered="Internal Server Error, and then connection refused"
                   b sending why=forced
                   #7 get b
         "#]],

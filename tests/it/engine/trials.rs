@@ -20,7 +20,7 @@ pub(crate) fn outcome(words: &[&str]) -> TrialOutcome {
         ["works"] => tried(TrialResult::Works { answer: Some("HELLO".to_owned()), diff: None }),
         ["fails"] => tried(TrialResult::Fails(TrialFailure::new("nope"))),
         ["off"] => TrialOutcome::Not(Untried::Off),
-        ["unable"] => TrialOutcome::Not(Untried::Impossible { why: "no model".to_owned(), hint: None }),
+        ["unable"] => TrialOutcome::Not(Untried::Impossible { why: "no model".to_owned(), remedy: None }),
         ["away"] => TrialOutcome::Not(Untried::NoServer { why: "timeout".to_owned() }),
         words => panic!("{words:?}"),
     }

@@ -363,7 +363,7 @@ impl World {
 
 impl driver::World for World {
     fn observe(&mut self, event: &Event) {
-        self.promises.on_event(event);
+        self.promises.on_event(event, self.now);
         if matches!(event, Event::Rescan) && self.setup.policy.once.is_some() {
             self.trials.on_another_pass();
         }

@@ -1390,3 +1390,32 @@ fn a_new_function_is_not_switched_on_late_if_the_settings_no_longer_ask_for_it()
          0 set activate off",
     );
 }
+
+#[test]
+fn texts_that_end_the_server_do_not_keep_the_others_from_a_single_pass() {
+    replay(
+        "seed 193389578 once
+         0 write c c1#
+         0 hand c c1
+         0 downgrade 0.9.6 19232
+         0 swap t t7
+         0 slow b empty b9# 760",
+    );
+}
+
+#[test]
+fn an_older_text_is_not_blamed_after_the_server_has_answered_to_a_newer_one() {
+    replay(
+        "seed 193721650 0.11.4 jobs 2
+         0 hand c c3
+         0 start
+         0 fault refuse restore 1
+         0 rollback c c4 61
+         0 blink b broken b9# 200
+         164 swap c c10!
+         10000 off 1678
+         0 blink b broken b12 209
+         1000 fault gateway get 1
+         0 write c broken",
+    );
+}

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use owui_watch::engine::deploy::{Adopt, Call, Form, OnRemoteEdit, Reply, Row};
 use owui_watch::engine::files::Loaded;
-use owui_watch::engine::ledger::{LastAttempt, Ledger, Rollback};
+use owui_watch::engine::ledger::{LastAttempt, Ledger, RefusalKind, Rollback};
 use owui_watch::engine::plan::Why;
 use owui_watch::engine::{Code, Event, OnDelete};
 use owui_watch::notice::{KeepReason, Notice, NoticeKind, WaitReason};
@@ -35,9 +35,6 @@ impl Broken {
 fn broken(promise: &'static str, detail: String) -> Result<(), Broken> {
     Err(Broken::new(promise, detail))
 }
-
-/// How the words begin by which the user is told that a text took the server's answer away twice.
-const NO_ANSWER: &str = "the server gave no answer to it, twice";
 
 /// What the server says when it fails.
 pub(super) const CRASH: &str = "Internal Server Error";
@@ -159,6 +156,8 @@ pub(super) struct Promises {
     /// Texts that were sent, and could not be written down before a crash.
     pub(super) unwritten: BTreeSet<(Key, Digest)>,
     first_pass: bool,
+    /// When the last scan was over.
+    scanned: Duration,
     pub(super) started: Duration,
     /// How often the server has been looked at in vain, and until when it is to be left alone.
     attempts: u32,
@@ -252,12 +251,13 @@ impl Promises {
         self.left.clear();
     }
 
-    pub(super) fn on_event(&mut self, event: &Event) {
+    pub(super) fn on_event(&mut self, event: &Event, now: Duration) {
         match event {
             // Who asks for a rescan wants to know now.
             Event::Rescan => self.quiet_until = Duration::ZERO,
             Event::Stop => self.stops = true,
             Event::Scanned(scan) => {
+                self.scanned = now;
                 // A file that was saved may be read by a scan.
                 self.quiet_until = self.quiet_until.min(self.tried + ms(1000));
                 scan.files.iter().for_each(|(path, loaded)| self.on_loaded(file_of(path), loaded));
@@ -563,6 +563,8 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         // Nothing but the server's own words was behind that one.
         NoticeKind::Refused { .. } => {
             promises.trust(key, digest, promises.began.get(key).copied().unwrap_or_default());
+            // The server answered to this text: an earlier one has not ended it.
+            promises.crashed.retain(|crashed, (text, ..)| crashed != key || Some(*text) == digest);
         }
         NoticeKind::Deleted { .. } => drop(promises.deployed.remove(key)),
         _ => {}
@@ -570,9 +572,9 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
     if matches!(notice.what, NoticeKind::Unchanged { .. }) {
         promises.ours.extend(digest.map(|digest| (key.clone(), digest)));
     }
-    if let (NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. }, Some(digest)) =
+    if let (NoticeKind::Refused { refusal, .. } | NoticeKind::RefusedBefore { refusal, .. }, Some(digest)) =
         (&notice.what, digest)
-        && words.starts_with(NO_ANSWER)
+        && refusal.kind == RefusalKind::NoAnswer
     {
         if !promises.silenced.contains(&(key.clone(), digest)) {
             return broken("5: what is not sent any more has taken two answers away", format!("{key}"));
@@ -600,8 +602,8 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
 fn on_failure(promises: &mut Promises, key: &Key, notice: &Notice, now: Duration) -> Result<(), Broken> {
     let digest = notice.about.digest;
     match &notice.what {
-        NoticeKind::Refused { words, .. } | NoticeKind::RefusedBefore { words, .. }
-            if GIVEN_UP.contains(&words.as_str()) =>
+        NoticeKind::Refused { refusal, .. } | NoticeKind::RefusedBefore { refusal, .. }
+            if refusal.kind == RefusalKind::Said && GIVEN_UP.contains(&refusal.words.as_str()) =>
         {
             if let (NoticeKind::Refused { .. }, Some(digest)) = (&notice.what, digest) {
                 promises.on_crashed(key, digest, now);
@@ -659,6 +661,8 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
         && !world.claimants(key).iter().any(is_half)
         && watches
         && world.now > *since + ms(1000)
+        // What changes during a scan is read after it.
+        && world.now > promises.scanned + ms(200)
         && world.hears_since(*since)
         // One more save of what was just deployed is awaited for 150 ms.
         && !world.changed_since(key, world.now.saturating_sub(unsure(world).max(ms(200))))
@@ -1079,7 +1083,7 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         (Call::Get(key), Reply::Absent | Reply::Unclear { .. }) => drop(promises.not_found.insert(key.clone())),
         (Call::Overview(kind), Reply::Rows(rows)) if looks => {
             promises.list_came.insert(*kind, now);
-            promises.lists.insert(*kind, rows.iter().map(|row| row.id.clone()).collect());
+            promises.lists.insert(*kind, rows.iter().map(|row| row.id.to_string()).collect());
         }
         _ => {}
     }
@@ -1114,7 +1118,7 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         }
         (Call::Overview(kind), Reply::Rows(listed)) => {
             // A row of which only the id can be read shows no title either.
-            let is_whole = listed.iter().all(|row| !row.name.is_empty());
+            let is_whole = listed.iter().all(|row| row.version.is_some());
             if is_whole && listed.len() == rows.keys().filter(|key| key.kind == *kind).count() {
                 promises.shown.insert(*kind, served);
                 if looks {

@@ -5,8 +5,8 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use owui_watch::engine::deploy::{Attached, Call, Form, Reply, Row};
-use owui_watch::plugin::{Digest, Entry, Key, Kind};
+use owui_watch::engine::deploy::{Attached, Call, Form, ListedRow, Reply, Row};
+use owui_watch::plugin::{Entry, Key, Kind};
 use serde_json::{Map, Value};
 
 use super::text::{Sort, Text, letter_of};
@@ -295,11 +295,10 @@ impl Server {
         self.rows.get(key).map_or(Reply::Absent, |held| Reply::Row(Box::new(self.row(key, held, with_text))))
     }
 
-    /// A row of a list: the client has made a digest of its text.
-    fn listed(&self, key: &Key, held: &Held) -> Row {
-        let row = self.row(key, held, true);
-        let digest = row.content.as_deref().map(Digest::of_text);
-        Row { content: None, digest, ..row }
+    /// A row of a list: the client has made a digest of its text. Only a whole one has a version.
+    fn listed(&self, key: &Key, held: &Held) -> ListedRow {
+        let row = self.row(key, held, true).listed(key.id.clone());
+        ListedRow { content: None, version: Some("1".to_owned()), ..row }
     }
 
     fn row(&self, key: &Key, held: &Held, with_text: bool) -> Row {
@@ -317,7 +316,6 @@ impl Server {
             meta.insert("icon".to_owned(), Value::from("picture"));
         }
         Row {
-            digest: None,
             id: key.id.to_string(),
             name: held.name.clone(),
             content: with_text.then(|| held.text.made().stored.to_string()),

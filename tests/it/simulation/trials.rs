@@ -78,6 +78,8 @@ impl Trials {
                     self.due.extend(digest.map(|digest| (key.clone(), digest)));
                 }
             }
+            // Somebody else has put the file's text in the place of the one that was deployed.
+            NoticeKind::Unchanged { .. } => self.due.retain(|due, text| due != key || Some(*text) == digest),
             NoticeKind::Tried(tried) if !tried.has_failed() => {
                 self.works.extend(digest.map(|digest| (key.clone(), digest)));
             }

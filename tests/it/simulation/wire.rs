@@ -3,10 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use owui_watch::engine::deploy::{Call, Reply, Row};
+use owui_watch::engine::deploy::{Call, ListedRow, Reply};
 use owui_watch::engine::{Event, Ticket};
 use owui_watch::plugin::{Digest, Key, Kind};
-use serde_json::Map;
 
 use super::promises::{self, Broken, CRASH, Heard};
 use super::server::Aftermath;
@@ -246,22 +245,12 @@ impl World {
     }
 
     /// What is missing in a list.
-    fn spoil(&mut self, rows: &mut [Row], fault: Option<Fault>) {
+    fn spoil(&mut self, rows: &mut [ListedRow], fault: Option<Fault>) {
         for row in rows {
             match fault {
                 Some(Fault::NoTexts) => row.digest = None,
                 Some(Fault::Spoiled) if self.luck("spoiled", 2) == 0 => {
-                    *row = Row {
-                        name: String::new(),
-                        digest: None,
-                        meta: Map::new(),
-                        is_active: None,
-                        is_global: None,
-                        entry: None,
-                        versioned: false,
-                        version_id: None,
-                        ..row.clone()
-                    };
+                    *row = ListedRow::bare(row.id.clone());
                 }
                 _ => {}
             }
@@ -405,7 +394,7 @@ fn say_reply(reply: &Reply) -> String {
         }
         Reply::Rows(rows) => {
             let known =
-                |row: &Row| if row.digest.is_some() { row.id.clone() } else { format!("{} without text", row.id) };
+                |row: &ListedRow| format!("{}{}", row.id, if row.digest.is_some() { "" } else { " without text" });
             format!("rows {}", rows.iter().map(known).collect::<Vec<_>>().join(", "))
         }
         other => {

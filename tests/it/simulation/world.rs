@@ -24,6 +24,8 @@ use super::wire::{FAULTS, Fault, Flight, key_in, lost};
 use crate::support::policy::policy;
 
 pub(super) const DEBOUNCE: Duration = Duration::from_millis(100);
+/// How long the server takes to start at least.
+const LEAST_START: Duration = ms(1000);
 /// How often one pass may find that a text has ended the server.
 const MOST_PASSES: u32 = 20;
 /// More happens in no run that comes to an end.
@@ -148,6 +150,8 @@ pub(super) struct World {
     pub(super) server: Server,
     pub(super) down_until: Duration,
     pub(super) page_until: Duration,
+    /// Another version of the server needs until then to start, whatever happens.
+    pub(super) starts_until: Duration,
     /// It answers everything with 500 until then.
     pub(super) fail_until: Duration,
     /// Plugins are switched off on the server until then.
@@ -197,6 +201,7 @@ pub(super) fn play(script: &str, traced: bool) -> (Result<(), Broken>, String) {
         deaf_until: Duration::ZERO,
         server: Server::new(setup.version, setup.policy.deploy.activate_new),
         down_until: Duration::ZERO,
+        starts_until: Duration::ZERO,
         page_until: Duration::ZERO,
         fail_until: Duration::ZERO,
         off_until: Duration::ZERO,
@@ -405,6 +410,7 @@ impl World {
                 let is_meant = if words[0] == "upgrade" { usize::gt } else { usize::lt };
                 if is_meant(&place(version), &place(self.server.version)) {
                     self.go_down(millis(pause));
+                    self.starts_until = self.now + millis(pause).min(LEAST_START);
                     self.server.upgrade(TESTED[place(version)]);
                 }
                 Ok(())
@@ -807,7 +813,7 @@ impl World {
         trace!(self, "---- everything is well from now on");
         self.faults.clear();
         self.state.full = false;
-        self.down_until = self.now;
+        self.down_until = self.now.max(self.starts_until);
         self.page_until = self.now;
         self.fail_until = self.now;
         self.off_until = self.now;

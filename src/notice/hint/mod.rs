@@ -1,19 +1,30 @@
 //! What the user can do about a notice: one remedy a line.
 
+mod trial;
+
 use super::{KeepReason, Notice, NoticeKind, Subject};
 use crate::engine::deploy::{CallFailure, Failure};
 use crate::engine::duplicate::Duplicate;
-use crate::engine::ledger::RefusalKind;
+use crate::engine::ledger::{Refusal, RefusalKind};
 use crate::engine::refusal::{self, NO_FUNCTION, OWN};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Entry, Span};
+pub(super) use trial::of_trial;
+use trial::of_untried;
+pub use trial::trial_setting;
 
 impl Notice {
     /// What the user can do about it, where known. One remedy a line, of at most 20 words; none ends the watch.
     #[must_use]
-    #[expect(clippy::too_many_lines, reason = "one table")]
     pub fn hint(&self) -> Option<String> {
-        let id = || self.about.id();
+        self.hint_with(Commands::default())
+    }
+
+    /// The same, with commands that are written like this.
+    #[must_use]
+    #[expect(clippy::too_many_lines, reason = "one table")]
+    pub fn hint_with(&self, commands: Commands<'_>) -> Option<String> {
+        let run = |command: &str| commands.on(&self.about, command);
         let hint = match &self.what {
             NoticeKind::NothingFound { .. } => {
                 "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools\n\
@@ -34,7 +45,7 @@ impl Notice {
             NoticeKind::NotAllowed { status: 0, .. } => {
                 "put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)"
             }
-            NoticeKind::NotAllowed { words, .. } if words.contains("API key is not enabled") => {
+            NoticeKind::NotAllowed { words, .. } if refusal::keys_are_off(words) => {
                 "an admin can switch API keys on under Admin Panel > Settings > General"
             }
             NoticeKind::NotAllowed { .. } => {
@@ -44,18 +55,17 @@ impl Notice {
             NoticeKind::Foreign { .. } => "use the address you open in the browser, without /api",
             NoticeKind::Created { active: Some(false), .. } => {
                 return Some(format!(
-                    "`owui-watch on {}` switches it on\n\
-                     set `activate_new = true` in watch.toml to have new functions switched on",
-                    id()
+                    "{}\nset `activate_new = true` in watch.toml to have new functions switched on",
+                    switches_on(&self.about, commands)
                 ));
             }
             NoticeKind::Updated { active: Some(false), .. }
             | NoticeKind::Unchanged { active: Some(false), in_pass: false, .. }
             | NoticeKind::LeftOff
-            | NoticeKind::NotSwitchedOn { later: false, .. } => return Some(self.about.switches_on()),
-            NoticeKind::Refused { words, installs: false, requirements, .. }
-            | NoticeKind::RefusedBefore { words, installs: false, requirements, .. }
-                if is_package_missing(words) =>
+            | NoticeKind::NotSwitchedOn { later: false, .. } => return Some(switches_on(&self.about, commands)),
+            NoticeKind::Refused { refusal, installs: false, requirements, .. }
+            | NoticeKind::RefusedBefore { refusal, installs: false, requirements, .. }
+                if refusal::lacks_package(&refusal.words) =>
             {
                 if requirements.is_some() {
                     INSTALLS
@@ -63,21 +73,21 @@ impl Notice {
                     return Some(format!("{NAME_IT}\n{INSTALLS}"));
                 }
             }
-            NoticeKind::Refused { words, kind, span, requirements, .. } => {
-                return of_refusal(words, *kind, &self.about, span.as_ref(), requirements.as_deref());
+            NoticeKind::Refused { refusal, span, requirements, .. } => {
+                return of_refusal(refusal, &self.about, span.as_ref(), requirements.as_deref(), commands);
             }
             NoticeKind::Untested { .. } => {
                 return Some(format!("deploys continue; tested versions are {}", crate::engine::TESTED.join(", ")));
             }
             NoticeKind::RemoteEdit { .. } => {
                 return Some(format!(
-                    "`owui-watch pull {}` takes the server's text and keeps a copy of yours\n\
-                     `owui-watch deploy {}` deploys yours and keeps a copy of the server's",
-                    id(),
-                    id()
+                    "{} takes the server's text and keeps a copy of yours\n\
+                     {} deploys yours and keeps a copy of the server's",
+                    run("pull"),
+                    run("deploy")
                 ));
             }
-            NoticeKind::Duplicate { duplicate } => return Some(of_duplicate(&self.about, duplicate)),
+            NoticeKind::Duplicate { duplicate } => return Some(of_duplicate(&self.about, duplicate, commands)),
             NoticeKind::Insecure { proxy: Some(_), .. } => {
                 "use https\n\
                  if the server can be reached without the proxy, add its host to `NO_PROXY`"
@@ -85,12 +95,13 @@ impl Notice {
             NoticeKind::Insecure { .. } => "use https, a tunnel or a VPN",
             NoticeKind::RolledBack => {
                 return Some(format!(
-                    "`owui-watch deploy {}` deploys the file as it is; so does the next save that changes it",
-                    id()
+                    "{} deploys the file as it is; so does the next save that changes it",
+                    run("deploy")
                 ));
             }
             NoticeKind::RollbackUndone { put_back } => {
-                return Some(format!("`owui-watch rollback {} {}` restores it", id(), put_back.short()));
+                let named = format!("{} {}", commands.id(&self.about), put_back.short());
+                return Some(format!("{} restores it", commands.line("rollback", &named)));
             }
             NoticeKind::Removed { file_there: true, .. } if self.about.key.is_some() => {
                 "a plugin defines Pipe, Filter, Action, Event or Tools at the top level of its file"
@@ -100,47 +111,44 @@ impl Notice {
                 "to rename a file and keep its plugin, give it an `id` in its header or watch.toml"
             }
             NoticeKind::Spared { why: KeepReason::Folder | KeepReason::Emptied | KeepReason::Many } => {
-                return Some(format!("if you no longer need it, `owui-watch delete {}` deletes it there", id()));
+                return Some(format!("if you no longer need it, {} deletes it there", run("delete")));
             }
             NoticeKind::IdChanged { from } => {
                 let keep = set_id(&self.about, &from.id);
                 return Some(format!(
-                    "to keep the old one with its settings, {keep}\n\
-                     `owui-watch delete {}` deletes the one that has no file here",
-                    from.id
+                    "to keep the old one with its settings, {keep}\n{} deletes the one that has no file here",
+                    commands.line("delete", from.id.as_str())
                 ));
             }
             NoticeKind::Unused => {
                 return Some(format!(
-                    "`owui-watch global on {}` has all models use it\n\
-                     or attach it to a model under Workspace > Models",
-                    id()
+                    "{} has all models use it\nor attach it to a model under Workspace > Models",
+                    run("global on")
                 ));
             }
-            NoticeKind::WentOff { later: false, .. } => return Some(format!("{} again", self.about.switches_on())),
-            NoticeKind::RefusedBefore { words, .. } if refusal::install_failed(words) => {
+            NoticeKind::WentOff { later: false, .. } => {
+                return Some(format!("{} again", switches_on(&self.about, commands)));
+            }
+            NoticeKind::RefusedBefore { refusal, .. } if refusal::install_failed(&refusal.words) => {
                 return Some(format!(
-                    "correct `requirements` in its header\n\
-                     `owui-watch deploy {}` sends it again as it is",
-                    id()
+                    "correct `requirements` in its header\n{} sends it again as it is",
+                    run("deploy")
                 ));
             }
-            NoticeKind::RefusedBefore { words, span, requirements, .. }
-                if let Some(module) = refusal::missing_module(words) =>
+            NoticeKind::RefusedBefore { refusal, span, requirements, .. }
+                if let Some(module) = refusal::missing_module(&refusal.words) =>
             {
                 let remedy = of_missing_module(module, span.as_ref(), requirements.as_deref());
-                return Some(format!("{remedy}\n`owui-watch deploy {}` sends it again as it is", id()));
+                return Some(format!("{remedy}\n{} sends it again as it is", run("deploy")));
             }
-            NoticeKind::RefusedBefore { words, .. } if refusal::names_a_line(words) => "correct the file and save it",
+            NoticeKind::RefusedBefore { refusal, .. } if refusal::names_a_line(&refusal.words) => {
+                "correct the file and save it"
+            }
             NoticeKind::RefusedBefore { .. } => {
-                return Some(format!(
-                    "correct the file\n\
-                     `owui-watch deploy {}` sends it again as it is",
-                    id()
-                ));
+                return Some(format!("correct the file\n{} sends it again as it is", run("deploy")));
             }
             NoticeKind::Blocked(diagnostic) => {
-                let deploys = format!("`owui-watch deploy {}` deploys it as it is", id());
+                let deploys = format!("{} deploys it as it is", run("deploy"));
                 return Some(diagnostic.hint().map_or(deploys.clone(), |hint| format!("{hint}\n{deploys}")));
             }
             NoticeKind::Flawed { diagnostic, .. } | NoticeKind::Surprising(diagnostic) => return diagnostic.hint(),
@@ -151,11 +159,12 @@ impl Notice {
             NoticeKind::Trouble { hint, .. } | NoticeKind::SettingsKept { hint, .. } => return hint.clone(),
             NoticeKind::Tried(tried) => {
                 let failure = tried.trial_failure()?;
-                let again = || format!("`owui-watch try {}` runs it again", id());
-                return failure.hint.clone().or_else(|| failure.place.is_none().then(again));
+                let again = || format!("{} runs it again", run("try"));
+                let remedies = of_trial(failure, &self.about, commands);
+                return remedies.or_else(|| failure.place.is_none().then(again));
             }
-            NoticeKind::NotTried { why, .. } => return why.hint(&self.about),
-            NoticeKind::Report(report) => return report.said(&self.about).hint,
+            NoticeKind::NotTried { why, .. } => return of_untried(why, &self.about, commands),
+            NoticeKind::Report(report) => return report.said(&self.about, commands).hint,
             NoticeKind::Failed { failure: Failure::Call(CallFailure::NotOurs { .. }), .. }
             | NoticeKind::NotRemoved { failure: Failure::Call(CallFailure::NotOurs { .. }), .. } => {
                 "use the key of an admin or of the tool's owner"
@@ -165,10 +174,7 @@ impl Notice {
                  the server's log may say more"
             }
             NoticeKind::Failed { failure: Failure::StoredOther, .. } => {
-                return Some(format!(
-                    "when nobody else is editing the plugin, `owui-watch deploy {}` sends it again",
-                    id()
-                ));
+                return Some(format!("when nobody else is editing the plugin, {} sends it again", run("deploy")));
             }
             NoticeKind::Failed { failure: Failure::KeepFailed { .. }, .. }
             | NoticeKind::NotRemoved { failure: Failure::KeepFailed { .. }, .. } => {
@@ -180,14 +186,54 @@ impl Notice {
     }
 }
 
+/// How the commands in hints are written.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Commands<'a> {
+    /// The address that they name.
+    url: Option<&'a str>,
+    names_no_plugin: bool,
+}
+
+impl<'a> Commands<'a> {
+    /// Commands for this server, since the settings name another one.
+    #[must_use]
+    pub fn for_server(url: Option<&'a str>) -> Self {
+        Self { url, names_no_plugin: false }
+    }
+
+    /// The same for any plugin: two plugins have the same remedy if this makes it equal.
+    #[must_use]
+    pub fn of_any(self) -> Self {
+        Self { names_no_plugin: true, ..self }
+    }
+
+    fn id(self, about: &Subject) -> &str {
+        about.key.as_ref().filter(|_| !self.names_no_plugin).map_or("ID", |key| key.id.as_str())
+    }
+
+    /// A command on a plugin.
+    pub(super) fn on(self, about: &Subject, command: &str) -> String {
+        self.line(command, self.id(about))
+    }
+
+    /// A command with these arguments.
+    pub(super) fn line(self, command: &str, arguments: &str) -> String {
+        let url = self.url.map_or_else(String::new, |url| format!(" --url {url}"));
+        format!("`owui-watch {command}{url} {arguments}`")
+    }
+}
+
+/// The remedy for a function that is off.
+pub(super) fn switches_on(about: &Subject, commands: Commands<'_>) -> String {
+    format!("{} switches it on", commands.on(about, "on"))
+}
+
 /// What can be done about a plugin that the server seems to have under another id.
-#[must_use]
-pub fn of_duplicate(about: &Subject, duplicate: &Duplicate) -> String {
+pub(super) fn of_duplicate(about: &Subject, duplicate: &Duplicate, commands: Commands<'_>) -> String {
     format!(
-        "if it is the same plugin, {}\n\
-         if it is another one, `owui-watch deploy --yes {}` creates it (with --once: add --yes)",
+        "if it is the same plugin, {}\nif it is another one, {} creates it (with --once: add --yes)",
         set_id(about, &duplicate.id),
-        about.id()
+        commands.on(about, "deploy --yes")
     )
 }
 
@@ -201,34 +247,23 @@ pub fn set_id(about: &Subject, id: &PluginId) -> String {
 const NAME_IT: &str = "name its package under `requirements` in the header";
 const INSTALLS: &str = "`owui-watch sandbox --install-requirements` installs it";
 
-/// The remedies if an exception in a sandbox says that a package is missing.
-#[must_use]
-pub fn of_missing_package(words: &str) -> Option<String> {
-    is_package_missing(words).then(|| format!("{NAME_IT}\n{INSTALLS}"))
-}
-
-/// Whether a module of a package is missing, by the words of an exception.
-fn is_package_missing(words: &str) -> bool {
-    refusal::missing_module(words).is_some_and(|module| !module.starts_with(OWN))
-}
-
-/// What can be done about the refusal of this plugin. `span` is the line that the words are about, `requirements` what
+/// What can be done about the refusal of this plugin. `span` is the line that its words are about, `requirements` what
 /// the frontmatter names.
 fn of_refusal(
-    words: &str,
-    kind: RefusalKind,
+    Refusal { words, kind }: &Refusal,
     about: &Subject,
     span: Option<&Span>,
     requirements: Option<&str>,
+    commands: Commands<'_>,
 ) -> Option<String> {
+    let deploy = || commands.on(about, "deploy");
     let hint = if refusal::masked(words) {
         "this version of Open WebUI hides the reason: look for it in the server's log\n\
          often a module is missing: name its package under `requirements` in the header"
-    } else if kind == RefusalKind::NoAnswer {
+    } else if *kind == RefusalKind::NoAnswer {
         return Some(format!(
-            "if the server takes long to load it, raise `timeout` in watch.toml\n\
-             `owui-watch deploy {}` sends it again as it is",
-            about.id()
+            "if the server takes long to load it, raise `timeout` in watch.toml\n{} sends it again as it is",
+            deploy()
         ));
     } else if refusal::too_large(words) {
         "raise the proxy's limit (in nginx: `client_max_body_size`)\n\
@@ -240,8 +275,8 @@ fn of_refusal(
         let packages = requirements.unwrap_or("its requirements");
         return Some(format!(
             "the server could not install {packages}: correct the line; the server's log has pip's output\n\
-             if its package index was out of reach, `owui-watch deploy {}` sends it again",
-            about.id()
+             if its package index was out of reach, {} sends it again",
+            deploy()
         ));
     } else if let Some(module) = refusal::missing_module(words) {
         return Some(of_missing_module(module, span, requirements));
@@ -301,8 +336,7 @@ mod tests {
     fn a_sandbox_names_the_flag_that_installs_packages() {
         let hint = |requirements: Option<&str>, module: &str| {
             let what = NoticeKind::Refused {
-                words: format!("No module named '{module}'"),
-                kind: RefusalKind::Said,
+                refusal: Refusal::said(format!("No module named '{module}'")),
                 span: None,
                 requirements: requirements.map(str::to_owned),
                 installs: false,
@@ -314,7 +348,7 @@ mod tests {
         // A reload tells the same remedy.
         let before = |installs| {
             let what = NoticeKind::RefusedBefore {
-                words: "ModuleNotFoundError: No module named 'httpx' (<string>, line 4)".to_owned(),
+                refusal: Refusal::said("ModuleNotFoundError: No module named 'httpx' (<string>, line 4)"),
                 span: None,
                 requirements: None,
                 installs,
@@ -327,7 +361,6 @@ mod tests {
         assert_eq!(hint(Some("httpx"), "httpx"), INSTALLS);
         assert_eq!(hint(None, "httpx"), format!("{NAME_IT}\n{INSTALLS}"));
         assert!(!hint(None, "open_webui.gone").contains("requirements"), "no package brings it");
-        assert_eq!(of_missing_package("KeyError: 'x'"), None);
     }
 
     #[test]
@@ -418,13 +451,13 @@ mod tests {
             id_changed: `owui-watch delete old` deletes the one that has no file here
             fails: `owui-watch try shout` runs it again
             fails: `owui-watch try shout` runs it again
-            fails: `owui-watch try shout` runs it again
-            fails: a remedy
+            fails: the server does not say what failed: it may also be filter `other`
+            fails: the server calls `inlet`, `stream`, `outlet`: check the names of its methods
             not_tried: `owui-watch on shout` switches it on
             not_tried: `[plugins."plugins/shout.py".try]` with a `message` in watch.toml tries it
             not_tried: `[plugins."plugins/shout.py".try]` with `tool` and `args` in watch.toml tries it
-            not_tried: connect a model
-            not_tried: connect a model
+            not_tried: connect a model in Open WebUI, or try it in `owui-watch sandbox`
+            not_tried: connect a model in Open WebUI, or try it in `owui-watch sandbox`
         "#]]
         .assert_eq(&table);
     }
@@ -465,7 +498,8 @@ mod tests {
             let requirements = text.starts_with(HEADER).then_some("httpx==99");
             let span = refusal::place(words, &text);
             let about = Subject { entry: Some(entry), ..Subject::default() };
-            let hint = of_refusal(words, RefusalKind::Said, &about, span.as_ref(), requirements).unwrap_or_default();
+            let hint = of_refusal(&Refusal::said(words), &about, span.as_ref(), requirements, Commands::default())
+                .unwrap_or_default();
             let at = span.map_or_else(String::new, |span| format!("{}: {}", span.line, span.source));
             writeln!(table, "`{words}`").unwrap();
             for remedy in hint.lines() {
