@@ -131,7 +131,7 @@ impl Row {
         ListedRow {
             digest: self.digest(),
             content: self.content.clone(),
-            identity: Identity::of_row(self),
+            identity: Identity::of_meta(&self.meta),
             version: self.version(),
             switches: self.switches(),
             entry: self.entry,

@@ -3,7 +3,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::engine::call::Row;
+use serde_json::{Map, Value};
+
 use crate::plugin::Plugin;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::id::PluginId;
@@ -39,8 +40,8 @@ impl Identity {
 
     /// The identity of a plugin on the server, whose manifest is its frontmatter.
     #[must_use]
-    pub fn of_row(row: &Row) -> Self {
-        let manifest = row.meta.get("manifest");
+    pub fn of_meta(meta: &Map<String, Value>) -> Self {
+        let manifest = meta.get("manifest");
         let field = |name| manifest.and_then(|manifest| manifest.get(name)?.as_str()).unwrap_or_default();
         Self::new(field("title"), field("author"), field("openwebui_id"))
     }

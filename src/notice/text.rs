@@ -6,7 +6,6 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::format::{count, duration, list};
-use super::report::stands;
 use super::{Commands, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Report, WaitReason};
 use crate::engine::OnDelete;
 use crate::engine::deploy::{CallFailure, Failure};
@@ -219,7 +218,7 @@ impl Notice {
     #[must_use]
     pub fn sentence_without_name(&self) -> String {
         match &self.what {
-            NoticeKind::Report(Report::Switched { switch, is, before, usage }) => stands(*switch, *is, *before, *usage),
+            NoticeKind::Report(Report::Switched { switch, is, before, usage }) => usage.stands(*switch, *is, *before),
             _ => self.sentence(),
         }
     }

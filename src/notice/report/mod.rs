@@ -24,7 +24,6 @@ pub use condition::StatusCounts;
 pub use doctor::{Area, Examination, Finding, Verdict};
 pub use history::{ChangedLines, HistoryEntry, Provenance};
 pub use service::{ServiceEvent, ServiceStatus};
-pub(super) use status::stands;
 pub use status::{PluginState, PluginStatus, Use};
 
 /// A fact that a command reports.

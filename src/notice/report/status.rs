@@ -280,21 +280,23 @@ pub(super) fn switched(
     usage: Use,
     commands: Commands<'_>,
 ) -> Said {
-    let message = format!("{} {}", name(about), stands(switch, is, before, usage));
+    let message = format!("{} {}", name(about), usage.stands(switch, is, before));
     let said = Said::info("switched", message).with("switch", json!(switch));
     let said = said.with("was_so_before", json!(before));
     let hint = but(switch, is, usage).and_then(|(_, condition)| condition.remedies(about, commands));
     Said { hint, ..usage.fields(said) }
 }
 
-/// The same without the name of the function.
-pub(in crate::notice) fn stands(switch: Switch, is: bool, before: bool, usage: Use) -> String {
-    let how = match (switch, is, before) {
-        (.., true) => format!("already {}", position(switch, is)),
-        (Switch::Global, false, false) => "no longer global".to_owned(),
-        (.., false) => format!("{} now", position(switch, is)),
-    };
-    format!("is {how}{}", but(switch, is, usage).map_or("", |(but, _)| but))
+impl Use {
+    /// What is said of a switch that is as the user wants it, without the name of the function.
+    pub(in crate::notice) fn stands(self, switch: Switch, is: bool, before: bool) -> String {
+        let how = match (switch, is, before) {
+            (.., true) => format!("already {}", position(switch, is)),
+            (Switch::Global, false, false) => "no longer global".to_owned(),
+            (.., false) => format!("{} now", position(switch, is)),
+        };
+        format!("is {how}{}", but(switch, is, self).map_or("", |(but, _)| but))
+    }
 }
 
 /// What keeps the function from being used all the same.
