@@ -112,7 +112,9 @@ impl Engine {
         let is_known = self.note_for_retry(deploy, &outcome, took, now);
         let outcome = match self.answered(plugin, outcome, now) {
             // It was refused before, and sent again only for a repair.
-            Outcome::Crashed { left, .. } if let Some(refusal) = self.site.refused_before(plugin) => {
+            Outcome::Crashed { left, .. }
+                if let Some(refusal) = self.site.refused_before(plugin).filter(|_| !deploy.is_forced()) =>
+            {
                 Outcome::Refused { refusal, left }
             }
             Outcome::Crashed { words, left } => {

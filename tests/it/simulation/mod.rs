@@ -1419,3 +1419,17 @@ fn an_older_text_is_not_blamed_after_the_server_has_answered_to_a_newer_one() {
          0 write c broken",
     );
 }
+
+#[test]
+fn a_text_that_is_forced_is_judged_anew_when_the_server_fails_at_it() {
+    replay(
+        "seed 194446310 0.11.4 force
+         0 hand t t2
+         0 start
+         0 off 1702
+         0 write t t3
+         10000 crash 0 1379
+         0 fault crash update 1
+         10000 git 821",
+    );
+}

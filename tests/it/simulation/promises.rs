@@ -1055,10 +1055,13 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
         Call::Create(_, form) | Call::Update(_, form) => form.file.is_some(),
         _ => false,
     };
-    world.promises.wish = match reply {
-        Reply::Unreachable { retry_after: Some(wish), .. } if asks => *wish,
-        _ => Duration::ZERO,
-    };
+    // The answer to a look that was given up asks for nothing any more.
+    if looks || *call != Call::Connect {
+        world.promises.wish = match reply {
+            Reply::Unreachable { retry_after: Some(wish), .. } if asks => *wish,
+            _ => Duration::ZERO,
+        };
+    }
     if let Some(key) = key_in(call) {
         if matches!(call, Call::Toggle(_)) {
             // Without an answer nobody is held to anything.

@@ -85,7 +85,7 @@ pub(super) struct Flight {
     pub(super) asked: Duration,
     /// When the server came to it.
     pub(super) served: Duration,
-    /// The look at the whole server that it is part of.
+    /// The look at the whole server that it is part of, or begins.
     pub(super) look: Option<u64>,
     /// When it was asked, if that was ahead of a conversation.
     pub(super) ahead: Option<Duration>,
@@ -102,7 +102,8 @@ impl World {
         let waits = self.daemon.as_ref().is_some_and(|daemon| daemon.is_scanning);
         let looks = self.looks && !waits && matches!(call, Call::Overview(_));
         self.lists_asked |= looks;
-        self.look += u64::from(call == Call::Connect);
+        let is_connect = call == Call::Connect;
+        self.look += u64::from(is_connect);
         let restores = matches!(&call, Call::Update(_, form) if form.file.is_none());
         let is_meant = |wanted: &str| wanted == "any" || wanted == word || (restores && wanted == "restore");
         let fault = self.faults.iter().position(|(wanted, _)| is_meant(wanted));
@@ -136,7 +137,7 @@ impl World {
             reply: None,
             asked: self.now,
             served: Duration::ZERO,
-            look: looks.then_some(self.look),
+            look: (looks || is_connect).then_some(self.look),
             ahead: self.asks_ahead.then_some(self.now),
             activates: self.setup.policy.deploy.activate_new,
         };
