@@ -130,6 +130,8 @@ pub struct Driver {
     /// Ready to be read, a few at a time.
     ready: BTreeMap<Arc<Path>, Duration>,
     scanning: Scanning,
+    /// How many walks of new folders run: no file is read meanwhile either.
+    n_walks: usize,
     /// Plugins whose records have changed since the ledger was last written.
     unsaved: BTreeSet<Key>,
     /// Plugins whose intents are cleared once those records are on disk.
@@ -155,6 +157,7 @@ impl Driver {
             debouncer,
             ready: BTreeMap::new(),
             scanning: Scanning::No,
+            n_walks: 0,
             unsaved: BTreeSet::new(),
             cleared: BTreeSet::new(),
             // An earlier run may have left a truncated file.
@@ -165,9 +168,15 @@ impl Driver {
     }
 
     /// A driver that continues with other settings; no conversation may be in flight. State that is in no file is
-    /// handed over if the server is the same.
+    /// handed over if the server is the same. `saved` is what the disk holds.
     #[must_use]
-    pub fn replaced(self, policy: Policy, saved: SavedState, debounce: Duration, to: Server) -> Self {
+    pub fn replaced(self, mut policy: Policy, mut saved: SavedState, debounce: Duration, to: Server) -> Self {
+        // What was forced is forced once.
+        policy.deploy.force &= self.engine.in_first_pass();
+        if to != Server::Other {
+            // The file may be outdated: the disk may have been full.
+            saved.ledger = self.engine.ledger().clone();
+        }
         let mut engine = Engine::new(policy, saved);
         match to {
             Server::Same => engine.take_over(self.engine.hand_over()),
@@ -200,10 +209,10 @@ impl Driver {
         self.engine.next_wake().into_iter().chain(settles).min()
     }
 
-    /// Whether a scan is running: events of the watcher can wait until it ends.
+    /// Whether a scan or a walk is running: events of the watcher can wait until it ends.
     #[must_use]
     pub fn is_scanning(&self) -> bool {
-        self.scanning != Scanning::No
+        self.scanning != Scanning::No || self.n_walks > 0
     }
 
     /// Whether the next [`Driver::settle`] has more files to read.
@@ -228,9 +237,17 @@ impl Driver {
         is_new
     }
 
-    /// A file was found that may be incomplete.
-    pub fn on_appeared(&mut self, path: Arc<Path>, at: Duration) {
-        self.debouncer.appeared(path, at);
+    /// Folders appeared, and are being walked.
+    pub fn begin_walk(&mut self) {
+        self.n_walks += 1;
+    }
+
+    /// Takes the files in them, which may be incomplete.
+    pub fn end_walk(&mut self, files: Vec<Arc<Path>>, at: Duration) {
+        self.n_walks -= 1;
+        for path in files {
+            self.debouncer.appeared(path, at);
+        }
     }
 
     // ---- events -----------------------------------------------------------------------------------------------------
@@ -307,11 +324,11 @@ impl Driver {
     fn perform(&mut self, effect: Effect, world: &mut impl World) -> Option<Event> {
         match effect {
             Effect::Scan => {
-                if self.is_scanning() {
-                    self.scanning = Scanning::Twice;
-                } else {
+                if self.scanning == Scanning::No {
                     self.scanning = Scanning::Once;
                     world.scan(self.engine.ledger());
+                } else {
+                    self.scanning = Scanning::Twice;
                 }
             }
             Effect::Read(path) => {

@@ -2,6 +2,28 @@
 
 use std::process::Command;
 
+use tokio::process::Child;
+
+/// A child that leads its own group. Dropping it kills the group.
+#[derive(Debug)]
+pub struct ChildGroup(pub Child);
+
+impl ChildGroup {
+    /// Kills the child, with its children.
+    pub fn kill(&self) {
+        // `None` once the child was waited for: its id may belong to another process by then.
+        if let Some(id) = self.0.id() {
+            kill_group(id);
+        }
+    }
+}
+
+impl Drop for ChildGroup {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
 /// Puts the child into its own group: a terminal's Ctrl-C reaches only us, and we end the child in order.
 #[cfg(unix)]
 pub fn own_group(command: &mut Command) {

@@ -2,7 +2,7 @@
 //! power cut with its name, because its folder is synced as well.
 #![expect(clippy::disallowed_methods, reason = "the one place that puts a file in the place of another")]
 
-use std::fs::{DirBuilder, File, Permissions};
+use std::fs::{DirBuilder, Permissions};
 use std::io::{self, ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -43,7 +43,7 @@ impl Draft {
     ///
     /// The system's error.
     pub fn private(target: &Path) -> io::Result<Self> {
-        Self::made(target, &tempfile::Builder::new())
+        Self::made(target, &mut tempfile::Builder::new())
     }
 
     /// A file with the permissions of any new file of this user.
@@ -58,11 +58,11 @@ impl Draft {
         // Limited by the user's umask.
         #[cfg(unix)]
         builder.permissions(open_to_all);
-        Self::made(target, &builder)
+        Self::made(target, &mut builder)
     }
 
-    fn made(target: &Path, builder: &tempfile::Builder<'_, '_>) -> io::Result<Self> {
-        let file = builder.clone().prefix(UNFINISHED).tempfile_in(parent(target))?;
+    fn made(target: &Path, builder: &mut tempfile::Builder<'_, '_>) -> io::Result<Self> {
+        let file = builder.prefix(UNFINISHED).tempfile_in(parent(target))?;
         Ok(Self { file, target: target.to_owned() })
     }
 
@@ -155,7 +155,7 @@ fn sync_name(path: &Path, lasting: Lasting) -> io::Result<()> {
     let folder = parent(path);
     #[cfg(test)]
     SYNCED.with_borrow_mut(|synced| synced.push(folder.to_owned()));
-    match File::open(folder)?.sync_all() {
+    match std::fs::File::open(folder)?.sync_all() {
         // Some file systems cannot do it.
         Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
         synced => synced,
@@ -217,7 +217,7 @@ mod tests {
         let target = folder.path().join("file");
         write_whole(&target, b"old", Lasting::Written).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"old");
-        let mut reader = File::open(&target).unwrap();
+        let mut reader = fs::File::open(&target).unwrap();
         write_whole(&target, b"new", Lasting::Written).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"new");
         let mut before = String::new();

@@ -8,7 +8,7 @@ use secrecy::ExposeSecret as _;
 use super::print_warnings;
 use super::trust::keep;
 use crate::cli::{Args, ServiceAction};
-use crate::config::{self, CREDENTIAL, Config, ConfigError, Origin, Request, Settings, World};
+use crate::config::{self, CREDENTIAL, Config, ConfigError, Request, Settings, World};
 use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::{Notice, Report, ServiceEvent, ServiceStatus, Subject};
@@ -58,7 +58,7 @@ impl Project {
 fn install(project: &Project, hardened: bool, args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
     reachable(true, world)?;
     let (config, requests) = of_service(args, world)?;
-    let credential = config.key_origin.as_ref().is_some_and(|origin| origin.to_string() == CREDENTIAL);
+    let credential = config.key_origin.as_ref().is_some_and(|origin| origin == CREDENTIAL);
     let (program, arguments) = (control::program()?, arguments(args, &world.cwd)?);
     let service = Service { folder: &project.folder, program: &program, arguments: &arguments, credential };
     let text = unit::text(&service).map_err(cannot_install)?;
@@ -220,7 +220,7 @@ fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Erro
         .map_err(|error| unseen("settings come", "variables").hinted(format!("without them: {error}")))?;
     let key = |config: &Config| config.key.as_ref().map(|key| key.expose_secret().to_owned());
     if here.key.is_some() && key(&here) != key(&there) {
-        let from = here.key_origin.as_ref().map(Origin::to_string).unwrap_or_default();
+        let from = here.key_origin.clone().unwrap_or_default();
         let hint = match &there.key_origin {
             None => format!(
                 "write OPENWEBUI_API_KEY=… into `{project}`, or the key alone into a file that `api_key_file` in \
@@ -234,7 +234,7 @@ fn of_service(args: &Args, world: &World) -> Result<(Config, Vec<Request>), Erro
         return Err(unseen("the API key comes", &from).hinted(hint));
     }
     if here.url != there.url {
-        return Err(unseen("the server comes", &here.url_origin.to_string())
+        return Err(unseen("the server comes", here.url_origin.as_deref().unwrap_or("the default"))
             .hinted(format!("add --url {}, or write `url` into watch.toml or `{project}`", here.url)));
     }
     if plain(&here) != plain(&there) {
@@ -268,7 +268,7 @@ fn plain(config: &Config) -> String {
         key: None,
         key_origin: None,
         key_files: Vec::new(),
-        url_origin: Origin::Default,
+        url_origin: None,
         warnings: Vec::new(),
         ..config.clone()
     };

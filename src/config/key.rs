@@ -9,13 +9,13 @@ use super::layers::Merged;
 use super::paths::ticked;
 use super::secret::looks_secret;
 use super::trust::Project;
-use super::{CREDENTIAL, ConfigError, Origin, Sources, Warning, World};
+use super::{CREDENTIAL, ConfigError, Sources, Warning, World};
 use crate::paths::slashed;
 
 /// An API key and its origin.
 pub(super) struct FoundKey {
     pub(super) key: SecretString,
-    pub(super) origin: Origin,
+    pub(super) origin: String,
     /// The file that holds it, except a credential.
     pub(super) file: Option<PathBuf>,
     /// Whether it comes from the user, not from the project's files.
@@ -71,7 +71,7 @@ impl FoundKey {
     fn checked(text: &str, place: String, file: Option<PathBuf>, is_users: bool) -> Result<Option<Self>, ConfigError> {
         let key = text.trim();
         check(key, &place)?;
-        Ok(Some(Self { key: SecretString::from(key), origin: Origin::Set(place), file, is_users }))
+        Ok(Some(Self { key: SecretString::from(key), origin: place, file, is_users }))
     }
 }
 

@@ -18,13 +18,12 @@ mod trust;
 mod url;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fmt;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 
 use secrecy::{ExposeSecret as _, SecretString};
 
-use crate::check::Choices;
+use crate::check::{Choice, Choices};
 use crate::cli::{Args, Command};
 use crate::engine::deploy::Adopt;
 use crate::paths::without_dots;
@@ -82,12 +81,12 @@ pub struct Config {
     pub roots: Vec<PathBuf>,
     /// The folders that the roots must stay in, even through links. Empty if the user set the roots: no limit.
     pub root_bounds: Vec<PathBuf>,
-    /// Where the server was set.
-    pub url_origin: Origin,
+    /// The file, variable or flag that set the server, as messages name it; `None` for the default.
+    pub url_origin: Option<String>,
     /// The API key or login token. A server without authentication needs none.
     pub key: Option<SecretString>,
-    /// Where the key was found.
-    pub key_origin: Option<Origin>,
+    /// Where the key was found, as messages name it.
+    pub key_origin: Option<String>,
     /// Certificates to trust besides the system's.
     pub certificates: Option<CaFile>,
     /// Settings of single files, by path.
@@ -130,29 +129,11 @@ pub struct CaFile {
     pub pem: String,
 }
 
-/// Where a setting comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Nobody set it.
-    Default,
-    /// The file, variable or flag, as messages name it.
-    Set(String),
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Origin::Default => f.write_str("the default"),
-            Origin::Set(place) => f.write_str(place),
-        }
-    }
-}
-
 impl Config {
     /// Whether the user has set the server's address.
     #[must_use]
     pub fn has_address(&self) -> bool {
-        self.url_origin != Origin::Default
+        self.url_origin.is_some()
     }
 
     /// What to do with this file's plugin if the server seems to have it under another id.
@@ -181,6 +162,19 @@ impl Config {
         self.key_files.iter().filter_map(|file| Some((&**file, key::readable_by_others(file, world)?)))
     }
 
+    /// Whether the server is reached at the same address, and as patiently and safely.
+    #[must_use]
+    pub fn reaches_server_like(&self, other: &Self) -> bool {
+        let way = |config: &Self| (config.url.clone(), config.certificates.clone(), config.timeout);
+        way(self) == way(other)
+    }
+
+    /// Whether the server's log is read in the same way.
+    #[must_use]
+    pub fn reads_log_like(&self, other: &Self) -> bool {
+        (&self.log_command, &self.log_folder) == (&other.log_command, &other.log_folder)
+    }
+
     /// The names of the settings that differ, as in `watch.toml`, and `api_key`.
     #[must_use]
     pub fn changes(&self, other: &Self) -> Vec<&'static str> {
@@ -192,7 +186,7 @@ impl Config {
                 let exposed = |config: &Self| config.key.as_ref().map(|key| key.expose_secret().to_owned());
                 exposed(self) != exposed(other) || self.key_origin != other.key_origin
             }
-            "log_command" => changes.contains(&key) || self.log_folder != other.log_folder,
+            "log_command" => !self.reads_log_like(other),
             "ca_file" => self.certificates != other.certificates,
             "plugins" => {
                 let files = |config: &Self| {
@@ -289,8 +283,8 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     warnings.extend(key_files.iter().filter_map(|file| key::readable_by_others(file, world)));
     let adopt_files = plugins.iter().filter_map(|(path, table)| Some((path.clone(), table.adopt?))).collect();
     let trials = plugins.iter().filter_map(|(path, table)| Some((path.clone(), table.trial.clone()?))).collect();
-    let all = settings.check.choice();
-    let own = |(path, table): (&PathBuf, &PluginSettings)| Some((path.clone(), table.check.as_ref()?.for_file(&all)));
+    let all = settings.check.over(&Choice::default());
+    let own = |(path, table): (&PathBuf, &PluginSettings)| Some((path.clone(), table.check.as_ref()?.over(&all)));
     let checks = Choices { files: plugins.iter().filter_map(own).collect(), all: all.clone() };
     let of_file = |(path, table): (_, PluginSettings)| {
         let PluginSettings { id, kind, enabled, adopt: _, check: _, trial: _ } = table;
@@ -298,10 +292,7 @@ fn config(args: &Args, world: &World, sources: &mut Sources) -> Result<Config, C
     };
     // The reference watch.toml and .env.example say what the default is. A folder with copies of them names no server.
     let is_default = settings.url == DEFAULT_URL && merged.from_project.contains("url");
-    let url_origin = match merged.origin("url") {
-        Some(place) if !is_default => Origin::Set(place.to_owned()),
-        Some(_) | None => Origin::Default,
-    };
+    let url_origin = merged.origin("url").filter(|_| !is_default).map(str::to_owned);
     Ok(Config {
         project: folder.to_owned(),
         log_folder: if settings.log_command.is_some() { merged.log_folder(folder, world) } else { PathBuf::new() },

@@ -442,18 +442,8 @@ keys! {
 }
 
 impl CheckSettings {
-    /// What holds where nothing else is said.
-    pub(super) fn choice(&self) -> Choice {
-        let Self { select, ignore, block } = self.clone();
-        Choice {
-            select: select.unwrap_or_default(),
-            ignore: ignore.unwrap_or_default(),
-            block: block.unwrap_or_default(),
-        }
-    }
-
-    /// What holds for a file with a table of its own.
-    pub(super) fn for_file(&self, all: &Choice) -> Choice {
+    /// What holds with this table, where without it `all` holds.
+    pub(super) fn over(&self, all: &Choice) -> Choice {
         let Self { select, ignore, block } = self.clone();
         Choice {
             select: select.unwrap_or_else(|| all.select.clone()),
@@ -595,25 +585,7 @@ fn trial(value: Value) -> Read<TrySettings> {
 }
 
 fn object(value: Value) -> Read<serde_json::Map<String, serde_json::Value>> {
-    value.into_table()?.into_iter().map(|(key, value)| Ok((key, json(value)?))).collect()
-}
-
-/// The same value in JSON.
-fn json(value: Value) -> Read<serde_json::Value> {
-    use serde_json::Value as Json;
-
-    Ok(match value.kind {
-        ValueKind::Nil => Json::Null,
-        ValueKind::Boolean(is) => Json::from(is),
-        ValueKind::I64(number) => Json::from(number),
-        ValueKind::U64(number) => Json::from(number),
-        ValueKind::I128(number) => Json::from(i64::try_from(number).map_err(|_| Misfit)?),
-        ValueKind::U128(number) => Json::from(u64::try_from(number).map_err(|_| Misfit)?),
-        ValueKind::Float(number) => Json::from(number),
-        ValueKind::String(text) => Json::from(text),
-        ValueKind::Table(_) => Json::from(object(value)?),
-        ValueKind::Array(values) => Json::from(values.into_iter().map(json).collect::<Read<Vec<_>>>()?),
-    })
+    Ok(value.try_deserialize()?)
 }
 
 fn tables(value: Value) -> Read<BTreeMap<PathBuf, PluginSettings>> {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::process::{Child, Command};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 
 use super::terminal::Terminal;
 
@@ -18,7 +18,8 @@ const PATIENCE: Duration = Duration::from_secs(1);
 pub(super) struct Editor {
     /// As `EDITOR` names it.
     name: String,
-    task: JoinHandle<Ended>,
+    /// One task. Dropping this aborts it.
+    task: JoinSet<Ended>,
     /// Ends it. `None` once that was asked for.
     end: Option<oneshot::Sender<()>>,
 }
@@ -38,21 +39,16 @@ impl Drop for Loan {
     }
 }
 
-impl Drop for Editor {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl Editor {
     /// Starts the command as soon as the terminal is free for it.
     pub(super) fn start(name: String, command: Command, terminal: Arc<Terminal>) -> Self {
         let (end, ending) = oneshot::channel();
         let loan = Loan(terminal);
-        let task = tokio::spawn(async move {
+        let run = async move {
             let status = run(command, &loan.0, ending).await;
             Ended { status, _loan: loan }
-        });
+        };
+        let task = JoinSet::from_iter([run]);
         Self { name, task, end: Some(end) }
     }
 
@@ -67,7 +63,7 @@ impl Editor {
     /// Waits for its end. Answers why it failed, unless it ended because it was asked to.
     pub(super) async fn ended(&mut self) -> Option<String> {
         // A panic has been told, and has dropped the loan.
-        let Ended { status, _loan } = (&mut self.task).await.ok()?;
+        let Ended { status, _loan } = self.task.join_next().await?.ok()?;
         let name = &self.name;
         match status {
             _ if self.end.is_none() => None,

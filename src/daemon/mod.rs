@@ -49,14 +49,11 @@ use signals::{SIGINT, SIGPIPE, SIGQUIT, Signals};
 pub use start::{Plan, Setup, refuse_tracked};
 use start::{Start, open_state, saved_state};
 use terminal::Terminal;
-use world::{Outside, Scanned};
+use world::{Outside, Scanned, Walked};
 use writer::Written;
 
 /// How often to see whether another owui-watch has ended.
 const IN_LINE: Duration = Duration::from_millis(200);
-
-/// The settings that decide how the server is reached.
-const WAY: [&str; 3] = ["url", "ca_file", "timeout"];
 
 /// How many notices from elsewhere are told in one turn.
 const HEARD_AT_ONCE: usize = 100;
@@ -94,6 +91,7 @@ enum Wakeup {
     Replied(Event),
     Written(Vec<Written>),
     Scanned(Scanned),
+    Walked(Walked),
     Leaks(Vec<(PathBuf, Leak)>),
     /// A notice from elsewhere.
     Heard(Box<Notice>),
@@ -283,7 +281,7 @@ impl<'a> Daemon<'a> {
     /// The daemon that continues with other settings. If its state folder is the same, the lock is handed over.
     fn replaced(mut self, mut start: Start) -> Self {
         // The new watcher may not have seen these events.
-        if self.outside.scanning.is_some() {
+        if self.driver.is_scanning() {
             self.outside.hand_on_signs(&mut self.driver);
         } else if let Ok(sign) = self.outside.signs.try_recv() {
             self.on_signs(sign);
@@ -293,21 +291,17 @@ impl<'a> Daemon<'a> {
         if is_same {
             start.state = self.outside.state.take();
         }
-        let (mut saved, trouble) = saved_state(&start);
-        if is_same {
-            // The file may be outdated: the disk may have been full.
-            saved.ledger = self.driver.engine().ledger().clone();
-        }
+        let (saved, trouble) = saved_state(&start);
         let Plan { config, policy, .. } = start.plan.clone();
         let before = self.settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
-        let changed = before.as_ref().map_or_else(Vec::new, |before| before.changes(&config));
+        let reaches_it_as_before = before.as_ref().is_none_or(|before| before.reaches_server_like(&config));
         let server = match is_same {
             false => Server::Other,
-            true if changed.iter().any(|key| WAY.contains(key)) => Server::SameInAnotherWay,
-            true => Server::Same,
+            true if reaches_it_as_before => Server::Same,
+            true => Server::SameInAnotherWay,
         };
         let Outside { audience, started, requests, checks, .. } = self.outside;
-        if changed.contains(&"log_command") {
+        if before.as_ref().is_some_and(|before| !before.reads_log_like(&config)) {
             self.server_log = ServerLog::follow(&config);
         }
         let mut daemon = Self {
@@ -447,6 +441,10 @@ impl<'a> Daemon<'a> {
                     scan = Some(self.outside.on_scanned(scanned));
                     Vec::new()
                 }
+                Wakeup::Walked(walked) => {
+                    self.outside.on_walked(walked, &mut self.driver);
+                    Vec::new()
+                }
                 Wakeup::Leaks(leaks) => {
                     self.leaks(leaks);
                     Vec::new()
@@ -528,13 +526,10 @@ impl<'a> Daemon<'a> {
             News::Config(config, new) => (config, new),
         };
         let start = match (self.setup.plan)(*config) {
-            Ok(mut plan) => {
-                plan.policy.deploy.force &= self.driver.engine().in_first_pass();
-                match open_state(&plan, self.outside.state.as_ref()).await {
-                    Ok(state) => Start::new(plan, state),
-                    Err(error) => Err(error.into()),
-                }
-            }
+            Ok(plan) => match open_state(&plan, self.outside.state.as_ref()).await {
+                Ok(state) => Start::new(plan, state),
+                Err(error) => Err(error.into()),
+            },
             Err(error) => Err(error),
         };
         match start {
@@ -584,31 +579,36 @@ impl<'a> Daemon<'a> {
         let glance =
             self.settings.as_ref().filter(|_| !stopping && self.successor.is_none()).and_then(Settings::next_wake);
         let deadline = wake.into_iter().chain(glance).min();
-        let Outside { calls, writer, signs, scanning, trials, checks, requests, .. } = &mut self.outside;
-        let (listens, has_time) = (scanning.is_none(), !self.driver.engine().has_waiting());
+        let Self { driver, editor, settings, leaks, notices, server_log, .. } = self;
+        let Outside { calls, writer, signs, scanning, walking, trials, checks, requests, .. } = &mut self.outside;
+        let (listens, has_time) = (!driver.is_scanning(), !driver.engine().has_waiting());
         tokio::select! {
             biased;
             Some(signal) = signals.recv() => Wakeup::Signal(signal),
-            trouble = edited(&mut self.editor) => Wakeup::Edited(trouble),
+            Some(trouble) = async { Some(editor.as_mut()?.ended().await) } => Wakeup::Edited(trouble),
             Some(event) = world::replied(calls) => Wakeup::Replied(event),
-            written = world::written(writer) => Wakeup::Written(written),
-            scanned = done(scanning) => {
+            Some(written) = async { Some(writer.as_mut()?.next().await) } => Wakeup::Written(written),
+            Some(walked) = async { Some(walking.as_mut()?.await) } => {
+                *walking = None;
+                Wakeup::Walked(unless_panicked(walked))
+            }
+            Some(scanned) = async { Some(scanning.as_mut()?.await) } => {
                 *scanning = None;
-                Wakeup::Scanned(scanned.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic())))
+                Wakeup::Scanned(unless_panicked(scanned))
             }
-            leaks = done(&mut self.leaks) => {
-                self.leaks = None;
-                Wakeup::Leaks(leaks.unwrap_or_default())
+            Some(found) = async { Some(leaks.as_mut()?.await) } => {
+                *leaks = None;
+                Wakeup::Leaks(found.unwrap_or_default())
             }
-            () = reached(deadline) => Wakeup::Time,
-            touch = touch(&mut self.settings) => Wakeup::ConfigFileEvent(touch),
+            Some(()) = async { tokio::time::sleep_until(deadline?).await; Some(()) } => Wakeup::Time,
+            Some(touch) = async { Some(settings.as_mut()?.touch().await) } => Wakeup::ConfigFileEvent(touch),
             // These are few. A log or a folder that never rests must not hold them up.
             Some(event) = trials.next() => Wakeup::Replied(event),
             found = checks.next(has_time, |key| requests.names(key)) => Wakeup::Checked(found),
             Some(sign) = signs.recv(), if listens => Wakeup::Sign(sign),
-            Some(notice) = self.notices.recv() => Wakeup::Heard(Box::new(notice)),
-            Some(found) = found(&mut self.server_log) => Wakeup::Found(found),
-            () = tokio::task::yield_now(), if self.driver.has_more() => Wakeup::More,
+            Some(notice) = notices.recv() => Wakeup::Heard(Box::new(notice)),
+            Some(found) = async { server_log.as_mut()?.next().await } => Wakeup::Found(found),
+            () = tokio::task::yield_now(), if driver.has_more() => Wakeup::More,
         }
     }
 
@@ -698,42 +698,7 @@ impl<'a> Daemon<'a> {
     }
 }
 
-/// Waits for the task, forever if there is none.
-async fn done<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
-    match task {
-        Some(task) => task.await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for a moment, forever if there is none.
-async fn reached(deadline: Option<Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(deadline).await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for the end of the editor, forever if there is none.
-async fn edited(editor: &mut Option<Editor>) -> Option<String> {
-    match editor {
-        Some(editor) => editor.ended().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for something in the server's log, forever if none is read.
-async fn found(log: &mut Option<ServerLog>) -> Option<Found> {
-    match log {
-        Some(log) => log.next().await,
-        None => std::future::pending().await,
-    }
-}
-
-/// Waits for an event of the settings files, forever if they are not watched.
-async fn touch(settings: &mut Option<Settings<'_>>) -> ConfigFileEvent {
-    match settings {
-        Some(settings) => settings.touch().await,
-        None => std::future::pending().await,
-    }
+/// Only a bug ends a look at the disk without a result, so the panic continues here.
+fn unless_panicked<T>(done: Result<T, JoinError>) -> T {
+    done.unwrap_or_else(|error| std::panic::resume_unwind(error.into_panic()))
 }

@@ -9,11 +9,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader};
-use tokio::process::{Child, Command};
+use tokio::process::Command;
 use tokio::sync::mpsc::error::TrySendError;
 use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::oneshot;
-use tokio::task::JoinHandle;
+use tokio::task::JoinSet;
 use tokio::task::coop::consume_budget;
 use tokio::time::{Instant, sleep, sleep_until};
 
@@ -24,7 +24,7 @@ use crate::disk;
 use crate::notice::{Notice, NoticeKind, Subject, Trouble};
 use crate::plugin::{Digest, Key, normal};
 use crate::printable;
-use crate::process_group::{kill_group, own_group};
+use crate::process_group::{ChildGroup, kill_group, own_group};
 use crate::server_log::{Entry, LogReader, Source, Traceback};
 
 /// How many findings may wait for the loop.
@@ -53,7 +53,7 @@ const QUOTED: usize = 300;
 
 /// A running `log_command`. Dropping this ends it.
 pub(super) struct ServerLog {
-    task: JoinHandle<()>,
+    task: JoinSet<()>,
     found: Receiver<Found>,
 }
 
@@ -72,18 +72,12 @@ pub(super) struct Deployed {
     pub(super) text: Option<(Arc<Path>, Digest)>,
 }
 
-impl Drop for ServerLog {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
-}
-
 impl ServerLog {
     /// Starts the command that the settings name, and starts it again whenever it ends.
     pub(super) fn follow(config: &Config) -> Option<Self> {
         let command = LogCommand { words: config.log_command.clone()?, folder: config.log_folder.clone() };
         let (send, found) = channel(WAITING);
-        Some(Self { task: tokio::spawn(follow(command, send)), found })
+        Some(Self { task: JoinSet::from_iter([follow(command, send)]), found })
     }
 
     /// The next finding. `None` never comes first.
@@ -98,8 +92,7 @@ impl ServerLog {
 
     /// Ends the command.
     pub(super) async fn stop(mut self) {
-        self.task.abort();
-        (&mut self.task).await.ok();
+        self.task.shutdown().await;
     }
 }
 
@@ -261,24 +254,6 @@ fn source(plugin: Deployed, texts: &mut HashMap<Key, (Digest, Source)>) -> Sourc
     source
 }
 
-/// A child whose group is killed with it.
-struct Job(Child);
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-impl Job {
-    fn kill(&self) {
-        // `None` once the child was waited for: its id may belong to another process by then.
-        if let Some(id) = self.0.id() {
-            kill_group(id);
-        }
-    }
-}
-
 /// Runs the command to its end, and answers why there is no log now.
 #[expect(clippy::disallowed_methods, reason = "the user's own program, beside the loop")]
 async fn run(command: &LogCommand, teller: &mut Teller) -> String {
@@ -293,7 +268,7 @@ async fn run(command: &LogCommand, teller: &mut Teller) -> String {
     own_group(&mut command);
     let mut command = Command::from(command);
     let mut job = match command.kill_on_drop(true).spawn() {
-        Ok(child) => Job(child),
+        Ok(child) => ChildGroup(child),
         Err(error) => return format!("`log_command` cannot be started: `{program}`: {error}"),
     };
     let group = job.0.id();

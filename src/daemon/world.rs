@@ -32,9 +32,10 @@ use crate::watcher::{Sign, Watcher};
 
 /// See the module's documentation.
 pub(super) struct Outside {
-    /// Locked by a scan for as long as it lasts.
+    /// Locked by a scan, or a walk of new folders, for as long as it lasts.
     eyes: Arc<Mutex<Eyes>>,
     pub(super) scanning: Option<JoinHandle<Scanned>>,
+    pub(super) walking: Option<JoinHandle<Walked>>,
     pub(super) signs: UnboundedReceiver<Sign>,
     /// `None` where nothing is kept.
     pub(super) state: Option<State>,
@@ -74,6 +75,12 @@ pub(super) struct Scanned {
     notices: Vec<Notice>,
 }
 
+/// The files in folders that appeared, with notices about them.
+pub(super) struct Walked {
+    files: Vec<Arc<Path>>,
+    notices: Vec<Notice>,
+}
+
 impl Outside {
     pub(super) fn new(start: Start, audience: Audience, started: Instant) -> Self {
         let Start { plan: Plan { config, client, trial_client, .. }, plugins, watcher, signs, mut state } = start;
@@ -86,6 +93,7 @@ impl Outside {
         Self {
             eyes: Arc::new(Mutex::new(Eyes { plugins, watcher, followed: BTreeSet::new() })),
             scanning: None,
+            walking: None,
             signs,
             writer: state.as_ref().map(|state| Writer::new(state.folder())),
             state,
@@ -197,17 +205,16 @@ impl Outside {
     /// Takes this sign and all that are queued behind it. Answers the events for the engine, and whether the settings
     /// files must be read again too.
     pub(super) fn on_signs(&mut self, first: Sign, driver: &mut Driver) -> (Vec<Event>, bool) {
-        let (mut signs, mut appeared) = (Signs::default(), Vec::new());
+        let mut signs = Signs::default();
         let mut sign = Some(first);
         while let Some(this) = sign {
-            match this {
-                Sign::Appeared(path) => appeared.push(path),
-                this => self.on_sign(this, driver, &mut signs),
-            }
+            self.on_sign(this, driver, &mut signs);
             sign = self.signs.try_recv().ok();
         }
-        if !appeared.is_empty() {
-            self.on_appeared(&appeared, driver);
+        if !signs.appeared.is_empty() {
+            driver.begin_walk();
+            let (eyes, appeared) = (Arc::clone(&self.eyes), signs.appeared);
+            self.walking = Some(tokio::task::spawn_blocking(move || lock(&eyes).walk(&appeared)));
         }
         let rescan = signs.anything.then_some(Event::Rescan);
         (rescan.into_iter().chain(signs.saving.into_iter().map(Event::Saving)).collect(), signs.anything)
@@ -249,7 +256,7 @@ impl Outside {
                     driver.on_complete(&path, at);
                 }
             }
-            Sign::Appeared(path) => self.on_appeared(&[path], driver),
+            Sign::Appeared(path) => signs.appeared.push(path),
             // A folder may contain anything.
             Sign::Permitted(path) if self.eyes().plugins.is_closed(&path) && path.is_dir() => signs.anything = true,
             Sign::Permitted(path) if self.eyes().plugins.is_closed(&path) => drop(driver.on_complete(&path, at)),
@@ -259,19 +266,18 @@ impl Outside {
         }
     }
 
-    /// Files in new folders may have been written before the folders were watched, or may still be: no event tells.
-    fn on_appeared(&mut self, folders: &[Arc<Path>], driver: &mut Driver) {
-        let at = self.at();
-        let (files, blind) = self.eyes().walk(folders);
-        for path in files {
-            driver.on_appeared(path, at);
+    /// Takes the files in new folders. They may have been written before the folders were watched, or may still be: no
+    /// event tells.
+    pub(super) fn on_walked(&mut self, Walked { files, notices }: Walked, driver: &mut Driver) {
+        driver.end_walk(files, self.at());
+        for notice in notices {
+            self.tell(notice);
         }
-        self.untold.extend(blind.map(|notice| (notice, Timestamp::now())));
     }
 
-    /// Never waits: signs are taken only between scans.
+    /// Never waits: signs are taken only between scans and walks.
     fn eyes(&self) -> MutexGuard<'_, Eyes> {
-        self.eyes.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.eyes)
     }
 
     /// Takes the result of a scan.
@@ -283,9 +289,13 @@ impl Outside {
     }
 }
 
+fn lock(eyes: &Mutex<Eyes>) -> MutexGuard<'_, Eyes> {
+    eyes.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 impl Eyes {
-    /// Starts to watch new folders. Answers every file in them, and a notice if they cannot be watched.
-    fn walk(&mut self, folders: &[Arc<Path>]) -> (Vec<Arc<Path>>, Option<Notice>) {
+    /// Starts to watch new folders, and finds every file in them.
+    fn walk(&mut self, folders: &[Arc<Path>]) -> Walked {
         let watcher = &mut self.watcher;
         let mut blind = None;
         let files = self.plugins.walk(folders, &mut |folder| {
@@ -294,7 +304,7 @@ impl Eyes {
             }
         });
         self.follow_links();
-        (files, blind.and_then(blindness))
+        Walked { files, notices: blind.and_then(blindness).into_iter().collect() }
     }
 
     fn scan(&mut self, trust: Trust, cache: &mut ScanCache) -> Scanned {
@@ -358,7 +368,7 @@ impl World for Outside {
             let mut cache = folder.as_ref().map_or_else(ScanCache::default, Folder::seen);
             cache.deployed(held.iter().map(|(key, digest)| (key, *digest)));
             // Files may be half written: only quiet ones count.
-            let scanned = eyes.lock().unwrap_or_else(PoisonError::into_inner).scan(Trust::Quiet(debounce), &mut cache);
+            let scanned = lock(&eyes).scan(Trust::Quiet(debounce), &mut cache);
             if let Some(folder) = folder {
                 // Nothing waits for this.
                 tokio::task::spawn_blocking(move || {
@@ -435,6 +445,8 @@ impl World for Outside {
 struct Signs {
     /// Files whose save has begun.
     saving: BTreeSet<Arc<Path>>,
+    /// Folders that are new.
+    appeared: Vec<Arc<Path>>,
     /// Anything may have changed, which needs a scan.
     anything: bool,
 }
@@ -442,14 +454,6 @@ struct Signs {
 /// Waits for the answer to a call; `None` if none is in flight.
 pub(super) async fn replied(calls: &mut JoinSet<(Ticket, Reply)>) -> Option<Event> {
     calls.join_next().await.map(event)
-}
-
-/// Waits for a write; forever if there is no writer.
-pub(super) async fn written(writer: &mut Option<Writer>) -> Vec<Written> {
-    match writer {
-        Some(writer) => writer.next().await,
-        None => std::future::pending().await,
-    }
 }
 
 /// Only a bug ends a call without a reply, so the panic continues here.

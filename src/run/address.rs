@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::screen;
 use crate::cli::Args;
-use crate::config::{Config, Origin, Settings, World};
+use crate::config::{Config, Settings, World};
 use crate::disk::Folder;
 use crate::error::Error;
 use crate::notice::{Notice, Report, Subject};
@@ -68,7 +68,7 @@ pub(super) fn on_sandbox(config: Config, running: &Running) -> Config {
     Config {
         // The sandbox is single-user, and tells what plugins do by itself.
         settings: Settings { url, state, activate_new: true, log_command: None, ..config.settings },
-        url_origin: Origin::Set("the sandbox".to_owned()),
+        url_origin: Some("the sandbox".to_owned()),
         key: None,
         key_origin: None,
         ..config

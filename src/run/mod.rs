@@ -355,7 +355,7 @@ fn plan(args: &Args, config: Config, scope: &Scope) -> Result<Plan, Error> {
         roots: config.roots.clone(),
         server: config.url.clone(),
         configured: config.has_address(),
-        key: config.key_origin.as_ref().map(ToString::to_string),
+        key: config.key_origin.clone(),
         concurrency: config.concurrency,
         once: args.one_pass().then_some(config.once_patience),
         deploy: DeployPolicy {

@@ -15,7 +15,7 @@ use hyper_util::rt::TokioIo;
 use serde_json::{Map, Value, json};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 
 /// Its name in Open WebUI. No plugin has it: a hyphen is in no id.
 pub const MODEL: &str = "echo-model";
@@ -35,13 +35,7 @@ const DEEPEST: usize = 6;
 pub(super) struct Model {
     /// The base of its API.
     pub(super) url: String,
-    task: AbortHandle,
-}
-
-impl Drop for Model {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _task: JoinSet<()>,
 }
 
 impl Model {
@@ -53,8 +47,8 @@ impl Model {
             Err(_) => TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?,
         };
         let url = format!("http://127.0.0.1:{}/v1", listener.local_addr()?.port());
-        let task = tokio::spawn(serve(listener)).abort_handle();
-        Ok(Self { url, task })
+        let task = JoinSet::from_iter([serve(listener)]);
+        Ok(Self { url, _task: task })
     }
 }
 

@@ -10,7 +10,7 @@ use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, BufReader
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc::Sender;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
-use tokio::task::AbortHandle;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::data::random;
@@ -44,13 +44,7 @@ pub(super) struct Listener {
     pub(super) token: SecretString,
     pub(super) calls: bool,
     pub(super) log: bool,
-    task: AbortHandle,
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.task.abort();
-    }
+    _task: JoinSet<()>,
 }
 
 impl Listener {
@@ -60,8 +54,8 @@ impl Listener {
         let port = listener.local_addr().map_err(cannot)?.port();
         let token = SecretString::from(random()?);
         let Pane { calls, log, notices } = pane;
-        let task = tokio::spawn(listen(listener, token.clone(), notices)).abort_handle();
-        Ok(Self { port, token, calls, log, task })
+        let task = JoinSet::from_iter([listen(listener, token.clone(), notices)]);
+        Ok(Self { port, token, calls, log, _task: task })
     }
 }
 

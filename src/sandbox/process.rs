@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader, Split};
 
 use crate::printable;
-use crate::process_group::{kill_group, own_group};
+use crate::process_group::{ChildGroup, own_group};
 
 /// How many of a process's last lines an error quotes.
 pub(super) const QUOTED_LINES: usize = 15;
@@ -29,9 +29,9 @@ pub(super) async fn run(mut command: Command, limit: Duration, mut heard: impl F
     own_group(&mut command);
     let mut command = tokio::process::Command::from(command);
     command.kill_on_drop(true);
-    let mut job = Job { child: command.spawn()? };
-    let mut out = job.child.stdout.take().map(lines);
-    let mut err = job.child.stderr.take().map(lines);
+    let mut job = ChildGroup(command.spawn()?);
+    let mut out = job.0.stdout.take().map(lines);
+    let mut err = job.0.stderr.take().map(lines);
     let mut answer = None;
     let mut said = VecDeque::new();
     let to_the_end = async {
@@ -53,24 +53,11 @@ pub(super) async fn run(mut command: Command, limit: Duration, mut heard: impl F
                 said.pop_front();
             }
         }
-        job.child.wait().await
+        job.0.wait().await
     };
     let late = |_| io::Error::new(io::ErrorKind::TimedOut, format!("it did not end within {} s", limit.as_secs()));
     let status = tokio::time::timeout(limit, to_the_end).await.map_err(late)??;
     Ok(Ended { status, answer: answer.unwrap_or_default(), said: Vec::from(said).join("\n") })
-}
-
-struct Job {
-    child: tokio::process::Child,
-}
-
-impl Drop for Job {
-    fn drop(&mut self) {
-        // `None` once the child was waited for: its id may belong to another process by then.
-        if let Some(id) = self.child.id() {
-            kill_group(id);
-        }
-    }
 }
 
 fn lines<R: AsyncRead + Unpin>(stream: R) -> Split<BufReader<R>> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use owui_watch::cli::Args;
-use owui_watch::config::{self, CHECK_KEYS, Config, Form, KEYS, Origin, PLUGIN_KEYS, TRY_KEYS, World};
+use owui_watch::config::{self, CHECK_KEYS, Config, Form, KEYS, PLUGIN_KEYS, TRY_KEYS, World};
 use owui_watch::engine::Code;
 use owui_watch::plugin::{FileSettings, Kind};
 use owui_watch::systemd::unit::OLDEST;
@@ -56,7 +56,7 @@ fn watch_toml_equals_the_defaults() {
     let defaults = load(None);
     let reference = load(Some(REFERENCE));
     // It names no server: a command of its folder finds the sandbox there.
-    assert_eq!(reference.url_origin, Origin::Default);
+    assert_eq!(reference.url_origin, None);
     assert_eq!(format!("{reference:#?}"), format!("{defaults:#?}"));
 }
 
@@ -91,7 +91,7 @@ fn watch_toml_documents_every_key_as_its_row_does() {
 #[test]
 fn the_examples_in_watch_toml_work() {
     let config = load(Some(&with_examples()));
-    assert!(config.key_origin.is_some_and(|origin| origin.to_string().ends_with("owui-watch/key`")));
+    assert!(config.key_origin.is_some_and(|origin| origin.ends_with("owui-watch/key`")));
     let settings = FileSettings { id: Some("shout".to_owned()), kind: Some(Kind::Function), enabled: Some(true) };
     assert_eq!(config.files.get(Path::new("plugins/filters/shout.py")), Some(&settings));
     assert_eq!(config.checks.of(Path::new("plugins/filters/shout.py")).ignore, ["blocking-call"]);
@@ -135,7 +135,7 @@ fn the_units_credential_provides_the_key() {
     let env = [("CREDENTIALS_DIRECTORY".into(), folder.path().display().to_string())].into();
     let world = World { cwd: folder.path().to_owned(), env, ..World::default() };
     let config = config::load(&Args::default(), &world).unwrap();
-    assert_eq!(config.key_origin.unwrap().to_string(), format!("the credential `{name}`"));
+    assert_eq!(config.key_origin.unwrap(), format!("the credential `{name}`"));
 }
 
 #[test]
@@ -143,7 +143,7 @@ fn other_key_places_named_in_the_unit_work() {
     let folder = TempDir::new().unwrap();
     fs::create_dir(folder.path().join("plugins")).unwrap();
     let world = World { cwd: folder.path().to_owned(), ..World::default() };
-    let origin = || config::load(&Args::default(), &world).unwrap().key_origin.unwrap().to_string();
+    let origin = || config::load(&Args::default(), &world).unwrap().key_origin.unwrap();
     assert!(UNIT.contains("OPENWEBUI_API_KEY=… in .env") && UNIT.contains("`api_key_file` in watch.toml"));
     fs::write(folder.path().join("key"), "sk-1").unwrap();
     fs::write(folder.path().join("watch.toml"), "api_key_file = \"key\"").unwrap();

@@ -158,7 +158,7 @@ async fn server(config: &Config, client: &Client, here: &Result<Here, Error>) ->
         proxy: client.proxy().map(str::to_owned),
         authority: config.certificates.as_ref().map(|file| file.path.clone()),
         insecure: is_insecure(config, client),
-        key: config.key_origin.as_ref().map(ToString::to_string),
+        key: config.key_origin.clone(),
     };
     let asked = now();
     let reply = client.call(Call::Connect).await;

@@ -232,16 +232,10 @@ impl State {
         Mark::of(&self.folder.requests_folder()).ok() != self.bell_at
     }
 
-    /// Whether requests may have been left since this was last asked.
-    fn requests_changed(&mut self) -> bool {
-        let folder = self.folder.requests_folder();
-        has_changed(&folder, &mut self.requests_seen)
-    }
-
     /// Takes the requests that were left since. Each is deleted. An old one counts only if somebody watched when it was
     /// left: by the clock of a network folder's server, each may be old.
     pub fn take_requests(&mut self) -> Vec<(RequestId, Request)> {
-        if !self.requests_changed() {
+        if !has_changed(&self.folder.requests_folder(), &mut self.requests_seen) {
             return Vec::new();
         }
         let mut requests = Vec::new();

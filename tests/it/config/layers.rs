@@ -8,7 +8,7 @@ fn no_file_is_needed() {
     assert_eq!(config.project, Path::new(""));
     assert_eq!(config.roots, [Path::new("plugins")]);
     assert_eq!(config.state, Path::new(".owui-watch"));
-    assert_eq!(config.url_origin.to_string(), "the default");
+    assert_eq!(config.url_origin, None);
     assert_eq!(key(&config), None);
 }
 
@@ -17,7 +17,7 @@ fn each_layer_covers_the_one_before() {
     #[track_caller]
     fn check(project: &Project, line: &str, url: &str, origin: &str) {
         let config = project.good(line);
-        let said = project.sealed(&config.url_origin.to_string());
+        let said = project.sealed(config.url_origin.as_deref().unwrap_or("the default"));
         assert_eq!((config.url.as_str(), said.as_str()), (url, origin));
     }
 
@@ -151,14 +151,12 @@ fn every_key_that_is_no_table_has_a_variable() {
                 "b",
             ],
             root_bounds: [],
-            url_origin: Default,
+            url_origin: None,
             key: Some(
                 SecretBox<str>([REDACTED]),
             ),
             key_origin: Some(
-                Set(
-                    "`k`",
-                ),
+                "`k`",
             ),
             certificates: Some(
                 CaFile {

@@ -148,7 +148,7 @@ fn from_top(path: &str) -> String {
 }
 
 fn key(config: &Config) -> Option<(&str, String)> {
-    let origin = config.key_origin.as_ref().map(ToString::to_string).unwrap_or_default();
+    let origin = config.key_origin.clone().unwrap_or_default();
     config.key.as_ref().map(|key| (key.expose_secret(), origin))
 }
 
@@ -249,7 +249,7 @@ fn valid_files_are_accepted() {
             root_bounds: [
                 "",
             ],
-            url_origin: Default,
+            url_origin: None,
             key: None,
             key_origin: None,
             certificates: None,
@@ -390,16 +390,14 @@ fn valid_files_are_accepted() {
             root_bounds: [
                 "",
             ],
-            url_origin: Set(
+            url_origin: Some(
                 "`watch.toml`",
             ),
             key: Some(
                 SecretBox<str>([REDACTED]),
             ),
             key_origin: Some(
-                Set(
-                    "`secrets/key`",
-                ),
+                "`secrets/key`",
             ),
             certificates: Some(
                 CaFile {

@@ -65,6 +65,33 @@ fn empty_and_missing_files_are_held_for_a_moment() {
 }
 
 #[test]
+fn no_file_is_read_while_new_folders_are_walked() {
+    check(
+        "0ms given a=v1
+         10ms edit b v1
+         10ms walking
+         1020ms write a v2
+         1020ms wake
+         1500ms walked b
+         1550ms wake
+         1600ms wake",
+        &expect![[r#"
+            10ms edit b v1
+            10ms walking
+            1020ms write a v2
+            1020ms wake
+            1500ms walked b
+                  a sending why=edited
+                  #1 get a
+            1550ms wake
+            1600ms wake
+                  b sending why=new
+                  #2 get b
+        "#]],
+    );
+}
+
+#[test]
 fn an_unsettled_file_is_read_again_until_it_is_complete() {
     check(
         "0ms given a=v1

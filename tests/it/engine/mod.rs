@@ -8,6 +8,7 @@
 //!   read), `half` (complete only if an event says so), `unreadable`, and `folder` (an unreadable folder).
 //! - `delete a` removes the file. `edit a v1` and `remove a` change the disk without an event, as before a rescan.
 //! - `saving a` begins a save; with `changing a` its writer is known to be at work.
+//! - `walking`: new folders are being walked; `walked a b`: these files are in them.
 //! - `root gone`, `root back`: the watched folder.
 //! - `rolling-back a v2 v1`, `rolled-back a v2 v1`, `pulled a v1`, `no-rollback a`: another process, known from the next
 //!   event on. `deleted a`: it deleted the plugin on the server; `deleted a earlier`: with another text than the newest.
@@ -175,6 +176,11 @@ impl Script {
             ["rescan:", rows @ ..] => self.probe("rescan", rows),
             ["wake:", rows @ ..] => self.probe("wake", rows),
             ["hang", "up"] => self.turn(vec![Event::TryNow, Event::Rescan]),
+            ["walking"] => self.driver.begin_walk(),
+            ["walked", names @ ..] => {
+                self.driver.end_walk(names.iter().map(|name| path(name)).collect(), self.world.at);
+                self.turn(Vec::new());
+            }
             ["root", "gone"] => self.world.root_is_gone = true,
             ["root", "back"] => self.world.root_is_gone = false,
             ["wake"] => self.turn(vec![Event::Wake]),

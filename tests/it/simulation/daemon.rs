@@ -170,11 +170,7 @@ impl World {
         let server = if in_another_way { Server::SameInAnotherWay } else { Server::Same };
         let Some(driver) = self.driver.take() else { return Ok(()) };
         self.obey();
-        // What was forced is so once.
-        let mut policy = self.setup.policy.clone();
-        policy.deploy.force &= driver.engine().in_first_pass();
-        let saved = SavedState { ledger: driver.engine().ledger().clone(), ..self.saved_state() };
-        self.driver = Some(driver.replaced(policy, saved, DEBOUNCE, server));
+        self.driver = Some(driver.replaced(self.setup.policy.clone(), self.saved_state(), DEBOUNCE, server));
         let rollbacks = self.state.rollbacks.clone();
         if let Some(daemon) = &mut self.daemon {
             (daemon.is_replaced, daemon.is_scanning, daemon.rollbacks_unseen) = (false, false, false);
