@@ -41,27 +41,6 @@ pub enum Call {
     Prune(Key, String),
 }
 
-impl Call {
-    /// Its name in tests and diagnostics.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Call::Connect => "connect",
-            Call::Overview(_) => "overview",
-            Call::Get(_) => "get",
-            Call::Create(..) => "create",
-            Call::Update(..) => "update",
-            Call::Toggle(_) => "toggle",
-            Call::ToggleGlobal(_) => "toggle global",
-            Call::Attached => "attached",
-            Call::Delete(_) => "delete",
-            Call::Versions(_) => "versions",
-            Call::Version(..) => "version",
-            Call::Prune(..) => "prune",
-        }
-    }
-}
-
 /// The body that creates or updates a plugin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Form {

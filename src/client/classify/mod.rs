@@ -59,31 +59,6 @@ pub(super) enum Models {
 }
 
 impl Asked {
-    /// Whether it changes the server's data.
-    pub(super) fn changes(self) -> bool {
-        match self {
-            // A second session does no harm.
-            Asked::Connect
-            | Asked::Config
-            | Asked::SignIn
-            | Asked::Overview(_)
-            | Asked::Get(_)
-            | Asked::Models(_)
-            | Asked::Versions
-            | Asked::Version
-            | Asked::ModelList
-            | Asked::Seen => false,
-            Asked::Create(_)
-            | Asked::Update(_)
-            | Asked::Toggle
-            | Asked::ToggleGlobal
-            | Asked::Delete
-            | Asked::Prune => true,
-            // A plugin can do anything.
-            Asked::Chat | Asked::Outlet | Asked::Action => true,
-        }
-    }
-
     /// Whether the server runs the code that was sent.
     pub(super) fn deploys(self) -> bool {
         matches!(self, Asked::Create(_) | Asked::Update(_))

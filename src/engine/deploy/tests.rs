@@ -252,7 +252,7 @@ impl Conversation {
 
 fn say(step: &Step) -> String {
     match step {
-        Step::Call(call) => call.word().to_owned(),
+        Step::Call(call) => format!("{call:?}").split('(').next().unwrap_or_default().to_lowercase(),
         Step::SaveBackup(_) => "keep".to_owned(),
         Step::SaveIntent(_) => "note".to_owned(),
         Step::Archive(_, next) => format!("archive, {}", say(next)),

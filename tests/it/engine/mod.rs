@@ -64,6 +64,7 @@ use owui_watch::plugin::{self, Digest, FileSettings, Invalid, Key, Kind, Parsed,
 use serde_json::{Map, Value, json};
 
 use self::prelude::Request;
+use crate::support::call_word::CallWord as _;
 use crate::support::policy::policy;
 
 /// Without further signs, a path is ready after this.
