@@ -264,6 +264,8 @@ pub enum Reply {
     Crashed {
         /// The body, shortened.
         words: String,
+        /// A proxy refuses requests of this size (413).
+        too_large: bool,
     },
     /// The key or its role is not enough, or plugins are switched off on the server.
     NotAllowed {
@@ -319,7 +321,7 @@ impl Reply {
             Reply::Lost { cause } | Reply::Stumbled { cause } => {
                 CallFailure::Unreachable { cause: cause.into(), retry_after: None }
             }
-            Reply::Crashed { words } => {
+            Reply::Crashed { words, .. } => {
                 CallFailure::Unreachable { cause: format!("the server fails: {words}").into(), retry_after: None }
             }
             Reply::NotAllowed { status, words } => CallFailure::NotAllowed { status, words },

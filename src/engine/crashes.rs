@@ -63,7 +63,7 @@ impl Engine {
     pub(super) fn on_crashed(
         &mut self,
         deploy: &Deploy,
-        words: String,
+        refusal: Refusal,
         left: Aftermath,
         in_pass: bool,
         now: Now,
@@ -74,13 +74,14 @@ impl Engine {
         let times = before.map_or(0, |crash| crash.times) + 1;
         let pause = PAUSES.get(times - 1).copied();
         let suspect_until = Some(now.at + AFTERMATH);
-        lane.crash = Some(Crash { digest: plugin.digest, times, words: words.clone(), suspect_until, in_pass });
+        let words = refusal.words.clone();
+        lane.crash = Some(Crash { digest: plugin.digest, times, words, suspect_until, in_pass });
         let due = pause.map(|pause| now.at + pause);
         lane.retry = Some(Retry { due, why: deploy.why_again(), ..Retry::new(Cause::Crash) });
-        let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
+        let Some(next) = pause else { return Some(Outcome::Crashed { refusal, left }) };
         self.tree.complain(plugin, Complaint::Error);
         self.note_result(&plugin.key, PassResult::Failed);
-        self.tell(Notice::of(plugin, NoticeKind::Crashed { words, next }));
+        self.tell(Notice::of(plugin, NoticeKind::Crashed { words: refusal.words, next }));
         if let Some(what) = NoticeKind::left(left) {
             self.tell(Notice::of(plugin, what));
         }

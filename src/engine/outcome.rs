@@ -115,9 +115,9 @@ impl Engine {
             Outcome::Crashed { left, .. } if let Some(refusal) = self.site.refused_before(plugin) => {
                 Outcome::Refused { refusal, left }
             }
-            Outcome::Crashed { words, left } => {
+            Outcome::Crashed { refusal, left } => {
                 self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
-                match self.on_crashed(deploy, words, left, in_pass, now) {
+                match self.on_crashed(deploy, refusal, left, in_pass, now) {
                     Some(outcome) => outcome,
                     None => return,
                 }

@@ -27,12 +27,6 @@ pub fn install_failed(words: &str) -> bool {
     words.contains("'pip', 'install'") && words.contains("returned non-zero exit status")
 }
 
-/// Whether a proxy refused a request of this size, by the status that the words begin with.
-#[must_use]
-pub fn too_large(words: &str) -> bool {
-    words.starts_with("413 ")
-}
-
 /// The class that the server could not instantiate, as in `Pipe.__init__() missing 1 required
 /// positional argument: 'x'`.
 #[must_use]

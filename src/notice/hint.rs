@@ -230,7 +230,7 @@ fn of_refusal(
              `owui-watch deploy {}` sends it again as it is",
             about.id()
         ));
-    } else if refusal::too_large(words) {
+    } else if kind == RefusalKind::TooLarge {
         "raise the proxy's limit (in nginx: `client_max_body_size`)\n\
          make the plugin smaller"
     } else if refusal::valves_do_not_fit(words) {
@@ -285,7 +285,18 @@ mod tests {
     use expect_test::expect;
 
     use super::*;
+    use crate::engine::ledger::Refusal;
     use crate::notice::samples::samples;
+
+    #[test]
+    fn a_proxy_s_limit_is_known_by_the_status_and_not_by_the_words() {
+        let hint = |too_large| {
+            let Refusal { words, kind } = Refusal::crashed("413 Payload Too Large".to_owned(), too_large);
+            of_refusal(&words, kind, &Subject::default(), None, None).unwrap()
+        };
+        assert!(hint(true).contains("client_max_body_size"));
+        assert_eq!(hint(false), "the server's log may say more");
+    }
 
     #[test]
     fn a_table_is_named_by_its_path_in_the_settings() {

@@ -31,11 +31,8 @@ impl NoticeKind {
             Outcome::WouldUpdate { from, foreign } => (NoticeKind::WouldUpdate { from, foreign }, None),
             Outcome::RemoteEdit { theirs } => (NoticeKind::RemoteEdit { theirs }, None),
             Outcome::Duplicate(duplicate) => (NoticeKind::Duplicate { duplicate }, None),
-            Outcome::Crashed { words, left } => {
-                let outcome = Outcome::Refused { refusal: Refusal::said(words), left };
-                return Self::of_outcome(outcome, plugin, on_server, in_pass, habits, took);
-            }
-            Outcome::Refused { refusal: Refusal { words, kind }, left } => {
+            Outcome::Refused { refusal: Refusal { words, kind }, left }
+            | Outcome::Crashed { refusal: Refusal { words, kind }, left } => {
                 let span = refusal::place(&words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
                 let installs = !habits.installs_nothing;
@@ -76,7 +73,7 @@ impl NoticeKind {
 impl OldVersion {
     /// `None` where the server has none, or where it is unknown what runs there now.
     fn after_refusal(kind: RefusalKind, left: &Aftermath, on_server: Option<OnServer>) -> Option<Self> {
-        let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && kind == RefusalKind::Said;
+        let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && kind != RefusalKind::NoAnswer;
         let row = on_server.filter(|_| is_known)?;
         Some(if row.active == Some(false) { OldVersion::Off } else { OldVersion::Running })
     }

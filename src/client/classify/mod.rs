@@ -186,13 +186,15 @@ pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
             _ => Reply::Foreign { status, words: words(answer) },
         },
         405 => Reply::Foreign { status, words: words(answer) },
-        413 if asked.deploys() => Reply::Crashed { words: format!("{}: {}", heading(status), too_large(answer.sent)) },
+        413 if asked.deploys() => {
+            Reply::Crashed { words: format!("{}: {}", heading(status), too_large(answer.sent)), too_large: true }
+        }
         408 | 429 | 503 => away(answer),
         // The server or a proxy rejects the request, and will again.
         402 | 406 | 409..=428 | 430..500 if asked.deploys() => {
-            Reply::Crashed { words: format!("{}: {}", heading(status), words(answer)) }
+            Reply::Crashed { words: format!("{}: {}", heading(status), words(answer)), too_large: false }
         }
-        500 => Reply::Crashed { words: words(answer) },
+        500 => Reply::Crashed { words: words(answer), too_large: false },
         // A proxy lost the server, perhaps after the request had arrived.
         501..600 if asked.changes() => Reply::Lost { cause: heading_and_words(answer) },
         501..600 => away(answer),

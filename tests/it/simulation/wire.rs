@@ -347,7 +347,7 @@ fn page() -> Reply {
 }
 
 pub(super) fn crashed() -> Reply {
-    Reply::Crashed { words: CRASH.to_owned() }
+    Reply::Crashed { words: CRASH.to_owned(), too_large: false }
 }
 
 fn shut() -> Reply {
