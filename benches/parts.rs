@@ -175,7 +175,7 @@ impl Scene {
                 self.rows.insert(key, row.clone());
                 Reply::Row(Box::new(row))
             }
-            call => panic!("not asked of it: {}", call.word()),
+            call => panic!("not asked of it: {call:?}"),
         }
     }
 }

@@ -33,6 +33,14 @@ impl<'a> Names<'a> {
     }
 }
 
+impl Asked {
+    /// Whether it may change the server's data. A second session does no harm.
+    pub(super) fn changes(self) -> bool {
+        let (method, _) = endpoint(self);
+        method != Method::GET && self != Asked::SignIn
+    }
+}
+
 /// The method and path of a request.
 pub(super) fn endpoint(asked: Asked) -> (Method, &'static str) {
     match asked {

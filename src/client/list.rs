@@ -4,6 +4,9 @@
 /// The longest element that is parsed, in bytes. A longer one counts as invalid.
 const LARGEST_ELEMENT: usize = 16 << 20;
 
+/// How many bytes are scanned at once.
+const PIECE: usize = 1 << 14;
+
 /// How many elements of a list are kept.
 const MOST_ELEMENTS: usize = 20_000;
 
@@ -92,12 +95,16 @@ impl<T> List<T> {
     /// Parses a complete text.
     pub(super) fn of(text: &[u8], parse: fn(&[u8]) -> Option<T>) -> Option<Listed<T>> {
         let mut list = Self::new(parse);
-        // In chunks, to avoid copying all of it.
-        text.chunks(1 << 16).for_each(|piece| list.take(piece));
+        list.take(text);
         list.end().ok()
     }
 
+    /// Takes the next bytes, piece by piece: only the incomplete element is copied, not all that arrived at once.
     pub(super) fn take(&mut self, bytes: &[u8]) {
+        bytes.chunks(PIECE).for_each(|piece| self.take_piece(piece));
+    }
+
+    fn take_piece(&mut self, bytes: &[u8]) {
         let free = self.rest.capacity() - self.rest.len();
         if bytes.len() > free {
             // A vector would double its capacity: up to twice the memory of the largest element.

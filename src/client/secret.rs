@@ -143,7 +143,7 @@ pub(super) fn words(reply: &mut Reply) -> Option<&mut String> {
     match reply {
         Reply::Connected { version: words }
         | Reply::Refused { words }
-        | Reply::Crashed { words }
+        | Reply::Crashed { words, .. }
         | Reply::NotAllowed { words, .. }
         | Reply::Unclear { words }
         | Reply::Unusable { words }

@@ -41,27 +41,6 @@ pub enum Call {
     Prune(Key, String),
 }
 
-impl Call {
-    /// Its name in tests and diagnostics.
-    #[must_use]
-    pub fn word(&self) -> &'static str {
-        match self {
-            Call::Connect => "connect",
-            Call::Overview(_) => "overview",
-            Call::Get(_) => "get",
-            Call::Create(..) => "create",
-            Call::Update(..) => "update",
-            Call::Toggle(_) => "toggle",
-            Call::ToggleGlobal(_) => "toggle global",
-            Call::Attached => "attached",
-            Call::Delete(_) => "delete",
-            Call::Versions(_) => "versions",
-            Call::Version(..) => "version",
-            Call::Prune(..) => "prune",
-        }
-    }
-}
-
 /// The body that creates or updates a plugin.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Form {
@@ -292,6 +271,8 @@ pub enum Reply {
     Crashed {
         /// The body, shortened.
         words: String,
+        /// A proxy refuses requests of this size (413).
+        too_large: bool,
     },
     /// The key or its role is not enough, or plugins are switched off on the server.
     NotAllowed {
@@ -347,7 +328,7 @@ impl Reply {
             Reply::Lost { cause } | Reply::Stumbled { cause } => {
                 CallFailure::Unreachable { cause: cause.into(), retry_after: None }
             }
-            Reply::Crashed { words } => {
+            Reply::Crashed { words, .. } => {
                 CallFailure::Unreachable { cause: format!("the server fails: {words}").into(), retry_after: None }
             }
             Reply::NotAllowed { status, words } => CallFailure::NotAllowed { status, words },

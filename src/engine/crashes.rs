@@ -58,20 +58,27 @@ impl Crash {
 
 impl Engine {
     /// Counts a failure of the server at a text. Answers the outcome of the deploy if no try is left.
-    pub(super) fn on_crashed(&mut self, deploy: &Deploy, words: String, left: Aftermath, now: Now) -> Option<Outcome> {
+    pub(super) fn on_crashed(
+        &mut self,
+        deploy: &Deploy,
+        refusal: Refusal,
+        left: Aftermath,
+        now: Now,
+    ) -> Option<Outcome> {
         let plugin = deploy.plugin();
         let lane = self.site.lanes.of(&plugin.key);
         let before = lane.crash.as_ref().filter(|crash| crash.is_of(plugin));
         let times = before.map_or(0, |crash| crash.times) + 1;
         let pause = PAUSES.get(times - 1).copied();
         let suspect_until = Some(now.at + AFTERMATH);
-        lane.crash = Some(Crash { digest: plugin.digest, times, words: words.clone(), suspect_until });
+        let words = refusal.words.clone();
+        lane.crash = Some(Crash { digest: plugin.digest, times, words, suspect_until });
         let due = pause.map(|pause| now.at + pause);
         lane.retry = Some(Retry { due, is_forced: deploy.is_forced(), ..Retry::new(Cause::Crash) });
-        let Some(next) = pause else { return Some(Outcome::Crashed { words, left }) };
+        let Some(next) = pause else { return Some(Outcome::Crashed { refusal, left }) };
         self.tree.complain(plugin, Complaint::Error);
         self.note_result(&plugin.key, PassResult::Failed);
-        self.tell(Notice::of(plugin, NoticeKind::Crashed { words, next }));
+        self.tell(Notice::of(plugin, NoticeKind::Crashed { words: refusal.words, next }));
         if let Some(what) = NoticeKind::left(left) {
             self.tell(Notice::of(plugin, what));
         }

@@ -94,7 +94,8 @@ impl File {
 #[derive(Debug, Default)]
 pub struct Files {
     by_path: BTreeMap<Arc<Path>, File>,
-    claims: BTreeMap<Key, BTreeSet<Arc<Path>>>,
+    /// Each id with the paths of its plugins, in order. Nearly always there is one.
+    claims: BTreeMap<Key, Vec<Arc<Path>>>,
 }
 
 /// The owner of an id.
@@ -113,7 +114,11 @@ impl Files {
     pub fn put(&mut self, path: Arc<Path>, file: File) -> Option<File> {
         let before = self.remove(&path);
         if let Some(plugin) = file.plugin() {
-            self.claims.entry(plugin.key.clone()).or_default().insert(Arc::clone(&path));
+            let claimants = self.claims.entry(plugin.key.clone()).or_default();
+            if let Err(place) = claimants.binary_search(&path) {
+                claimants.reserve_exact(1);
+                claimants.insert(place, Arc::clone(&path));
+            }
         }
         self.by_path.insert(path, file);
         before
@@ -125,7 +130,7 @@ impl Files {
         if let Some(plugin) = before.plugin()
             && let Some(claimants) = self.claims.get_mut(&plugin.key)
         {
-            claimants.remove(path);
+            claimants.retain(|claimant| **claimant != *path);
             if claimants.is_empty() {
                 self.claims.remove(&plugin.key);
             }
@@ -154,7 +159,7 @@ impl Files {
     pub fn owner(&self, key: &Key) -> Owner {
         let Some(claimants) = self.claims.get(key) else { return Owner::None };
         if claimants.len() > 1 {
-            return Owner::Conflict(claimants.iter().cloned().collect());
+            return Owner::Conflict(claimants.clone());
         }
         let plugin = claimants.first().and_then(|path| self.by_path.get(path)).and_then(File::plugin);
         plugin.map_or(Owner::None, |plugin| Owner::One(Arc::clone(plugin)))

@@ -121,6 +121,8 @@ pub enum RefusalKind {
     Said,
     /// The text got no answer, twice.
     NoAnswer,
+    /// A proxy refuses requests of its size.
+    TooLarge,
 }
 
 impl Refusal {
@@ -128,6 +130,12 @@ impl Refusal {
     #[must_use]
     pub fn said(words: impl Into<String>) -> Self {
         Self { words: words.into(), kind: RefusalKind::Said }
+    }
+
+    /// For a text at which the server, or a proxy in front of it, failed.
+    #[must_use]
+    pub fn crashed(words: String, too_large: bool) -> Self {
+        Self { words, kind: if too_large { RefusalKind::TooLarge } else { RefusalKind::Said } }
     }
 
     /// For a text that got no answer twice.
@@ -307,7 +315,8 @@ impl Ledger {
                 None => break,
             }
         }
-        Ok(Self { records })
+        // Collected in order, they take two thirds of the memory.
+        Ok(Self { records: records.into_iter().collect() })
     }
 }
 

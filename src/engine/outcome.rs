@@ -117,9 +117,9 @@ impl Engine {
             {
                 Outcome::Refused { refusal, left }
             }
-            Outcome::Crashed { words, left } => {
+            Outcome::Crashed { refusal, left } => {
                 self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
-                match self.on_crashed(deploy, words, left, now) {
+                match self.on_crashed(deploy, refusal, left, now) {
                     Some(outcome) => outcome,
                     None => return,
                 }

@@ -27,12 +27,6 @@ pub fn install_failed(words: &str) -> bool {
     words.contains("'pip', 'install'") && words.contains("returned non-zero exit status")
 }
 
-/// Whether a proxy refused a request of this size, by the status that the words begin with.
-#[must_use]
-pub fn too_large(words: &str) -> bool {
-    words.starts_with("413 ")
-}
-
 /// Whether a server of this version gives a reason when it refuses an update. Since 0.10, none gives one for a create.
 #[must_use]
 pub fn explains_updates(version: &str) -> bool {

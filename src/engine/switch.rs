@@ -160,7 +160,12 @@ mod tests {
         let outcome = loop {
             step = match step {
                 Step::Call(call) => {
-                    said.push(call.word());
+                    said.push(match call {
+                        Call::Get(_) => "get",
+                        Call::Toggle(_) => "toggle",
+                        Call::ToggleGlobal(_) => "toggle global",
+                        other => panic!("{other:?}"),
+                    });
                     switching.reply(match *answers.next().expect("another answer") {
                         "on" => row(switch, Some(true)),
                         "off" => row(switch, Some(false)),

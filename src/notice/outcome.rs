@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{NoticeKind, OldVersion};
 use crate::engine::ServerHabits;
 use crate::engine::deploy::{Aftermath, OnServer, Outcome, StillOff};
-use crate::engine::ledger::{Refusal, RefusalKind};
+use crate::engine::ledger::RefusalKind;
 use crate::engine::refusal;
 use crate::plugin::Plugin;
 
@@ -32,11 +32,7 @@ impl NoticeKind {
             Outcome::WouldUpdate { from, foreign } => (NoticeKind::WouldUpdate { from, foreign }, None),
             Outcome::RemoteEdit { theirs } => (NoticeKind::RemoteEdit { theirs }, None),
             Outcome::Duplicate(duplicate) => (NoticeKind::Duplicate { duplicate }, None),
-            Outcome::Crashed { words, left } => {
-                let outcome = Outcome::Refused { refusal: Refusal::said(words), left };
-                return Self::of_outcome(outcome, plugin, on_server, in_pass, habits, took);
-            }
-            Outcome::Refused { refusal, left } => {
+            Outcome::Refused { refusal, left } | Outcome::Crashed { refusal, left } => {
                 let span = refusal::place(&refusal.words, &plugin.text);
                 let requirements = plugin.frontmatter.requirements().map(str::to_owned);
                 let installs = !habits.installs_nothing;
@@ -74,7 +70,7 @@ impl NoticeKind {
 impl OldVersion {
     /// `None` where the server has none, or where it is unknown what runs there now.
     fn after_refusal(kind: RefusalKind, left: &Aftermath, on_server: Option<OnServer>) -> Option<Self> {
-        let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && kind == RefusalKind::Said;
+        let is_known = matches!(left, Aftermath::AsItWas | Aftermath::Restored) && kind != RefusalKind::NoAnswer;
         let row = on_server.filter(|_| is_known)?;
         Some(if row.active == Some(false) { OldVersion::Off } else { OldVersion::Running })
     }

@@ -22,7 +22,7 @@ pub(super) fn not_created(duplicate: &Duplicate) -> String {
 /// The reason of a refusal: the server's words, or that there were none.
 pub(super) fn refused(refusal: &Refusal) -> Cow<'_, str> {
     match refusal.kind {
-        RefusalKind::Said => Cow::Borrowed(&refusal.words),
+        RefusalKind::Said | RefusalKind::TooLarge => Cow::Borrowed(&refusal.words),
         RefusalKind::NoAnswer => format!("the server gave no answer to it, twice: {}", refusal.words).into(),
     }
 }

@@ -2,6 +2,7 @@
 //! are written above it.
 
 use std::io::Write as _;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::{Timestamp, tz::TimeZone};
@@ -19,7 +20,8 @@ use crate::notice::{Level, Notice};
 pub struct Console {
     format: Format,
     least: Level,
-    zone: TimeZone,
+    /// Finding it reads the names of all zones, which programs that read JSON need not wait for.
+    zone: LazyLock<TimeZone>,
     lines: Lines,
     repeats: Repeats,
     live: Option<Live>,
@@ -31,7 +33,7 @@ impl Console {
     /// Prints notices of at least this level; all of them as JSON.
     #[must_use]
     pub fn new(format: Format, least: Level) -> Self {
-        let (zone, lines) = (TimeZone::system(), Lines::new(true));
+        let (zone, lines) = (LazyLock::new(TimeZone::system as fn() -> TimeZone), Lines::new(true));
         Self { format, least, zone, lines, repeats: Repeats::default(), live: None, gone: false }
     }
 
@@ -143,7 +145,7 @@ impl Console {
     }
 
     fn clock(&self, time: Timestamp) -> String {
-        time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string()
+        time.to_zoned(TimeZone::clone(&self.zone)).strftime("%H:%M:%S").to_string()
     }
 }
 

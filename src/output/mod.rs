@@ -297,8 +297,8 @@ impl Backlog {
             _ => self.waiting.pop_front(),
         };
         if self.waiting.is_empty() {
-            // A start tells of every plugin at once.
-            self.waiting.shrink_to(ROOM);
+            // A start tells of every plugin at once, and nothing later does.
+            self.waiting.shrink_to(BATCH);
         }
         self.taken += usize::from(next.is_some());
         next

@@ -5,6 +5,7 @@
 //! containers offer, and would save little code.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -21,7 +22,7 @@ pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PI
 pub struct Supervisor {
     socket: Option<Socket>,
     watchdog: Option<Watchdog>,
-    zone: TimeZone,
+    zone: LazyLock<TimeZone>,
     board: Board,
     /// The status line that was sent last.
     said: String,
@@ -52,7 +53,7 @@ impl Supervisor {
         Self {
             socket,
             watchdog,
-            zone: TimeZone::system(),
+            zone: LazyLock::new(TimeZone::system),
             board: Board::default(),
             said: String::new(),
             reloading: false,
@@ -66,7 +67,7 @@ impl Supervisor {
             return;
         }
         // With the date: the status may be read days later.
-        let clock = time.to_zoned(self.zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string();
+        let clock = time.to_zoned(TimeZone::clone(&self.zone)).strftime("%Y-%m-%d %H:%M:%S").to_string();
         self.board.tell(notice, &clock);
         match notice.what {
             NoticeKind::Ready { .. } => {

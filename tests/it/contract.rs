@@ -556,7 +556,7 @@ async fn what_is_no_exception_changes_nothing(server: Server) {
     let client = server.client();
     for kind in [Kind::Function, Kind::Tool] {
         let key = key(kind, "uncaught");
-        let crashed = Reply::Crashed { words: "Internal Server Error".into() };
+        let crashed = Reply::Crashed { words: "Internal Server Error".into(), too_large: false };
         let raises = form("B", "raise GeneratorExit()\n");
         assert_eq!(client.call(Call::Create(key.clone(), raises.clone())).await, crashed);
         assert_eq!(client.call(Call::Get(key.clone())).await, Reply::Absent);
@@ -643,7 +643,7 @@ async fn what_ends_the_interpreter_may_end_the_server(server: Server) {
             tokio::time::timeout(Duration::from_secs(30), gone).await.expect("it ends");
             return;
         }
-        assert_eq!(reply, Reply::Crashed { words: "Internal Server Error".into() });
+        assert_eq!(reply, Reply::Crashed { words: "Internal Server Error".into(), too_large: false });
         assert_eq!(everything(&server, &key).await, before);
     }
 }

@@ -59,31 +59,6 @@ pub(super) enum Models {
 }
 
 impl Asked {
-    /// Whether it changes the server's data.
-    pub(super) fn changes(self) -> bool {
-        match self {
-            // A second session does no harm.
-            Asked::Connect
-            | Asked::Config
-            | Asked::SignIn
-            | Asked::Overview(_)
-            | Asked::Get(_)
-            | Asked::Models(_)
-            | Asked::Versions
-            | Asked::Version
-            | Asked::ModelList
-            | Asked::Seen => false,
-            Asked::Create(_)
-            | Asked::Update(_)
-            | Asked::Toggle
-            | Asked::ToggleGlobal
-            | Asked::Delete
-            | Asked::Prune => true,
-            // A plugin can do anything.
-            Asked::Chat | Asked::Outlet | Asked::Action => true,
-        }
-    }
-
     /// Whether the server runs the code that was sent.
     pub(super) fn deploys(self) -> bool {
         matches!(self, Asked::Create(_) | Asked::Update(_))
@@ -211,13 +186,15 @@ pub(super) fn failure(asked: Asked, answer: &Answer<'_>) -> Reply {
             _ => Reply::Foreign { status, words: words(answer) },
         },
         405 => Reply::Foreign { status, words: words(answer) },
-        413 if asked.deploys() => Reply::Crashed { words: format!("{}: {}", heading(status), too_large(answer.sent)) },
+        413 if asked.deploys() => {
+            Reply::Crashed { words: format!("{}: {}", heading(status), too_large(answer.sent)), too_large: true }
+        }
         408 | 429 | 503 => away(answer),
         // The server or a proxy rejects the request, and will again.
         402 | 406 | 409..=428 | 430..500 if asked.deploys() => {
-            Reply::Crashed { words: format!("{}: {}", heading(status), words(answer)) }
+            Reply::Crashed { words: format!("{}: {}", heading(status), words(answer)), too_large: false }
         }
-        500 => Reply::Crashed { words: words(answer) },
+        500 => Reply::Crashed { words: words(answer), too_large: false },
         // A proxy lost the server, perhaps after the request had arrived.
         501..600 if asked.changes() => Reply::Lost { cause: heading_and_words(answer) },
         501..600 => away(answer),

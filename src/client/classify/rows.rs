@@ -32,17 +32,19 @@ pub(in crate::client) fn overview(listed: Listed<Result<ListedRow, InvalidId>>) 
     if listed.is_too_long() {
         return Reply::Unusable { words: format!("a list of {} plugins", listed.n) };
     }
-    let mut places = HashMap::<PluginId, usize>::new();
-    let mut rows = Vec::<ListedRow>::new();
-    for row in listed.elements.into_iter().flatten() {
-        if let Some(place) = places.get(&row.id) {
-            // Two rows with one id: either may be current, so trust neither text.
-            (rows[*place].content, rows[*place].digest) = (None, None);
-        } else {
-            places.insert(row.id.clone(), rows.len());
-            rows.push(row);
-        }
+    let mut rows: Vec<_> = listed.elements.into_iter().filter_map(Result::ok).collect();
+    let mut counts = HashMap::<PluginId, usize>::new();
+    for row in &rows {
+        *counts.entry(row.id.clone()).or_default() += 1;
     }
+    rows.retain_mut(|row| {
+        let n = counts.insert(row.id.clone(), 0).unwrap_or_default();
+        if n > 1 {
+            // Either may be current, so trust neither text.
+            (row.content, row.digest) = (None, None);
+        }
+        n > 0
+    });
     Reply::Rows(rows)
 }
 

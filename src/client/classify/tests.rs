@@ -324,7 +324,7 @@ fn a_plugin_that_is_too_large_for_a_proxy() {
             Answer { status: 413, content_type: Some("text/html"), sent: 1_100_000, body: page, ..Answer::default() };
         let words = "413 Payload Too Large: the plugin makes a request of 1075 KiB, which is over the limit of a proxy \
                          in front of the server";
-        assert_eq!(classify(asked, &answer), Reply::Crashed { words: words.into() });
+        assert_eq!(classify(asked, &answer), Reply::Crashed { words: words.into(), too_large: true });
     }
 }
 
@@ -376,7 +376,7 @@ fn code_that_the_server_refuses() {
         (Update(Tool), 400, "[1] is wrong]", refused("[1] is wrong]")),
     ]);
     // An error that does not mention the code may come from the server or a proxy.
-    let crashed = |words: &str| Reply::Crashed { words: words.into() };
+    let crashed = |words: &str| Reply::Crashed { words: words.into(), too_large: false };
     check(&[
         (Update(Tool), 409, "version conflict", crashed("409 Conflict: version conflict")),
         (Create(Function), 425, "too early", crashed("425 Too Early: too early")),
@@ -487,11 +487,11 @@ fn the_server_fails() {
     for asked in [Get(Tool), Overview(Tool), Create(Function), Update(Tool), Toggle, Delete, Versions, Prune] {
         assert_eq!(
             answered(asked, 500, "text/plain; charset=utf-8", "Internal Server Error"),
-            Reply::Crashed { words: "Internal Server Error".into() }
+            Reply::Crashed { words: "Internal Server Error".into(), too_large: false }
         );
     }
     let long = "é".repeat(300);
-    let Reply::Crashed { words } = answered(Get(Tool), 500, "text/plain", &long) else { panic!() };
+    let Reply::Crashed { words, .. } = answered(Get(Tool), 500, "text/plain", &long) else { panic!() };
     assert_eq!(words, format!("{}…", "é".repeat(200)));
 }
 

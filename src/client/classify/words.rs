@@ -184,7 +184,7 @@ mod tests {
         let words = "body.name: Field required; body.access_grants.0: Input should be a list";
         assert_eq!(
             answered(Update(Tool), 422, "application/json", body),
-            Reply::Crashed { words: format!("422 Unprocessable Entity: {words}") }
+            Reply::Crashed { words: format!("422 Unprocessable Entity: {words}"), too_large: false }
         );
         assert_eq!(answered(Get(Tool), 422, "application/json", body), foreign(422, words));
     }

@@ -107,8 +107,8 @@ pub enum Outcome {
     },
     /// The server failed at this text; either may be the cause.
     Crashed {
-        /// Its words.
-        words: String,
+        /// What it says, which counts as a refusal once no try is left.
+        refusal: Refusal,
         /// The state of the running plugin.
         left: Aftermath,
     },
@@ -199,14 +199,16 @@ enum Objection {
     /// It says what is wrong with the text, in its own words.
     Refused(String),
     /// It failed at the text.
-    Crashed(String),
+    Crashed(Refusal),
 }
 
 impl Objection {
     fn of(reply: &Reply) -> Option<Self> {
         match reply {
             Reply::Refused { words } => Some(Objection::Refused(words.clone())),
-            Reply::Crashed { words } => Some(Objection::Crashed(words.clone())),
+            Reply::Crashed { words, too_large } => {
+                Some(Objection::Crashed(Refusal::crashed(words.clone(), *too_large)))
+            }
             _ => None,
         }
     }
@@ -214,7 +216,7 @@ impl Objection {
     fn outcome(self, left: Aftermath) -> Outcome {
         match self {
             Objection::Refused(words) => Outcome::Refused { refusal: Refusal::said(words), left },
-            Objection::Crashed(words) => Outcome::Crashed { words, left },
+            Objection::Crashed(refusal) => Outcome::Crashed { refusal, left },
         }
     }
 
@@ -228,7 +230,7 @@ impl Objection {
     fn gone(self, left: Aftermath, cause: &str) -> Step {
         match self {
             Objection::Refused(_) => self.over(left),
-            Objection::Crashed(words) => unanswered(format!("{words}, and then {cause}")),
+            Objection::Crashed(Refusal { words, .. }) => unanswered(format!("{words}, and then {cause}")),
         }
     }
 }
@@ -664,7 +666,7 @@ impl Deploy {
             }
             // A refusal switches a function off, but so may somebody else: the text is sent again.
             (Reply::Row(after), Unverified::Lost(cause)) if went_off(before, &after) => {
-                self.restore(before, &after, Objection::Crashed(cause))
+                self.restore(before, &after, Objection::Crashed(Refusal::said(cause)))
             }
             // Somebody else may have stored the same text since, so the version is not known to be ours.
             (Reply::Row(after), _) if self.is_ours(&after) => self.taken(before, &after, kept, None),
@@ -811,7 +813,9 @@ impl Deploy {
             }
             Reply::Taken => self.restart(),
             Reply::Refused { .. } => takes_none(objection),
-            Reply::Crashed { words } => Objection::Crashed(words).over(Aftermath::AsItWas),
+            Reply::Crashed { words, too_large } => {
+                Objection::Crashed(Refusal::crashed(words, too_large)).over(Aftermath::AsItWas)
+            }
             other => self.unexpected(other),
         }
     }
@@ -878,7 +882,7 @@ fn went_off(before: &Row, after: &Row) -> bool {
 
 /// Ends the conversation if the server takes not even the stub.
 fn takes_none(objection: Objection) -> Step {
-    let (Objection::Refused(words) | Objection::Crashed(words)) = objection;
+    let (Objection::Refused(words) | Objection::Crashed(Refusal { words, .. })) = objection;
     failed(Failure::TakesNone { words })
 }
 

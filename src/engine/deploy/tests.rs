@@ -88,7 +88,7 @@ fn replies() -> Vec<(&'static str, Reply)> {
         ("taken", Reply::Taken),
         ("refused", Reply::Refused { words: words() }),
         ("masked", Reply::Refused { words: "[ERROR: Error creating function]".to_owned() }),
-        ("crashed", Reply::Crashed { words: words() }),
+        ("crashed", Reply::Crashed { words: words(), too_large: false }),
         ("not allowed", Reply::NotAllowed { status: 403, words: words() }),
         ("unclear", Reply::Unclear { words: words() }),
         ("unreachable", Reply::Unreachable { cause: words().into(), retry_after: Some(Duration::from_secs(9)) }),
@@ -252,7 +252,7 @@ impl Conversation {
 
 fn say(step: &Step) -> String {
     match step {
-        Step::Call(call) => call.word().to_owned(),
+        Step::Call(call) => format!("{call:?}").split('(').next().unwrap_or_default().to_lowercase(),
         Step::SaveBackup(_) => "keep".to_owned(),
         Step::SaveIntent(_) => "note".to_owned(),
         Step::Archive(_, next) => format!("archive, {}", say(next)),
@@ -421,7 +421,7 @@ fn the_conversation() {
             Unanswered { cause: "words" } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
         reading back, refused (deployed > crashed)
             Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-            Crashed { words: "words", left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | stumbled | foreign | too long | connected | rows | deleted | versions | text | rows with it
+            Crashed { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | stumbled | foreign | too long | connected | rows | deleted | versions | text | rows with it
             Unanswered { cause: "words, and then words" } <- unreachable | lost
         reading back, other (theirs > kept > theirs)
             Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off
@@ -538,7 +538,7 @@ fn the_conversation() {
         creating a stub (absent > noted > masked > absent)
             get <- ours | ours, off | deployed | theirs | old | old, off | stub | no text | taken | lost
             TakesNone { words: "[ERROR: Error creating function]" } <- refused | masked
-            Crashed { words: "words", left: AsItWas } <- crashed
+            Crashed { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- crashed
         checking the stub (absent > noted > masked > absent > stub > stub > noted > refused)
             Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- ours | ours, off | deployed | theirs | old | old, off | no text | absent | taken | refused | masked | not allowed | unclear | foreign | too long | connected | rows | deleted | versions | text | rows with it
             delete <- stub

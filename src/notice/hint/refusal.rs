@@ -28,7 +28,7 @@ pub(super) fn of_refusal(
             "if the server takes long to load it, raise `timeout` in watch.toml\n{} sends it again as it is",
             deploy()
         ));
-    } else if refusal::too_large(words) {
+    } else if *kind == RefusalKind::TooLarge {
         "raise the proxy's limit (in nginx: `client_max_body_size`)\n\
          make the plugin smaller"
     } else if refusal::valves_do_not_fit(words) {
@@ -175,5 +175,15 @@ mod tests {
             `invalid syntax (<string>, line 1)`
                 1: class
         "#]].assert_eq(&table);
+    }
+
+    #[test]
+    fn a_proxy_s_limit_is_known_by_the_status_and_not_by_the_words() {
+        let hint = |too_large| {
+            let refusal = Refusal::crashed("413 Payload Too Large".to_owned(), too_large);
+            of_refusal(&refusal, &Subject::default(), None, None, Commands::default()).unwrap()
+        };
+        assert!(hint(true).contains("client_max_body_size"));
+        assert_eq!(hint(false), "the server's log may say more");
     }
 }

@@ -65,6 +65,7 @@ use owui_watch::plugin::{self, Digest, FileSettings, Invalid, Key, Kind, Parsed,
 use serde_json::{Map, Value, json};
 
 use self::prelude::Request;
+use crate::support::call_word::CallWord as _;
 use crate::support::policy::policy;
 
 /// Without further signs, a path is ready after this.
@@ -563,7 +564,7 @@ fn read_reply(words: &[&str]) -> Reply {
         ["absent"] => Reply::Absent,
         ["taken"] => Reply::Taken,
         ["refused", words @ ..] => Reply::Refused { words: words.join(" ") },
-        ["crashed"] => Reply::Crashed { words: "Internal Server Error".to_owned() },
+        ["crashed"] => Reply::Crashed { words: "Internal Server Error".to_owned(), too_large: false },
         ["unclear"] => Reply::Unclear { words: "401 Unauthorized".to_owned() },
         ["not-allowed"] => Reply::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() },
         ["too-long"] => Reply::Unusable { words: "an answer of more than 64 MiB".to_owned() },

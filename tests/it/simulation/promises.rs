@@ -19,6 +19,7 @@ use super::server::{Held, Writer};
 use super::text::{Sort, Text, file_of, key_of};
 use super::wire::key_in;
 use super::world::{World, ms};
+use crate::support::call_word::CallWord as _;
 
 /// What was promised and is not so.
 #[derive(Clone, Debug, PartialEq, Eq)]

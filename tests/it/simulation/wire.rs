@@ -11,6 +11,7 @@ use super::promises::{self, Broken, CRASH, Heard};
 use super::server::Aftermath;
 use super::text::Text;
 use super::world::{Happening, World, ms};
+use crate::support::call_word::CallWord as _;
 
 /// What befalls a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -347,7 +348,7 @@ fn page() -> Reply {
 }
 
 pub(super) fn crashed() -> Reply {
-    Reply::Crashed { words: CRASH.to_owned() }
+    Reply::Crashed { words: CRASH.to_owned(), too_large: false }
 }
 
 fn shut() -> Reply {

@@ -1,6 +1,7 @@
 //! What the tests share.
 #![cfg_attr(not(target_os = "linux"), expect(dead_code, reason = "not every test runs on every system"))]
 
+pub(crate) mod call_word;
 pub(crate) mod command;
 mod fake_python;
 pub(crate) mod fake_server;
