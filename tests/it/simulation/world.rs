@@ -331,6 +331,17 @@ impl World {
         }
     }
 
+    /// Another version of the server takes its place, if it is newer or older as the script says.
+    fn replace_server(&mut self, is_newer: bool, version: &str, pause: Duration) {
+        let place = |version: &str| TESTED.iter().position(|known| *known == version).unwrap();
+        let is_meant = if is_newer { usize::gt } else { usize::lt };
+        if is_meant(&place(version), &place(self.server.version)) {
+            self.go_down(pause);
+            self.starts_until = self.now + pause.min(LEAST_START);
+            self.server.upgrade(TESTED[place(version)]);
+        }
+    }
+
     /// The settings hold from now on.
     pub(super) fn obey(&mut self) {
         self.setup.policy = self.wanted.clone();
@@ -406,13 +417,7 @@ impl World {
                 Ok(())
             }
             ["upgrade" | "downgrade", version, pause] => {
-                let place = |version: &str| TESTED.iter().position(|known| *known == version).unwrap();
-                let is_meant = if words[0] == "upgrade" { usize::gt } else { usize::lt };
-                if is_meant(&place(version), &place(self.server.version)) {
-                    self.go_down(millis(pause));
-                    self.starts_until = self.now + millis(pause).min(LEAST_START);
-                    self.server.upgrade(TESTED[place(version)]);
-                }
+                self.replace_server(words[0] == "upgrade", version, millis(pause));
                 Ok(())
             }
             ["off", pause] => {
