@@ -17,6 +17,7 @@ use super::removal::{self, PendingRemoval, Removal};
 use super::repair::{self, Recovery};
 use super::request::Request;
 use super::retry::{Cause, Retry};
+use super::trial::Trial;
 use crate::check::ServerVersion;
 use crate::plugin::{Diagnostic, Digest, Key, Plugin};
 
@@ -53,6 +54,7 @@ pub(super) struct Lane {
     pub(super) request: Option<Request>,
     /// The server has answered whether a model uses it, and it still needs one.
     pub(super) has_known_use: bool,
+    pub(super) trial: Trial,
 }
 
 impl Lane {
@@ -96,9 +98,10 @@ impl Lane {
 
     /// The state for the next engine of the same server.
     fn hand_over(self) -> Self {
-        let Self { removal, session, unanswered, crash, retry, sent, request, has_known_use, .. } = self;
+        let Self { removal, session, unanswered, crash, retry, sent, request, has_known_use, trial, .. } = self;
+        let trial = trial.hand_over();
         let retry = retry.filter(|retry| retry.cause == Cause::Crash);
-        Self { session, removal, unanswered, crash, retry, sent, request, has_known_use, ..Self::default() }
+        Self { session, removal, unanswered, crash, retry, sent, request, has_known_use, trial, ..Self::default() }
     }
 
     /// Adds that state to what was saved.
@@ -109,11 +112,12 @@ impl Lane {
 
     fn is_empty(&self) -> bool {
         let Self { job, in_flight, intent, rollback, session, removal, created, renamed_from, .. } = self;
-        let Self { unanswered, crash, retry, sent, duplicate, unread, checked, request, has_known_use, .. } = self;
+        let Self { unanswered, crash, retry, sent, duplicate, unread, checked, request, has_known_use, trial, .. } =
+            self;
         let is_idle = job.is_none() && in_flight.is_none() && intent.is_none() && retry.is_none() && request.is_none();
         let is_trusted = unanswered.is_none() && crash.is_none() && duplicate.is_none() && unread.is_none();
         let is_trusted = is_trusted && checked.as_ref().is_none_or(|checked| checked.errors.is_empty());
-        let is_new = rollback.is_none() && session.is_none() && sent.is_none() && !has_known_use;
+        let is_new = rollback.is_none() && session.is_none() && sent.is_none() && !has_known_use && trial.is_empty();
         is_idle && is_trusted && is_new && removal.is_none() && created.is_none() && renamed_from.is_none()
     }
 }

@@ -364,8 +364,9 @@ impl Engine {
     #[must_use]
     pub fn hand_over(self) -> Handover {
         let Self { tree, site, policy, .. } = self;
-        let (lanes, trials) = (site.lanes.hand_over(), site.trials.hand_over());
-        Handover { lanes, complaints: tree.complaints, outage: site.outage, trials, tried: policy.trials }
+        let Site { lanes, outage, trials, .. } = site;
+        let lanes = lanes.hand_over();
+        Handover { lanes, complaints: tree.complaints, outage, trials, tried: policy.trials }
     }
 
     /// Continues with the state of an earlier engine for the same server and clock.

@@ -34,16 +34,21 @@ pub enum TrialOutcome {
     Not(Untried),
 }
 
+/// What is known of the trials of one plugin.
+#[derive(Debug, Default)]
+pub(super) struct Trial {
+    /// The deployed text.
+    open: Option<Open>,
+    /// A lasting obstacle was told.
+    is_told: bool,
+    /// It failed, or could not be tried as asked for.
+    has_failed: bool,
+}
+
 /// The trials on one server.
 #[derive(Debug, Default)]
 pub(super) struct Trials {
-    /// The deployed texts.
-    open: BTreeMap<Key, Open>,
     running: BTreeMap<Ticket, Key>,
-    /// Plugins whose lasting obstacle was told.
-    told: BTreeSet<Key>,
-    /// Plugins that failed, or could not be tried as asked for.
-    failed: BTreeSet<Key>,
     /// Files whose tables are not as they were before the settings changed.
     changed: BTreeSet<PathBuf>,
 }
@@ -68,25 +73,26 @@ enum State {
     Good,
 }
 
-impl Trials {
-    /// Whether any trial runs or is due.
-    fn is_busy(&self) -> bool {
-        !self.running.is_empty() || self.open.values().any(|open| open.state == State::Due)
-    }
-
-    /// Takes over from an engine with these tables.
-    pub(super) fn take_over(&mut self, earlier: Self, before: &TrialPolicy, policy: &TrialPolicy) {
-        *self = earlier;
-        let is_other = |path: &&PathBuf| before.tables.get(*path) != policy.tables.get(*path);
-        self.changed.extend(policy.tables.keys().chain(before.tables.keys()).filter(is_other).cloned());
+impl Trial {
+    pub(super) fn is_empty(&self) -> bool {
+        self.open.is_none() && !self.is_told && !self.has_failed
     }
 
     /// The state for the next engine, which looks at every text again.
     pub(super) fn hand_over(mut self) -> Self {
-        for open in self.open.values_mut().filter(|open| open.state != State::Good) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.state != State::Good) {
             open.state = State::Ended;
         }
-        Self { running: BTreeMap::new(), ..self }
+        self
+    }
+}
+
+impl Trials {
+    /// Takes over from an engine with these tables.
+    pub(super) fn take_over(&mut self, earlier: Self, before: &TrialPolicy, policy: &TrialPolicy) {
+        self.changed = earlier.changed;
+        let is_other = |path: &&PathBuf| before.tables.get(*path) != policy.tables.get(*path);
+        self.changed.extend(policy.tables.keys().chain(before.tables.keys()).filter(is_other).cloned());
     }
 }
 
@@ -106,7 +112,7 @@ impl Engine {
         let obstacle = if policy.plain { obstacle(plugin) } else { None };
         let open = Open { about: Subject::from(plugin), digest: plugin.digest, obstacle, state: State::Ended };
         self.end_trial(&plugin.key);
-        self.site.trials.open.insert(plugin.key.clone(), open);
+        self.site.lanes.of(&plugin.key).trial.open = Some(open);
         self.consider_trial(plugin, active);
     }
 
@@ -119,13 +125,13 @@ impl Engine {
         if is_changed && !policy.plain && !policy.tables.contains_key(&*plugin.path) {
             return self.forget_trial(plugin);
         }
-        let open = self.site.trials.open.get(&plugin.key).filter(|open| open.digest == plugin.digest);
+        let open = self.open_trial(&plugin.key).filter(|open| open.digest == plugin.digest);
         match open.map(|open| open.state) {
             Some(State::Ended) => self.consider_trial(plugin, active),
             Some(State::Good) if is_changed => self.try_deployed(plugin, active),
             None if is_once || is_changed => self.try_deployed(plugin, active),
             Some(State::Due | State::Running) => {
-                if let Some(open) = self.site.trials.open.get_mut(&plugin.key) {
+                if let Some(open) = self.open_trial_mut(&plugin.key) {
                     open.about = Subject::from(plugin);
                 }
             }
@@ -135,9 +141,9 @@ impl Engine {
 
     /// No longer tries a plugin.
     fn forget_trial(&mut self, plugin: &Plugin) {
-        let trials = &mut self.site.trials;
-        let has_failed = trials.failed.remove(&plugin.key);
-        let is_open = trials.open.remove(&plugin.key).is_some_and(|open| open.state != State::Good);
+        let Some(trial) = self.site.lanes.get_mut(&plugin.key).map(|lane| &mut lane.trial) else { return };
+        let has_failed = std::mem::take(&mut trial.has_failed);
+        let is_open = trial.open.take().is_some_and(|open| open.state != State::Good);
         if has_failed || is_open {
             let what = NoticeKind::NotTried { why: Untried::NoTable, asked_for: false };
             self.tell(Notice { about: Subject::from(plugin), what });
@@ -146,7 +152,8 @@ impl Engine {
 
     /// Makes a trial due, or says why there is none.
     fn consider_trial(&mut self, plugin: &Plugin, active: Option<bool>) {
-        let (Some(policy), Some(open)) = (&self.policy.trials, self.site.trials.open.get_mut(&plugin.key)) else {
+        let lane = self.site.lanes.get_mut(&plugin.key);
+        let (Some(policy), Some(open)) = (&self.policy.trials, lane.and_then(|lane| lane.trial.open.as_mut())) else {
             return;
         };
         open.about = Subject::from(plugin);
@@ -164,12 +171,11 @@ impl Engine {
 
     /// Says why a plugin is not tried; once, if that is the same for each of its texts.
     fn tell_untried(&mut self, key: &Key, why: Untried) {
-        let Some(open) = self.site.trials.open.get(key) else { return };
+        let Some(open) = self.open_trial(key) else { return };
         let (about, asked_for) = (open.about.clone(), self.has_table(&open.about));
-        if asked_for && why.is_failure() {
-            self.site.trials.failed.insert(key.clone());
-        }
-        let is_new = !why.is_lasting() || self.site.trials.told.insert(key.clone());
+        let trial = &mut self.site.lanes.of(key).trial;
+        trial.has_failed |= asked_for && why.is_failure();
+        let is_new = !why.is_lasting() || !std::mem::replace(&mut trial.is_told, true);
         if is_new {
             self.tell(Notice { about, what: NoticeKind::NotTried { why, asked_for } });
         }
@@ -183,23 +189,18 @@ impl Engine {
     /// Takes the result of a trial. One of a text that the file no longer has is not told.
     pub(super) fn on_tried(&mut self, ticket: Ticket, outcome: TrialOutcome) {
         let Some(key) = self.site.trials.running.remove(&ticket) else { return };
-        let Some(open) = self.site.trials.open.get_mut(&key) else { return };
+        let Some(open) = self.open_trial_mut(&key) else { return };
         open.state = State::Ended;
         let about = open.about.clone();
-        if !self.site.trials.open.get(&key).is_some_and(|open| self.is_current(&key, open)) {
+        if !self.open_trial(&key).is_some_and(|open| self.is_current(&key, open)) {
             return;
         }
         match outcome {
             TrialOutcome::Tried(tried) => {
-                let trials = &mut self.site.trials;
-                trials.told.remove(&key);
-                if tried.has_failed() {
-                    trials.failed.insert(key);
-                } else {
-                    trials.failed.remove(&key);
-                    if let Some(open) = trials.open.get_mut(&key) {
-                        open.state = State::Good;
-                    }
+                let trial = &mut self.site.lanes.of(&key).trial;
+                (trial.is_told, trial.has_failed) = (false, tried.has_failed());
+                if let Some(open) = trial.open.as_mut().filter(|_| !tried.has_failed()) {
+                    open.state = State::Good;
                 }
                 self.tell(Notice { about, what: NoticeKind::Tried(tried) });
             }
@@ -209,14 +210,12 @@ impl Engine {
 
     /// Ends the trials of outdated texts, and starts those whose turn it is.
     pub(super) fn pump_trials(&mut self) {
-        let trials = &self.site.trials;
-        if !trials.is_busy() || self.ending.is_some() {
+        if self.policy.trials.is_none() || self.ending.is_some() || !self.is_trying() {
             return;
         }
-        let is_outdated = |(key, open): &(&Key, &Open)| {
-            matches!(open.state, State::Due | State::Running) && !self.is_current(key, open)
-        };
-        let outdated: Vec<_> = trials.open.iter().filter(is_outdated).map(|(key, _)| key.clone()).collect();
+        let begun = self.trials_that_are(State::Due).chain(self.trials_that_are(State::Running));
+        let outdated: Vec<_> =
+            begun.filter(|(key, open)| !self.is_current(key, open)).map(|(key, _)| key.clone()).collect();
         for key in outdated {
             self.end_trial(&key);
         }
@@ -225,14 +224,14 @@ impl Engine {
             return;
         }
         while self.site.trials.running.len() < AT_ONCE {
-            let due = self.site.trials.open.iter().find(|(_, open)| open.state == State::Due);
+            let due = self.trials_that_are(State::Due).next();
             let Some((key, about)) = due.map(|(key, open)| (key.clone(), open.about.clone())) else { return };
             let ticket = self.ticket();
-            if let Some(open) = self.site.trials.open.get_mut(&key) {
+            if let Some(open) = self.open_trial_mut(&key) {
                 open.state = State::Running;
             }
             // One that was found off last time may be off still, and nothing more is told of it then.
-            if !self.site.trials.told.contains(&key) {
+            if !self.site.lanes.of(&key).trial.is_told {
                 self.tell(Notice { about: about.clone(), what: NoticeKind::Trying });
             }
             self.site.trials.running.insert(ticket, key);
@@ -248,10 +247,10 @@ impl Engine {
 
     /// Ends a plugin's trial without a result.
     fn end_trial(&mut self, key: &Key) {
-        let trials = &mut self.site.trials;
-        if let Some(open) = trials.open.get_mut(key) {
+        if let Some(open) = self.open_trial_mut(key) {
             open.state = State::Ended;
         }
+        let trials = &mut self.site.trials;
         let ticket = trials.running.iter().find(|(_, running)| *running == key).map(|(ticket, _)| *ticket);
         if let Some(ticket) = ticket {
             trials.running.remove(&ticket);
@@ -261,15 +260,36 @@ impl Engine {
 
     /// The exit code of a single pass whose deploys ended with this one; `None` while trials are to come.
     pub(super) fn code_after_trials(&self, code: Code) -> Option<Code> {
-        let trials = &self.site.trials;
         // Without the server, what is due stays due.
-        let waits = !trials.running.is_empty() || (self.site.is_open() && trials.is_busy());
-        let has_failed = trials.is_busy() || !trials.failed.is_empty();
+        let waits = !self.site.trials.running.is_empty() || (self.site.is_open() && self.is_trying());
+        let has_failed = self.lacks_trials();
         (!waits).then_some(if code == Code::Fine && has_failed { Code::NotDeployed } else { code })
     }
 
     /// Whether a single pass that is stopped now leaves trials undone, or some failed.
     pub(super) fn lacks_trials(&self) -> bool {
-        self.site.trials.is_busy() || !self.site.trials.failed.is_empty()
+        self.is_trying() || self.has_failed_trials()
+    }
+
+    fn open_trial(&self, key: &Key) -> Option<&Open> {
+        self.site.lanes.get(key)?.trial.open.as_ref()
+    }
+
+    fn open_trial_mut(&mut self, key: &Key) -> Option<&mut Open> {
+        self.site.lanes.get_mut(key)?.trial.open.as_mut()
+    }
+
+    /// The plugins whose trials are in this state, by key.
+    fn trials_that_are(&self, state: State) -> impl Iterator<Item = (&Key, &Open)> {
+        self.site.lanes.with(move |lane| lane.trial.open.as_ref().filter(|open| open.state == state))
+    }
+
+    /// Whether any trial runs or is due.
+    fn is_trying(&self) -> bool {
+        !self.site.trials.running.is_empty() || self.trials_that_are(State::Due).next().is_some()
+    }
+
+    fn has_failed_trials(&self) -> bool {
+        self.site.lanes.with(|lane| lane.trial.has_failed.then_some(())).next().is_some()
     }
 }
