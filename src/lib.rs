@@ -57,6 +57,7 @@
 //! | [`error`] | why something could not be done, with a hint |
 //! | [`paths`] | paths as the user would type them |
 //! | [`printable`] | the filter for all text that is printed or logged |
+//! | [`server_version`] | the version of a server |
 //! | [`regular_file`] | reads files that may be hostile |
 //! | [`whole_file`] | writes files whole |
 //! | [`process_group`] | ends other programs with their children |
@@ -148,6 +149,7 @@ pub mod regular_file;
 pub mod run;
 pub mod sandbox;
 pub mod server_log;
+pub mod server_version;
 pub mod systemd;
 pub mod trial;
 pub mod watcher;

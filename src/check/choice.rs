@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Options, ServerVersion, check};
+use super::{Options, check};
 use crate::plugin::{Diagnostic, Plugin, Severity};
+use crate::server_version::ServerVersion;
 
 /// What the settings say of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

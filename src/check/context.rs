@@ -8,10 +8,10 @@ use ruff_python_ast::{Expr, ParameterWithDefault, Stmt, StmtClassDef, StmtFuncti
 use ruff_text_size::{Ranged as _, TextRange, TextSize};
 
 use super::semantics::{Binding, Node, NodeId, Semantics};
-use super::servers::ServerVersion;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::python::{is_name, is_plain};
 use crate::plugin::{Entry, Plugin, Syntax};
+use crate::server_version::ServerVersion;
 
 pub(super) struct Context<'a> {
     pub(super) text: &'a str,

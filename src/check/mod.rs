@@ -20,13 +20,13 @@ use std::sync::Arc;
 use ruff_text_size::TextRange;
 
 use crate::plugin::{Diagnostic, Fix, Plugin, Rule, RuleFinding, Severity, Span, Syntax, python};
+use crate::server_version::ServerVersion;
 pub use choice::{Choice, Choices};
 use context::Context;
 pub use file_rules::FILE_RULES;
 pub use fix::mended;
 pub use id_twice::ids_twice;
 pub use rules::{CheckRule, RULES};
-pub use servers::ServerVersion;
 
 /// The most diagnostics of one rule in one file.
 const MOST_OF_A_RULE: usize = 30;

@@ -2,8 +2,9 @@
 //! `tools/server_tables.py` makes the table from the released packages.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::sync::{LazyLock, OnceLock};
+
+use crate::server_version::ServerVersion;
 
 const TABLE: &str = include_str!("servers.txt");
 
@@ -44,30 +45,7 @@ struct Name {
     methods: HashMap<&'static str, Name>,
 }
 
-/// A release of Open WebUI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct ServerVersion {
-    parts: [u16; 3],
-}
-
 impl ServerVersion {
-    /// Reads `0.9.6`, `0.9` or `v0.9.6`. A part that is missing means the newest.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let text = text.trim().trim_start_matches('v');
-        // A build of the main branch, such as `0.9.6-dev`, is close enough.
-        let text = text.split(['-', '+']).next().unwrap_or(text);
-        let mut parts = [u16::MAX; 3];
-        let words: Vec<_> = text.split('.').collect();
-        if words.len() < 2 || words.len() > 3 {
-            return None;
-        }
-        for (part, word) in parts.iter_mut().zip(words) {
-            *part = word.parse().ok()?;
-        }
-        Some(Self { parts })
-    }
-
     /// The version to check for when a server reports this one: the newest if it is unknown, the oldest that the tables
     /// know if it is older than that.
     #[must_use]
@@ -78,41 +56,18 @@ impl ServerVersion {
     /// The newest that the tables know.
     #[must_use]
     pub fn newest() -> Self {
-        *SERVERS.versions.last().unwrap_or(&Self { parts: [0; 3] })
+        SERVERS.versions.last().copied().unwrap_or_default()
     }
 
     /// The oldest that the tables know.
     #[must_use]
     pub fn oldest() -> Self {
-        *SERVERS.versions.first().unwrap_or(&Self { parts: [0; 3] })
-    }
-
-    /// Its minor version, `0.9`.
-    #[must_use]
-    pub fn minor(self) -> String {
-        format!("{}.{}", self.parts[0], self.parts[1])
-    }
-
-    /// Whether it is at least this release, or the first of this minor version.
-    pub(super) fn is_since(self, since: &str) -> bool {
-        Self::parse(since).is_some_and(|Self { parts: [major, minor, patch] }| {
-            let patch = if patch == u16::MAX { 0 } else { patch };
-            self.parts >= [major, minor, patch]
-        })
+        SERVERS.versions.first().copied().unwrap_or_default()
     }
 
     /// The column of the table: that of its own minor version, else the nearest.
     fn column(self) -> usize {
-        let minor = |version: &Self| (version.parts[0], version.parts[1]);
-        SERVERS.versions.iter().rposition(|version| minor(version) <= minor(&self)).unwrap_or(0)
-    }
-}
-
-impl fmt::Display for ServerVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [major, minor, patch] = self.parts;
-        write!(f, "{major}.{minor}")?;
-        if patch == u16::MAX { Ok(()) } else { write!(f, ".{patch}") }
+        SERVERS.versions.iter().rposition(|version| version.release() <= self.release()).unwrap_or(0)
     }
 }
 
@@ -309,18 +264,6 @@ mod tests {
 
     fn version(text: &str) -> ServerVersion {
         ServerVersion::parse(text).unwrap()
-    }
-
-    #[test]
-    fn versions_are_read_and_ordered() {
-        for (text, shown) in [("0.9.6", "0.9.6"), ("v0.9.6", "0.9.6"), ("0.10", "0.10"), ("0.12.4-dev", "0.12.4")] {
-            assert_eq!(version(text).to_string(), shown);
-        }
-        for text in ["", "9", "0.9.x", "0.9.6.1", "latest"] {
-            assert_eq!(ServerVersion::parse(text), None, "{text}");
-        }
-        assert!(version("0.10.0") > version("0.9.9") && version("0.9") > version("0.9.6"));
-        assert!(version("0.9").is_since("0.9.0") && !version("0.8.12").is_since("0.9"));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::misspelled::nearest_plugin;
 use super::{print_warnings, target};
-use crate::check::{self, ServerVersion};
+use crate::check;
 use crate::cli::{Args, CheckFormat};
 use crate::config::{self, Config, World};
 use crate::disk::{Folder, Plugins, ScanCache, Trust, file};
@@ -18,6 +18,7 @@ use crate::output::{CheckOutput, Repository, Screen};
 use crate::paths::{is_under, slashed};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Diagnostic, Parsed, Plugin, Severity, Syntax};
+use crate::server_version::ServerVersion;
 
 /// The arguments of `check`.
 pub struct CheckRequest {

@@ -7,7 +7,7 @@ use anyhow::Context as _;
 
 use super::ask::agreed;
 use super::history::{Entry, Text, chosen, dated, described, gather, text_of};
-use super::server::Server;
+use super::server::{Server, talk};
 use super::target::{Files, Target};
 use super::{CommandContext, now};
 use crate::client::Client;
@@ -18,12 +18,14 @@ use crate::engine::deploy::{
 };
 use crate::engine::duplicate::Duplicates;
 use crate::engine::ledger::UpdateIntent;
+use crate::engine::refusal::explains_updates;
 use crate::engine::repair::Recovery;
 use crate::engine::{Code, ServerHabits, ledger, repair};
 use crate::error::Error;
 use crate::notice::{Between, Level, Notice, NoticeKind, Report, Subject, Task};
 use crate::output::{Console, Format, Screen, unified};
 use crate::plugin::{self, Digest, FileSettings, Parsed, Plugin};
+use crate::server_version::ServerVersion;
 
 /// The user's answer after seeing the difference.
 pub enum Agreed {
@@ -41,6 +43,7 @@ pub struct Rollback {
     /// The text on the server, if we have a copy of it.
     known: Option<Digest>,
     policy: DeployPolicy,
+    version: Option<ServerVersion>,
     client: Client,
     folder: Folder,
     /// The intent that we saved for this update.
@@ -89,6 +92,7 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
         files,
         known,
         policy,
+        version: server.version,
         client: context.client.clone(),
         folder: context.folder.clone(),
         noted: None,
@@ -205,14 +209,8 @@ impl Rollback {
     /// First repairs what an interrupted deploy left behind. `Some` if that failed: the rollback cannot go on, since it
     /// would preserve the wrong switch.
     async fn recover(&mut self, intent: UpdateIntent) -> Option<Code> {
-        let (mut recovery, mut step) = Recovery::start(self.target.key.clone(), intent);
-        let outcome = loop {
-            step = match step {
-                Step::Call(call) => recovery.reply(self.client.call(call).await),
-                Step::Done(outcome) => break outcome,
-                Step::SaveBackup(_) | Step::SaveIntent(_) | Step::Archive(..) => return None,
-            };
-        };
+        let (mut recovery, step) = Recovery::start(self.target.key.clone(), intent);
+        let outcome = talk(&self.client, step, |reply| recovery.reply(reply)).await;
         match outcome {
             repair::Outcome::Recovered { left: Aftermath::Unsettled { cause }, .. } => {
                 let failure = CallFailure::Unreachable { cause: cause.into(), retry_after: None };
@@ -239,7 +237,7 @@ impl Rollback {
             unarchived: Vec::new(),
             duplicates: Duplicates::Ignored,
             refused: None,
-            explains_updates: false,
+            explains_updates: explains_updates(self.version),
             unlisted: false,
         };
         let (mut deploy, mut step) = Deploy::start(Arc::clone(&self.plugin), known, self.policy);

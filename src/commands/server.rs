@@ -10,21 +10,21 @@ use crate::plugin::{Key, Kind};
 
 use super::CommandContext;
 use crate::error::Error;
-use crate::trial;
+use crate::server_version::ServerVersion;
 
 /// The server of a command.
 #[derive(Clone, Copy)]
 pub(super) struct Server<'a> {
     client: &'a Client,
     config: &'a Config,
-    /// Major and minor version, as far as they are numbers.
-    pub(super) version: (u32, u32),
+    /// What it says of itself, once it was asked.
+    pub(super) version: Option<ServerVersion>,
 }
 
 impl<'a> Server<'a> {
     /// A server that nobody has asked yet.
     pub(super) fn new(client: &'a Client, config: &'a Config) -> Self {
-        Self { client, config, version: (0, 0) }
+        Self { client, config, version: None }
     }
 
     /// Connects.
@@ -36,7 +36,7 @@ impl<'a> Server<'a> {
         }
         match context.client.call(Call::Connect).await {
             Reply::Connected { version } => {
-                server.version = trial::version(&version);
+                server.version = ServerVersion::parse(&version);
                 Ok(server)
             }
             reply => Err(server.refusal(reply)),
@@ -121,14 +121,8 @@ impl<'a> Server<'a> {
 
     /// Sets a switch of a function.
     pub(super) async fn set(&self, id: &PluginId, switch: Switch, wanted: bool) -> switch::Outcome {
-        let (mut switching, mut step) = Switching::start(id.clone(), switch, wanted);
-        loop {
-            step = match step {
-                Step::Call(call) => switching.reply(self.client.call(call).await),
-                Step::Done(outcome) => return outcome,
-                Step::SaveBackup(_) | Step::SaveIntent(_) | Step::Archive(..) => unreachable!("it replaces no text"),
-            };
-        }
+        let (mut switching, step) = Switching::start(id.clone(), switch, wanted);
+        talk(self.client, step, |reply| switching.reply(reply)).await
     }
 
     /// The reply as an error, worded as for a deploy.
@@ -141,6 +135,19 @@ impl<'a> Server<'a> {
         let key = self.config.key_origin.as_ref().map(ToString::to_string);
         let hint = of_call(failure, self.config.has_address()).map(str::to_owned);
         Error::no_server(call_failed(failure, &self.config.url, key.as_deref())).hinted_if(hint)
+    }
+}
+
+/// Conducts a conversation that saves nothing.
+pub(super) async fn talk<O>(client: &Client, mut step: Step<O>, mut reply: impl FnMut(Reply) -> Step<O>) -> O {
+    loop {
+        step = match step {
+            Step::Call(call) => reply(client.call(call).await),
+            Step::Done(outcome) => return outcome,
+            Step::SaveBackup(_) | Step::SaveIntent(_) | Step::Archive(..) => {
+                unreachable!("it replaces no text of ours")
+            }
+        };
     }
 }
 

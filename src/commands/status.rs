@@ -10,7 +10,6 @@ use super::server::Server;
 use super::table::{Cells, aligned};
 use super::target::{broken, no_folder, plugins, unknown, with_kind};
 use super::{CommandContext, failed};
-use crate::check::ServerVersion;
 use crate::config::Config;
 use crate::disk::{ScanCache, Trust};
 use crate::engine::Code;
@@ -26,6 +25,7 @@ use crate::output::Screen;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Diagnostic, Digest, Entry, Invalid, Key, Kind, Parsed, Plugin, Severity};
 use crate::printable;
+use crate::server_version::ServerVersion;
 
 /// How many plugins that no list shows are asked for by their ids.
 const MOST_ASKED: usize = 20;

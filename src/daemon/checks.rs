@@ -7,11 +7,12 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
-use crate::check::{self, Options, ServerVersion};
+use crate::check::{self, Options};
 use crate::config::Config;
 use crate::disk::file;
 use crate::notice::{Notice, NoticeKind, Subject, may_change_checks};
 use crate::plugin::{Diagnostic, Digest, FileSettings, Key, Severity, parse_and};
+use crate::server_version::ServerVersion;
 
 /// The checks of a watch.
 pub(super) struct Checks {

@@ -10,6 +10,7 @@ use crate::config::{Config, TrySettings};
 use crate::engine::deploy::{Call, CallFailure, Reply};
 use crate::engine::{Event, Ticket, TrialOutcome};
 use crate::notice::{Subject, Untried};
+use crate::server_version::ServerVersion;
 use crate::trial::{self, Obstacle, ObstacleKind, Wish};
 
 /// The trials that run. Dropping it ends them.
@@ -61,7 +62,7 @@ async fn outcome(client: &Client, about: &Subject, wish: &Wish) -> TrialOutcome 
     let Some(key) = &about.key else { return TrialOutcome::Not(Untried::OtherText) };
     let tried = match client.call(Call::Connect).await {
         Reply::Connected { version } => {
-            let version = trial::version(&version);
+            let version = ServerVersion::parse(&version);
             trial::run(trial::OnTrial { client, version, key, digest: about.digest }, wish).await
         }
         reply => Err(Obstacle::no_server(reply)),

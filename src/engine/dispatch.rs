@@ -22,10 +22,10 @@ use super::request::{Request, RequestResult};
 use super::retry::Cause;
 use super::tree::{Complaint, Pending};
 use super::{Effect, Engine, Now, SLOW, Ticket, refusal};
-use crate::check::ServerVersion;
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Key, Plugin};
+use crate::server_version::ServerVersion;
 
 impl Engine {
     /// Decides about an id after its files changed.
@@ -397,7 +397,7 @@ impl Engine {
                 (Adopt::Ask, None) => Duplicates::Unknown(BTreeSet::new()),
             },
             refused: self.site.refused_before(plugin).filter(|_| why != Why::Forced),
-            explains_updates: self.site.version.as_deref().is_some_and(refusal::explains_updates),
+            explains_updates: refusal::explains_updates(self.site.version.as_deref().and_then(ServerVersion::parse)),
             unlisted: record.is_none()
                 && lacking.is_some_and(|holds| !switches_on || holds.lists(key.kind))
                 && !self.site.is_asked_ahead(key),

@@ -18,8 +18,8 @@ use super::repair::{self, Recovery};
 use super::request::Request;
 use super::retry::{Cause, Retry};
 use super::trial::Trial;
-use crate::check::ServerVersion;
 use crate::plugin::{Diagnostic, Digest, Key, Plugin};
+use crate::server_version::ServerVersion;
 
 /// One plugin on one server.
 #[derive(Debug, Default)]

@@ -4,6 +4,7 @@
 //! line that the server names is a line of the file.
 
 use crate::plugin::Span;
+use crate::server_version::ServerVersion;
 
 /// The line that the server's words are about, where they name one or the module that one imports.
 #[must_use]
@@ -29,9 +30,8 @@ pub fn install_failed(words: &str) -> bool {
 
 /// Whether a server of this version gives a reason when it refuses an update. Since 0.10, none gives one for a create.
 #[must_use]
-pub fn explains_updates(version: &str) -> bool {
-    let mut numbers = version.split('.').map_while(|number| number.parse::<u32>().ok());
-    (numbers.next(), numbers.next()) >= (Some(0), Some(12))
+pub fn explains_updates(version: Option<ServerVersion>) -> bool {
+    version.is_some_and(|version| version.is_since("0.12"))
 }
 
 /// The class that the server could not instantiate, as in `Pipe.__init__() missing 1 required

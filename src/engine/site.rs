@@ -22,6 +22,7 @@ use super::unused::Question;
 use super::{Code, Effect, Engine, Now, TESTED, Ticket};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Digest, Key, Plugin};
+use crate::server_version::ServerVersion;
 
 /// The longest `Retry-After` that is obeyed.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -218,7 +219,7 @@ impl Engine {
             if !TESTED.contains(&version.as_str()) {
                 self.tell(Notice::general(NoticeKind::Untested { version: version.clone() }));
             }
-            let explains = refusal::explains_updates(&version);
+            let explains = refusal::explains_updates(ServerVersion::parse(&version));
             self.site.lanes.all_in_flight_mut().for_each(|flight| flight.conversation.now_explains_updates(explains));
             if self.site.version.replace(version).is_some() {
                 // Another version may accept what the last one refused.

@@ -13,12 +13,13 @@ use super::frames::frame;
 use super::messages::{hint_line, wrapped};
 use super::screen::out;
 use super::styles::{BOLD_RED, CYAN, DIM, YELLOW};
-use crate::check::{ServerVersion, all_rules};
+use crate::check::all_rules;
 use crate::cli::CheckFormat;
 use crate::notice::count;
 use crate::paths::{slashed, without_dots};
 use crate::plugin::{Diagnostic, Severity};
 use crate::printable;
+use crate::server_version::ServerVersion;
 
 /// The most diagnostics of one file with one message that are shown in full.
 const MOST_ALIKE: usize = 3;

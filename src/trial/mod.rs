@@ -19,6 +19,7 @@ use crate::engine::deploy::Reply;
 use crate::notice::{TrialFailure, TrialRemedy, TrialResult, Tried, named};
 use crate::plugin::python::public_methods;
 use crate::plugin::{Digest, Entry, Key, normal};
+use crate::server_version::ServerVersion;
 pub use blame::FailedIn;
 use blame::{ActiveFilter, explained};
 use models::{Model, choose, of_pipe};
@@ -37,20 +38,27 @@ const SESSION: &str = "owui-watch";
 const NO_MODELS: &str = "the server lists no model of it: its `pipes` raised, or returned no list of `id` and `name`";
 
 /// Before 0.9 the server answers `{}` if an action or an outlet raises, and marks the end of few streams.
-const SAYS_THAT_IT_RAISED: (u32, u32) = (0, 9);
+const SAYS_THAT_IT_RAISED: &str = "0.9";
 /// From 0.11 on the server says so if a stream fails half way, and some streams of pipes have no end.
-const SAYS_THAT_A_STREAM_FAILED: (u32, u32) = (0, 11);
+const SAYS_THAT_A_STREAM_FAILED: &str = "0.11";
 /// A plugin on its server.
 #[derive(Clone, Copy)]
 pub struct OnTrial<'a> {
     /// The server.
     pub client: &'a Client,
     /// The server's version: major and minor, as far as they are numbers.
-    pub version: (u32, u32),
+    pub version: Option<ServerVersion>,
     /// The plugin.
     pub key: &'a Key,
     /// The text to try; `None` for any that the server has.
     pub digest: Option<Digest>,
+}
+
+impl OnTrial<'_> {
+    /// Whether the server is at least of this version; not if its version is unknown.
+    fn is_since(&self, version: &str) -> bool {
+        self.version.is_some_and(|own| own.is_since(version))
+    }
 }
 
 /// One call of the plugin.
@@ -112,13 +120,6 @@ impl Obstacle {
     pub fn no_server(reply: Reply) -> Self {
         Self::new(ObstacleKind::NoServer(Box::new(reply)), "the server is away or denied access")
     }
-}
-
-/// A version of Open WebUI: major and minor, as far as they are numbers.
-#[must_use]
-pub fn version(text: &str) -> (u32, u32) {
-    let mut numbers = text.split('.').map(|part| part.parse().unwrap_or_default());
-    (numbers.next().unwrap_or_default(), numbers.next().unwrap_or_default())
 }
 
 /// Runs a plugin once: a pipe with each of its models.
@@ -354,7 +355,7 @@ impl Trying<'_> {
             let (end, took) = self.send(Trial::Chat(chat(&model, self.message()))).await?;
             let failed_in = FailedIn::of(&end);
             let result = self.result(end, |answer| {
-                let why = if answer.breaks_off && self.plugin.version < SAYS_THAT_A_STREAM_FAILED {
+                let why = if answer.breaks_off && !self.plugin.is_since(SAYS_THAT_A_STREAM_FAILED) {
                     "before 0.9 the server does not tell a whole answer from one that breaks off"
                 } else if answer.text.is_empty() {
                     // It may answer by events.
@@ -386,13 +387,12 @@ impl Trying<'_> {
 
     /// Whether this is how an older server answers if the plugin raises.
     fn hides_exception(&self, answer: &Value) -> bool {
-        self.plugin.version < SAYS_THAT_IT_RAISED && answer.as_object().is_some_and(Map::is_empty)
+        !self.plugin.is_since(SAYS_THAT_IT_RAISED) && answer.as_object().is_some_and(Map::is_empty)
     }
 
     /// Whether the end of a stream is missing because a generator raised.
     fn has_failed(&self, answer: &ChatAnswer) -> bool {
-        let version = self.plugin.version;
-        let is_marked = version >= SAYS_THAT_IT_RAISED && version < SAYS_THAT_A_STREAM_FAILED;
+        let is_marked = self.plugin.is_since(SAYS_THAT_IT_RAISED) && !self.plugin.is_since(SAYS_THAT_A_STREAM_FAILED);
         answer.breaks_off && (is_marked || answer.text.is_empty())
     }
 

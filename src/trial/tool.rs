@@ -12,7 +12,7 @@ use crate::notice::{TrialRemedy, TrialResult};
 const MOST_OF_ARGUMENTS: usize = 200;
 
 /// Before 0.11 the text of an exception passes for a tool's result.
-const MARKS_ERRORS_OF_TOOLS: (u32, u32) = (0, 11);
+const MARKS_ERRORS_OF_TOOLS: &str = "0.11";
 
 impl Trying<'_> {
     pub(super) async fn tool(&self) -> Result<Attempt, Obstacle> {
@@ -47,7 +47,7 @@ impl Trying<'_> {
             called = format!("tool `{name}`{arguments}, called by `{model}`");
             match error_in(&result) {
                 Some(words) => TrialResult::Fails(explained(&words)),
-                None if self.plugin.version < MARKS_ERRORS_OF_TOOLS => TrialResult::Answered {
+                None if !self.plugin.is_since(MARKS_ERRORS_OF_TOOLS) => TrialResult::Answered {
                     answer: result,
                     why: "before 0.11 the server does not tell a result from an exception".to_owned(),
                 },

@@ -4,8 +4,8 @@
 
 use std::process::Command;
 
-use owui_watch::check::ServerVersion;
 use owui_watch::sandbox::default_cache;
+use owui_watch::server_version::ServerVersion;
 
 use crate::real::User;
 use crate::support::command::{Project, said_outright};

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use jiff::Timestamp;
-use owui_watch::check::{self, Options, ServerVersion};
+use owui_watch::check::{self, Options};
 use owui_watch::disk::Folder;
 use owui_watch::engine::deploy::Backup;
 use owui_watch::engine::ledger::{Deployed, LastAttempt, Ledger, Refusal, Rollback, UpdateIntent};
@@ -19,6 +19,7 @@ use owui_watch::notice::{Notice, NoticeKind, Subject, Trouble};
 use owui_watch::plugin::frontmatter::Frontmatter;
 use owui_watch::plugin::id::{self, PluginId};
 use owui_watch::plugin::{self, Diagnostic, Digest, FileSettings, Key, Kind, Parsed, Rule, Span, normal};
+use owui_watch::server_version::ServerVersion;
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 

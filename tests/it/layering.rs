@@ -6,13 +6,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// The rooms that each room may use.
-const MAY_USE: [(&str, &[&str]); 25] = [
+const MAY_USE: [(&str, &[&str]); 26] = [
     ("plugin", &[]),
-    ("check", &["paths", "plugin"]),
+    ("check", &["server_version", "paths", "plugin"]),
+    ("server_version", &[]),
     ("printable", &[]),
     ("paths", &[]),
     ("error", &["engine"]),
-    ("engine", &["check", "notice", "paths", "plugin"]),
+    ("engine", &["server_version", "check", "notice", "paths", "plugin"]),
     ("notice", &["engine", "paths", "plugin"]),
     ("debounce", &[]),
     ("driver", &["debounce", "engine", "notice", "plugin"]),
@@ -26,10 +27,11 @@ const MAY_USE: [(&str, &[&str]); 25] = [
     ("disk", &["engine", "error", "paths", "plugin", "printable", "regular_file", "whole_file"]),
     ("git", &["paths", "plugin", "regular_file"]),
     ("client", &["engine", "error", "plugin", "printable"]),
-    ("output", &["check", "cli", "notice", "paths", "plugin", "printable"]),
+    ("output", &["server_version", "check", "cli", "notice", "paths", "plugin", "printable"]),
     (
         "commands",
         &[
+            "server_version",
             "check",
             "cli",
             "client",
@@ -48,7 +50,7 @@ const MAY_USE: [(&str, &[&str]); 25] = [
             "watcher",
         ],
     ),
-    ("trial", &["client", "config", "engine", "notice", "output", "plugin"]),
+    ("trial", &["server_version", "client", "config", "engine", "notice", "output", "plugin"]),
     ("sandbox", &["error", "notice", "paths", "plugin", "printable", "process_group", "regular_file", "whole_file"]),
     ("systemd", &["error", "notice", "printable", "whole_file"]),
     ("lib", &[]),
@@ -83,7 +85,8 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
 ];
 
 /// Rooms that only compute: time and randomness are arguments.
-const PURE: [&str; 8] = ["plugin", "check", "engine", "notice", "debounce", "driver", "printable", "server_log"];
+const PURE: [&str; 9] =
+    ["server_version", "plugin", "check", "engine", "notice", "debounce", "driver", "printable", "server_log"];
 /// Crates that only compute.
 const HARMLESS: [&str; 13] = [
     "std",

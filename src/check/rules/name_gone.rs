@@ -6,8 +6,9 @@ use ruff_text_size::{Ranged as _, TextRange};
 
 use super::{CheckRule, Context, Report};
 use crate::check::semantics::{Node, NodeId, OF_IMPORTS, server_module};
-use crate::check::servers::{Found, Gone, ServerVersion, find};
+use crate::check::servers::{Found, Gone, find};
 use crate::plugin::Severity;
+use crate::server_version::ServerVersion;
 
 pub(super) const RULE: CheckRule = CheckRule {
     id: "name-gone",

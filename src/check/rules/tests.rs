@@ -5,9 +5,10 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::semantics::LOOKS;
-use super::super::{Options, ServerVersion, check, check_syntax, check_together};
+use super::super::{Options, check, check_syntax, check_together};
 use super::*;
 use crate::plugin::{Diagnostic, FileSettings, Parsed, Plugin, parse, python};
+use crate::server_version::ServerVersion;
 
 #[track_caller]
 pub(in crate::check) fn plugin(path: &str, text: &str) -> Arc<Plugin> {

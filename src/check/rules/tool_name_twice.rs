@@ -97,7 +97,8 @@ pub(in crate::check) fn across<'a>(
 #[cfg(test)]
 mod tests {
     use super::super::tests::{found, found_together, plugin};
-    use crate::check::{Options, ServerVersion};
+    use crate::check::Options;
+    use crate::server_version::ServerVersion;
 
     #[test]
     fn only_tools_of_two_files_collide() {
