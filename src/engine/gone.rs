@@ -67,8 +67,8 @@ impl Engine {
     }
 
     pub(super) fn on_still_gone(&mut self, key: Key, path: &Path, presence: FilePresence, now: Now) {
-        if self.tree.files.owner(&key) != Owner::None {
-            // Another file has taken its place.
+        if self.tree.files.owner(&key) != Owner::None || self.site.deployed_by_us(&key).is_none() {
+            // Another file has taken its place, or the server has nothing of ours any more.
             self.site.end_removal(&key);
             return;
         }

@@ -613,7 +613,8 @@ impl Deploy {
     /// Sends the update. If the server may switch the function off, an intent that says it is on is saved first.
     fn update(&mut self, before: Box<Row>, kept: Option<PathBuf>) -> Step {
         let call = Call::Update(self.plugin.key.clone(), Arc::new(form_to_update(&self.plugin, &before)));
-        let replaced = before.digest().filter(|_| !before.versioned);
+        // Nobody wants the stub back.
+        let replaced = before.digest().filter(|_| !before.versioned && !is_stub(&before));
         let was_active =
             if is_stub(&before) { self.activates() } else { replaced.is_some() && before.is_active == Some(true) };
         self.send(replaced, was_active, Stage::Updating { before, kept }, call)

@@ -1433,3 +1433,45 @@ fn a_text_that_is_forced_is_judged_anew_when_the_server_fails_at_it() {
          10000 git 821",
     );
 }
+
+#[test]
+fn a_function_that_replaced_our_stub_is_switched_on_after_an_outage() {
+    replay(
+        "seed 195834391 quiet force activate jobs 3
+         0 write b b1!
+         0 write c c3
+         0 write t t4
+         100 start
+         0 write c -5
+         1 delete t
+         1000 fault gateway get 4
+         0 git 413
+         110 crash 2 1716
+         0 blink a broken a7 209
+         1000 start
+         0 fault raced toggle 3
+         176 fault after get 1
+         563 fault slow get 3
+         277 write a a9#
+         0 git 918
+         4897 fault after toggle 1
+         0 slow c broken c10# 196
+         1000 write b b11
+         881 downgrade 0.9.6 5956",
+    );
+}
+
+#[test]
+fn a_removal_of_what_a_command_deleted_during_a_deploy_waits_for_nothing() {
+    replay(
+        "seed 195024894 deactivate
+         0 fault unclear update 1
+         0 write b b4
+         0 blink a gone a1 93
+         0 swap t broken
+         0 crash 0 2037
+         4357 slow a broken a12! 217
+         1000 delete a
+         58 discard a 278",
+    );
+}

@@ -566,7 +566,10 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
             // The server answered to this text: an earlier one has not ended it.
             promises.crashed.retain(|crashed, (text, ..)| crashed != key || Some(*text) == digest);
         }
-        NoticeKind::Deleted { .. } => drop(promises.deployed.remove(key)),
+        NoticeKind::Deleted { .. } => {
+            promises.deployed.remove(key);
+            promises.refused.remove(key);
+        }
         _ => {}
     }
     if matches!(notice.what, NoticeKind::Unchanged { .. }) {
@@ -810,7 +813,9 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     }
     // It goes by what it was told: another version may be on its way up.
     let versioned = world.server.versioned || world.promises.versioned.contains(key);
-    if !creates && !versioned && !world.state.intents.contains_key(key) {
+    // Nobody wants a stub back.
+    let replaces_stub = read_text.is_some_and(|read| read.sort == Sort::Stub);
+    if !creates && !versioned && !replaces_stub && !world.state.intents.contains_key(key) {
         return broken("9: before 0.12 nothing is sent before it is noted", format!("{key}"));
     }
     let promises = &mut world.promises;
