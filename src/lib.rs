@@ -113,6 +113,7 @@
 //! | another retry | `engine/retry.rs` (`Cause`, `backoff`); a server that is away: `engine/site.rs`; a text at which the server fails: `engine/crashes.rs` |
 //! | a step of a deploy | `engine/deploy/mod.rs` (`Stage`: reply → next call); `engine/outcome.rs` (what its end means for ledger and user) |
 //! | what is deployed, and why | `engine/plan.rs` |
+//! | what becomes of a plugin whose file is gone | `engine/gone.rs` (when, and why not); `engine/removal.rs` (the calls) |
 //! | what is written to disk | `driver.rs` (`Write`); `daemon/writer.rs` (in order, off the loop); `disk/state/mod.rs` and its neighbours (where and how); `engine/ledger.rs` (the ledger's format) |
 //! | another way to try a plugin (`engine/trial.rs` decides when, `daemon` runs it, `client` asks, `trial` judges) | `client/trial.rs` (the request, and how its answers are understood); `trial/mod.rs`; `notice/report/trial.rs` |
 //! | what a trial sees in the sandbox | `sandbox/pane.py` (`Trial`, `Trials`); `trial/seen.rs` (what the result is then); `tests/it/pane_test.py` |
