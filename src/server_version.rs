@@ -26,6 +26,22 @@ impl ServerVersion {
         Some(Self { parts })
     }
 
+    /// Reads what a server says of itself, as far as that is numbers: `0.12.0rc1` and `0.12.4.dev2` as well.
+    #[must_use]
+    pub fn reported(text: &str) -> Option<Self> {
+        let mut parts = [u16::MAX; 3];
+        let mut n = 0;
+        for (part, word) in parts.iter_mut().zip(text.trim().trim_start_matches('v').split('.')) {
+            let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+            let Ok(number) = word[..digits].parse() else { break };
+            (*part, n) = (number, n + 1);
+            if digits < word.len() {
+                break;
+            }
+        }
+        (n >= 2).then_some(Self { parts })
+    }
+
     /// Its major and minor number.
     #[must_use]
     pub fn release(self) -> (u16, u16) {
@@ -71,6 +87,14 @@ mod tests {
         }
         for text in ["", "9", "0.9.x", "0.9.6.1", "latest"] {
             assert_eq!(ServerVersion::parse(text), None, "{text}");
+        }
+        for (text, shown) in
+            [("0.12.0rc1", "0.12.0"), ("0.12.4.dev2", "0.12.4"), ("0.9.6-dev", "0.9.6"), ("v0.10", "0.10")]
+        {
+            assert_eq!(ServerVersion::reported(text).unwrap().to_string(), shown);
+        }
+        for text in ["", "9", "latest", "x.9"] {
+            assert_eq!(ServerVersion::reported(text), None, "{text}");
         }
         assert!(version("0.10.0") > version("0.9.9") && version("0.9") > version("0.9.6"));
         assert!(version("0.9").is_since("0.9.0") && !version("0.8.12").is_since("0.9"));

@@ -155,9 +155,16 @@ fn sync_name(path: &Path, lasting: Lasting) -> io::Result<()> {
     let folder = parent(path);
     #[cfg(test)]
     SYNCED.with_borrow_mut(|synced| synced.push(folder.to_owned()));
-    match std::fs::File::open(folder)?.sync_all() {
-        // Some file systems cannot do it.
-        Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::Unsupported) => Ok(()),
+    match std::fs::File::open(folder).and_then(|folder| folder.sync_all()) {
+        // Some file systems cannot do it, and who may write in a folder may not always open it. The file has its name.
+        Err(error)
+            if matches!(
+                error.kind(),
+                ErrorKind::InvalidInput | ErrorKind::Unsupported | ErrorKind::PermissionDenied
+            ) =>
+        {
+            Ok(())
+        }
         synced => synced,
     }
 }

@@ -50,7 +50,7 @@ impl ServerVersion {
     /// know if it is older than that.
     #[must_use]
     pub fn of_server(reported: Option<&str>) -> Self {
-        reported.and_then(Self::parse).map_or_else(Self::newest, |version| version.max(Self::oldest()))
+        reported.and_then(Self::reported).map_or_else(Self::newest, |version| version.max(Self::oldest()))
     }
 
     /// The newest that the tables know.

@@ -36,7 +36,7 @@ impl<'a> Server<'a> {
         }
         match context.client.call(Call::Connect).await {
             Reply::Connected { version } => {
-                server.version = ServerVersion::parse(&version);
+                server.version = ServerVersion::reported(&version);
                 Ok(server)
             }
             reply => Err(server.refusal(reply)),

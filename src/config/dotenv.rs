@@ -143,7 +143,7 @@ pub(super) fn lookalikes(
 /// Our variable that a name probably misspells.
 fn meant(name: &str) -> Option<String> {
     const KEY: &str = "OPENWEBUI_API_KEY";
-    pub(super) const URL: &str = "OPENWEBUI_URL";
+    const URL: &str = "OPENWEBUI_URL";
     const BASE_URL: &str = "OPENWEBUI_BASE_URL";
 
     let ours = KEYS.iter().filter_map(KeyRow::variable);

@@ -62,7 +62,7 @@ async fn outcome(client: &Client, about: &Subject, wish: &Wish) -> TrialOutcome 
     let Some(key) = &about.key else { return TrialOutcome::Not(Untried::OtherText) };
     let tried = match client.call(Call::Connect).await {
         Reply::Connected { version } => {
-            let version = ServerVersion::parse(&version);
+            let version = ServerVersion::reported(&version);
             trial::run(trial::OnTrial { client, version, key, digest: about.digest }, wish).await
         }
         reply => Err(Obstacle::no_server(reply)),

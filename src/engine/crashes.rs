@@ -11,7 +11,7 @@ use super::deploy::{Aftermath, Deploy, Outcome, Reply};
 use super::files::Owner;
 use super::ledger::{LastAttempt, Refusal};
 use super::pass::PassResult;
-use super::retry::{Cause, Retry};
+use super::retry::{Again, Cause, Retry};
 use super::tree::Complaint;
 use super::{Engine, Now};
 use crate::notice::{Notice, NoticeKind};
@@ -63,6 +63,7 @@ impl Engine {
         deploy: &Deploy,
         refusal: Refusal,
         left: Aftermath,
+        in_pass: bool,
         now: Now,
     ) -> Option<Outcome> {
         let plugin = deploy.plugin();
@@ -74,7 +75,8 @@ impl Engine {
         let words = refusal.words.clone();
         lane.crash = Some(Crash { digest: plugin.digest, times, words, suspect_until });
         let due = pause.map(|pause| now.at + pause);
-        lane.retry = Some(Retry { due, is_forced: deploy.is_forced(), ..Retry::new(Cause::Crash) });
+        let again = Again { is_forced: deploy.is_forced(), in_pass };
+        lane.retry = Some(Retry { due, again, ..Retry::new(Cause::Crash) });
         let Some(next) = pause else { return Some(Outcome::Crashed { refusal, left }) };
         self.tree.complain(plugin, Complaint::Error);
         self.note_result(&plugin.key, PassResult::Failed);
@@ -86,7 +88,7 @@ impl Engine {
     }
 
     /// Plans a text again after its pause.
-    pub(super) fn retry_crashed(&mut self, key: &Key, is_forced: bool, now: Now) {
+    pub(super) fn retry_crashed(&mut self, key: &Key, again: Again, now: Now) {
         let Some(crash) = self.site.lanes.get(key).and_then(|lane| lane.crash.as_ref()) else { return };
         let digest = crash.digest;
         // If its text was dropped, another decision was made about it meanwhile.
@@ -95,7 +97,7 @@ impl Engine {
             && plugin.digest == digest
             && plugin.has_text()
         {
-            self.plan_again(&plugin, is_forced, now);
+            self.plan_again(&plugin, again, now);
         }
     }
 

@@ -19,7 +19,7 @@ use super::prefetch::Asked;
 use super::removal::Removal;
 use super::repair::Recovery;
 use super::request::{Request, RequestResult};
-use super::retry::Cause;
+use super::retry::{Again, Cause};
 use super::tree::{Complaint, Pending};
 use super::{Effect, Engine, Now, SLOW, Ticket, refusal};
 use crate::notice::{Notice, NoticeKind};
@@ -83,18 +83,17 @@ impl Engine {
 
     /// Plans one plugin whose id no other file claims.
     pub(super) fn plan(&mut self, plugin: &Arc<Plugin>, remote: Remote, since: Duration, now: Now) {
-        self.plan_as(plugin, remote, false, since, now);
-    }
-
-    /// Plans a further try. `is_forced`: the user insisted on the one that failed.
-    pub(super) fn plan_again(&mut self, plugin: &Arc<Plugin>, is_forced: bool, now: Now) {
-        self.plan_as(plugin, Remote::NotAsked, is_forced, now.at, now);
-    }
-
-    fn plan_as(&mut self, plugin: &Arc<Plugin>, remote: Remote, insists: bool, since: Duration, now: Now) {
-        if !self.is_plannable(plugin) {
-            return;
+        if self.is_plannable(plugin) {
+            self.plan_as(plugin, remote, Again::default(), since, now);
         }
+    }
+
+    /// Plans a further try, also of a file that is about to be read again: what that finds is planned after it.
+    pub(super) fn plan_again(&mut self, plugin: &Arc<Plugin>, again: Again, now: Now) {
+        self.plan_as(plugin, Remote::NotAsked, again, now.at, now);
+    }
+
+    fn plan_as(&mut self, plugin: &Arc<Plugin>, remote: Remote, again: Again, since: Duration, now: Now) {
         let key = &plugin.key;
         self.tell_switched_off(plugin);
         let lanes = &self.site.lanes;
@@ -103,14 +102,14 @@ impl Engine {
             access: self.site.access(),
             has_text: plugin.has_text(),
             force: self.first_pass && self.policy.deploy.force,
-            requested: insists || lanes.get(key).is_some_and(|lane| lane.request.is_some_and(Request::is_due)),
+            requested: again.is_forced || lanes.get(key).is_some_and(|lane| lane.request.is_some_and(Request::is_due)),
             has_result: self.site.pass.as_ref().is_some_and(|pass| pass.results.contains_key(key)),
             in_flight: in_flight.map(|plugin| plugin.digest),
             waiting: lanes.waiting(key).and_then(Job::deploy).map(|(_, why)| why),
             asked: self.site.is_asked_ahead(key),
             ..self.situation(plugin, remote)
         };
-        let in_pass = situation.in_pass();
+        let in_pass = situation.in_pass() || again.in_pass;
         let mut decision = plan::decide(&situation);
         let was_checked = decision != Decision::Check;
         if !was_checked {
@@ -397,7 +396,7 @@ impl Engine {
                 (Adopt::Ask, None) => Duplicates::Unknown(BTreeSet::new()),
             },
             refused: self.site.refused_before(plugin).filter(|_| why != Why::Forced),
-            explains_updates: refusal::explains_updates(self.site.version.as_deref().and_then(ServerVersion::parse)),
+            explains_updates: refusal::explains_updates(self.site.version.as_deref().and_then(ServerVersion::reported)),
             unlisted: record.is_none()
                 && lacking.is_some_and(|holds| !switches_on || holds.lists(key.kind))
                 && !self.site.is_asked_ahead(key),

@@ -109,15 +109,17 @@ pub enum LastAttempt {
 pub struct Refusal {
     /// The server's words, unaltered, which may be empty; or why no answer came.
     pub words: String,
-    /// How it was learned.
+    /// How it was learned. Older files leave it out for the server's words.
+    #[serde(default)]
     pub kind: RefusalKind,
 }
 
 /// How a refusal was learned.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RefusalKind {
     /// The server said so.
+    #[default]
     Said,
     /// The text got no answer, twice.
     NoAnswer,
@@ -413,6 +415,17 @@ mod tests {
               }
             }"#]]
         .assert_eq(&ledger.to_json());
+    }
+
+    /// As it stands in the files of earlier builds.
+    #[test]
+    fn a_refusal_without_a_kind_is_in_the_server_s_words() {
+        let digest = Digest::of(b"v2");
+        let last = format!(r#"{{"refused": {{"digest": "{digest}", "words": "no"}}}}"#);
+        let text = format!(r#"{{"format": 1, "tool": {{"a": {{"deployed": null, "last": {last}}}}}}}"#);
+        let read = Ledger::from_json(&text).unwrap();
+        let refused = LastAttempt::Refused { digest, refusal: Refusal::said("no") };
+        assert_eq!(read.get(&key(Kind::Tool, "a")).unwrap().last, refused);
     }
 
     #[test]

@@ -119,7 +119,7 @@ impl Engine {
             }
             Outcome::Crashed { refusal, left } => {
                 self.record_attempt(&plugin.key, LastAttempt::Failed { digest: plugin.digest });
-                match self.on_crashed(deploy, refusal, left, now) {
+                match self.on_crashed(deploy, refusal, left, in_pass, now) {
                     Some(outcome) => outcome,
                     None => return,
                 }

@@ -37,13 +37,21 @@ pub(super) struct Retry {
     pub(super) due: Option<Duration>,
     /// When the last try began.
     pub(super) tried: Option<Duration>,
+    pub(super) again: Again,
+}
+
+/// What a further try keeps of the one that failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Again {
     /// The user insists on it.
     pub(super) is_forced: bool,
+    /// It counts for the pass.
+    pub(super) in_pass: bool,
 }
 
 impl Retry {
     pub(super) fn new(cause: Cause) -> Self {
-        Self { cause, attempts: 0, due: None, tried: None, is_forced: false }
+        Self { cause, attempts: 0, due: None, tried: None, again: Again::default() }
     }
 }
 
@@ -58,7 +66,7 @@ impl Engine {
         }
         let retry = lane.count_retry(Cause::DiskFull);
         let is_known = retry.tried == Some(now.at.saturating_sub(took));
-        retry.is_forced = deploy.is_forced();
+        retry.again.is_forced = deploy.is_forced();
         retry.due = Some(now.at + backoff(retry.attempts, now.chance));
         is_known
     }
@@ -81,13 +89,13 @@ impl Engine {
                 && retry.due.take_if(|due| *due <= now.at).is_some()
             {
                 retry.tried = Some(now.at);
-                due.push((key.clone(), retry.cause, retry.is_forced));
+                due.push((key.clone(), retry.cause, retry.again));
             }
         }
-        for (key, cause, is_forced) in due {
+        for (key, cause, again) in due {
             match cause {
-                Cause::Crash => self.retry_crashed(&key, is_forced, now),
-                Cause::DiskFull => self.retry_stored(&key, is_forced, now),
+                Cause::Crash => self.retry_crashed(&key, again, now),
+                Cause::DiskFull => self.retry_stored(&key, again, now),
                 Cause::Activation if self.site.lanes.is_idle(&key) => {
                     self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
                 }
@@ -102,11 +110,11 @@ impl Engine {
     }
 
     /// The disk may have room by now: deploys what the file holds now.
-    fn retry_stored(&mut self, key: &Key, is_forced: bool, now: Now) {
+    fn retry_stored(&mut self, key: &Key, again: Again, now: Now) {
         match self.tree.present_owner(key) {
-            Owner::One(plugin) if is_forced && plugin.has_text() => {
+            Owner::One(plugin) if again.is_forced && plugin.has_text() => {
                 if self.site.lanes.is_idle(key) {
-                    self.plan_again(&plugin, is_forced, now);
+                    self.plan_again(&plugin, again, now);
                 }
             }
             Owner::One(plugin) if self.tree.pending.contains_key(&plugin.path) => {}

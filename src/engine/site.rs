@@ -219,7 +219,7 @@ impl Engine {
             if !TESTED.contains(&version.as_str()) {
                 self.tell(Notice::general(NoticeKind::Untested { version: version.clone() }));
             }
-            let explains = refusal::explains_updates(ServerVersion::parse(&version));
+            let explains = refusal::explains_updates(ServerVersion::reported(&version));
             self.site.lanes.all_in_flight_mut().for_each(|flight| flight.conversation.now_explains_updates(explains));
             if self.site.version.replace(version).is_some() {
                 // Another version may accept what the last one refused.

@@ -279,6 +279,30 @@ fn a_single_pass_waits_for_the_last_retry() {
     );
 }
 
+/// The create arrived, though the server failed at its answer.
+#[test]
+fn a_single_pass_counts_what_its_retry_finds_there() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms given new a=v1
+         3ms given crashed a
+         1004ms wake
+         1005ms #1 row a v1",
+        &expect![[r#"
+            1004ms wake
+                  a sending why=retry
+                  #1 get a
+            1005ms #1 row a v1
+                  archive v1
+                  a unchanged active=true good_again=true
+                  summary ms=1005 unchanged=1
+                  save
+                  exit Fine
+        "#]],
+    );
+}
+
 #[test]
 fn a_new_start_retries_a_text_that_was_given_up() {
     let run = play(

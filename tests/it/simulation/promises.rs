@@ -536,18 +536,7 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         _ => {}
     }
     let promises = &mut world.promises;
-    if matches!(
-        notice.what,
-        NoticeKind::Created { .. }
-            | NoticeKind::Updated { .. }
-            | NoticeKind::Refused { .. }
-            | NoticeKind::Crashed { .. }
-            | NoticeKind::Failed { .. }
-            | NoticeKind::Waiting { .. }
-            | NoticeKind::RemoteEdit { .. }
-            | NoticeKind::Duplicate { .. }
-            | NoticeKind::Unchanged { .. }
-    ) {
+    if ends_a_deploy(&notice.what) {
         promises.left.remove(key);
         promises.talking.remove(key);
     }
@@ -599,6 +588,22 @@ fn on_notice_of(world: &mut World, key: &Key, notice: &Notice) -> Result<(), Bro
         _ => {}
     }
     Ok(())
+}
+
+/// Whether a deploy is over with it.
+fn ends_a_deploy(what: &NoticeKind) -> bool {
+    matches!(
+        what,
+        NoticeKind::Created { .. }
+            | NoticeKind::Updated { .. }
+            | NoticeKind::Refused { .. }
+            | NoticeKind::Crashed { .. }
+            | NoticeKind::Failed { .. }
+            | NoticeKind::Waiting { .. }
+            | NoticeKind::RemoteEdit { .. }
+            | NoticeKind::Duplicate { .. }
+            | NoticeKind::Unchanged { .. }
+    )
 }
 
 /// Counts how often the server has failed at a text; only then is it given up.
