@@ -16,8 +16,9 @@ use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Tried, Trouble};
 use crate::output::Transcript;
 use crate::plugin::Key;
 
-/// How many notices an answer has at most.
-const MOST_TOLD: usize = 200;
+/// How many notices an answer has at most, and about how many bytes they are: larger answers are not read.
+const MOST_TOLD: usize = 5000;
+const MOST_BYTES: usize = 3 << 20;
 
 /// The requests that have no answer yet.
 #[derive(Default)]
@@ -27,6 +28,8 @@ struct OpenRequest {
     id: RequestId,
     plugins: Vec<(Key, Arc<Path>)>,
     told: Vec<(Notice, Timestamp)>,
+    /// How many more were told.
+    n_left_out: usize,
 }
 
 impl OpenRequest {
@@ -36,6 +39,31 @@ impl OpenRequest {
             None => about.path.as_ref() == Some(path),
         };
         self.plugins.iter().any(is_one)
+    }
+
+    /// What was told, as the command shows it.
+    fn transcript(&self, ends: bool) -> Vec<Told> {
+        let mut transcript = Transcript::new();
+        let (mut told, mut bytes) = (Vec::new(), 0);
+        for (notice, time) in &self.told {
+            let (line, more, json) = transcript.add(notice, *time);
+            bytes += line.len() + more.len() + json.len();
+            if bytes > MOST_BYTES {
+                break;
+            }
+            told.push(Told { level: notice.level().name().to_owned(), line, more, json });
+        }
+        let first = || self.plugins.first().map(|(key, _)| Subject::from(key)).unwrap_or_default();
+        let (about, trouble) = match self.told.len() + self.n_left_out - told.len() {
+            0 if !told.is_empty() => return told,
+            0 if ends => (first(), Trouble::WatchEnded),
+            0 => (first(), Trouble::NotDeployedHere),
+            left_out => (Subject::default(), Trouble::NotShown(left_out)),
+        };
+        let notice = Notice { about, what: NoticeKind::Trouble(trouble) };
+        let (line, more, json) = transcript.add(&notice, wall_clock());
+        told.push(Told { level: Level::Warning.name().to_owned(), line, more, json });
+        told
     }
 
     /// The exit code.
@@ -58,15 +86,17 @@ impl Requests {
         let plugins = request.plugins.iter();
         let plugins: Vec<_> =
             plugins.filter_map(|plugin| Some((plugin.key()?, Arc::from(plugin.path.as_path())))).collect();
-        self.0.push(OpenRequest { id, plugins: plugins.clone(), told: Vec::new() });
+        self.0.push(OpenRequest { id, plugins: plugins.clone(), told: Vec::new(), n_left_out: 0 });
         plugins
     }
 
     /// Hears what is told.
     pub(super) fn hear(&mut self, notice: &Notice, time: Timestamp) {
-        for request in self.0.iter_mut().filter(|request| request.told.len() < MOST_TOLD) {
-            if request.is_about(&notice.about) {
+        for request in self.0.iter_mut().filter(|request| request.is_about(&notice.about)) {
+            if request.told.len() < MOST_TOLD {
                 request.told.push((notice.clone(), time));
+            } else {
+                request.n_left_out += 1;
             }
         }
     }
@@ -90,22 +120,7 @@ impl Requests {
             if !ends && (is_busy || request.plugins.iter().any(|(key, _)| checks.is_checking(key))) {
                 return true;
             }
-            let mut transcript = Transcript::new();
-            let mut told: Vec<_> = request
-                .told
-                .iter()
-                .map(|(notice, time)| {
-                    let (line, more, json) = transcript.add(notice, *time);
-                    Told { level: notice.level().name().to_owned(), line, more, json }
-                })
-                .collect();
-            if told.is_empty() {
-                let what = NoticeKind::Trouble(if ends { Trouble::WatchEnded } else { Trouble::NotDeployedHere });
-                let about = request.plugins.first().map(|(key, _)| Subject::from(key)).unwrap_or_default();
-                let notice = Notice { about, what };
-                let (line, more, json) = transcript.add(&notice, wall_clock());
-                told.push(Told { level: Level::Warning.name().to_owned(), line, more, json });
-            }
+            let told = request.transcript(ends);
             let answer = Answer { code: request.code(engine) as u8, told };
             if let Some(Err(error)) = folder.map(|folder| folder.save_answer(&request.id, &answer)) {
                 // The disk may be full: the next turn tries again.
@@ -198,4 +213,36 @@ fn wall_clock() -> Timestamp {
 #[expect(clippy::disallowed_methods, reason = "a part of the daemon, which reads the clock")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plugin::Kind;
+    use crate::plugin::id::PluginId;
+
+    fn request(n_told: usize) -> OpenRequest {
+        let key = Key { kind: Kind::Tool, id: PluginId::new("clock").unwrap() };
+        let notice = Notice { about: Subject::from(&key), what: NoticeKind::Superseded };
+        let mut requests = Requests(vec![OpenRequest {
+            id: RequestId::default(),
+            plugins: vec![(key, Arc::from(Path::new("plugins/clock.py")))],
+            told: Vec::new(),
+            n_left_out: 0,
+        }]);
+        (0..n_told).for_each(|_| requests.hear(&notice, Timestamp::UNIX_EPOCH));
+        requests.0.pop().unwrap()
+    }
+
+    #[test]
+    fn an_answer_says_how_many_lines_it_leaves_out() {
+        let last = |n_told, ends| {
+            let told = request(n_told).transcript(ends);
+            (told.len(), told.last().unwrap().line.trim_end().to_owned())
+        };
+        assert_eq!(last(MOST_TOLD, false).0, MOST_TOLD);
+        let (n, line) = last(MOST_TOLD + 7, false);
+        assert!(n == MOST_TOLD + 1 && line.contains("7 more lines"), "{n}: {line}");
+        assert!(last(0, true).1.contains("clock") && last(0, false).1.contains("clock"));
+    }
 }

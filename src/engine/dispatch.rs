@@ -20,7 +20,7 @@ use super::removal::Removal;
 use super::repair::Recovery;
 use super::request::{Request, RequestResult};
 use super::retry::{Again, Cause};
-use super::tree::{Complaint, Pending};
+use super::tree::{Complaint, Pending, Tree};
 use super::{Effect, Engine, Now, SLOW, Ticket, refusal};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::id::PluginId;
@@ -349,9 +349,15 @@ impl Engine {
             && !self.tree.is_out_of_reach(&plugin.path)
     }
 
-    /// The next job that may start. A text that may have brought the server down is sent alone, so that the right text
-    /// is blamed.
+    /// The next job that may start. A text that was sent and never confirmed comes after the others, also after those
+    /// that are still being read: it may bring the server down, and a single pass must get to all that do not.
     pub(super) fn next_job(&mut self) -> Option<(Key, Job)> {
+        let is_reading = |tree: &Tree| tree.pending.values().any(|pending| pending.due.is_none());
+        self.next_job_that(false).or_else(|| if is_reading(&self.tree) { None } else { self.next_job_that(true) })
+    }
+
+    /// A text that may have brought the server down is sent alone, so that the right text is blamed.
+    fn next_job_that(&mut self, is_unconfirmed: bool) -> Option<(Key, Job)> {
         let is_suspect = |lane: &Lane, plugin: Option<&Arc<Plugin>>| plugin.is_some_and(|plugin| lane.suspects(plugin));
         if self.site.lanes.all_in_flight().any(|(_, lane, flight)| is_suspect(lane, flight.conversation.deploys())) {
             return None;
@@ -361,7 +367,10 @@ impl Engine {
             let asks = self.site.ahead.as_ref().is_some_and(|ahead| ahead.runs_beside(key));
             let beside = n_in_flight + usize::from(asks);
             let has_room = beside < self.policy.concurrency.get();
-            has_room && (beside == 0 || !is_suspect(lane, job.deploy().map(|(plugin, _)| plugin)))
+            let plugin = job.deploy().map(|(plugin, _)| plugin);
+            has_room
+                && (beside == 0 || !is_suspect(lane, plugin))
+                && plugin.is_some_and(|plugin| self.site.ledger.is_unconfirmed(plugin)) == is_unconfirmed
         })
     }
 

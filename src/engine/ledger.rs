@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use crate::plugin::{Digest, Key, Kind, id::PluginId};
+use crate::plugin::{Digest, Key, Kind, Plugin, id::PluginId};
 
 /// The format that this program writes. A file with a higher one is left alone.
 pub const FORMAT: u32 = 1;
@@ -188,6 +188,11 @@ impl UpdateIntent {
 }
 
 impl Ledger {
+    /// Whether this text was sent, and it is not known what became of it.
+    pub(super) fn is_unconfirmed(&self, plugin: &Plugin) -> bool {
+        self.get(&plugin.key).is_some_and(|record| record.sent.contains(&plugin.digest))
+    }
+
     /// The record of a plugin, if anything is known of it.
     #[must_use]
     pub fn get(&self, key: &Key) -> Option<&Record> {

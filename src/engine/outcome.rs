@@ -37,6 +37,7 @@ impl Engine {
         let switches_on = self.site.intent(key).is_some_and(|intent| intent.replaced.is_none());
         let in_doubt = flight.conversation.deploy().is_some_and(Deploy::is_in_doubt);
         let is_settled = ended.is_certain() && !in_doubt;
+        let awaits_repair = !is_settled && !ended.is_away() && flight.conversation.deploy().is_some();
         if let Some(lane) = self.site.lanes.get_mut(key).filter(|_| is_settled)
             && let Some(intent) = lane.intent.take()
         {
@@ -76,6 +77,7 @@ impl Engine {
         match unsettled {
             Some(_) if switches_on => self.activate_later(key, now),
             Some(cause) => self.on_unreachable(cause.into(), None, now),
+            None if switches_on && awaits_repair => self.activate_later(key, now),
             None => {}
         }
     }

@@ -235,12 +235,8 @@ impl Engine {
         let since = self.site.pass.as_ref().map_or(now.at, |pass| pass.since);
         let unread = self.tree.pending.len();
         let mut keys: Vec<_> = self.tree.files.keys().cloned().collect();
-        // What failed comes last, and then what was sent last: a plugin that brings the server down must not keep the
-        // others waiting, in no single pass either.
-        keys.sort_by_key(|key| {
-            let has_failed = self.site.ledger.get(key).is_some_and(|it| matches!(it.last, LastAttempt::Failed { .. }));
-            (has_failed, self.site.lanes.get(key).and_then(|lane| lane.sent))
-        });
+        // The last one sent comes last: a plugin that brings the server down must not keep the others waiting.
+        keys.sort_by_key(|key| self.site.lanes.get(key).and_then(|lane| lane.sent));
         self.tree.conflicts.retain(|key, _| matches!(self.tree.files.owner(key), Owner::Conflict(_)));
         for key in keys {
             match self.tree.files.owner(&key) {

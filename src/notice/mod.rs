@@ -602,6 +602,8 @@ pub enum Trouble {
     LogLinesLost(usize),
     /// So many notices were dropped, since nobody read the output.
     Unread(usize),
+    /// So many notices about a request are too many to show there.
+    NotShown(usize),
     /// The watch ended before it could do what a command asked for.
     WatchEnded,
     /// The watch does not deploy what a command asked for.

@@ -240,6 +240,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::Trouble(Trouble::LogLinesLost(1)),
         NoticeKind::Trouble(Trouble::Unread(2)),
         NoticeKind::Trouble(Trouble::WatchEnded),
+        NoticeKind::Trouble(Trouble::NotShown(12)),
         NoticeKind::Trouble(Trouble::NotDeployedHere),
     ];
     let about_one = vec![

@@ -123,7 +123,7 @@ pub struct Told {
 }
 
 /// Tells a request from others.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct RequestId(String);
 
 impl RequestId {

@@ -142,7 +142,7 @@ impl Notice {
                 "set another `id` in its header or under `[plugins.\"path\"]` in watch.toml\n\
                  leave all but one out with `exclude` in watch.toml"
             }
-            NoticeKind::Trouble(trouble) => return of_trouble(trouble),
+            NoticeKind::Trouble(trouble) => return of_trouble(trouble, commands),
             NoticeKind::SettingsKept { hint, .. } => return hint.clone(),
             NoticeKind::Tried(tried) => {
                 let failure = tried.trial_failure()?;
@@ -176,7 +176,7 @@ impl Notice {
 /// The remedy where a file is no plugin.
 pub const A_PLUGIN_IS: &str = "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools";
 
-fn of_trouble(trouble: &Trouble) -> Option<String> {
+fn of_trouble(trouble: &Trouble, commands: Commands<'_>) -> Option<String> {
     let hint = match trouble {
         Trouble::Told { hint, .. } => return hint.clone(),
         Trouble::UnknownName(_) => {
@@ -200,6 +200,7 @@ fn of_trouble(trouble: &Trouble) -> Option<String> {
         | Trouble::Unread(_)
         | Trouble::WatchEnded
         | Trouble::NotDeployedHere => return None,
+        Trouble::NotShown(_) => return Some(format!("{} shows how each plugin stands", commands.line("status", ""))),
     };
     Some(hint.to_owned())
 }
@@ -273,8 +274,9 @@ impl<'a> Commands<'a> {
     /// A command with these arguments.
     pub(super) fn line(self, command: &str, arguments: &str) -> String {
         let url = self.url.map_or_else(String::new, |url| format!(" --url {url}"));
+        let space = if arguments.is_empty() { "" } else { " " };
         // Not spelt as a command line, which a test would try: it tries those that the samples show.
-        format!("\u{60}owui-watch {command}{url} {arguments}\u{60}")
+        format!("\u{60}owui-watch {command}{url}{space}{arguments}\u{60}")
     }
 }
 
@@ -391,6 +393,7 @@ mod tests {
             trouble: `owui-watch --once --dry-run` shows what is wrong with it; if nothing is, `exclude` leaves it out
             trouble: deploys go on; the next start compares every plugin with the server
             trouble: deploys go on
+            trouble: `owui-watch status` shows how each plugin stands
             created: `owui-watch on shout` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
             updated: `owui-watch on shout` switches it on

@@ -1,6 +1,6 @@
 //! Texts at which the server fails: retried alone, after growing pauses, before they count as refused.
 //!
-//! Long: every test is a whole script of events and effects.
+//! Long because every test is a whole script of events and effects.
 
 use expect_test::expect;
 use owui_watch::engine::Policy;
@@ -142,9 +142,10 @@ fn an_outage_restarts_the_count_of_retries() {
          1100ms write b v2
          1101ms #1 unreachable
          2000ms wake: a=v1 b=v1
-         2003ms #2 row a v1
-         2004ms #3 crashed
-         2005ms #4 row a v1",
+         2003ms #2 row b v2
+         2004ms #3 row a v1
+         2005ms #4 crashed
+         2006ms #5 row a v1",
         &expect![[r#"
             1100ms write b v2
                   b sending why=edited
@@ -154,17 +155,21 @@ fn an_outage_restarts_the_count_of_retries() {
                   b waiting reason=Away
                   save
             2000ms wake: a=v1 b=v1
-                  a sending why=retry
-                  #2 get a
-            2003ms #2 row a v1
-                  #3 update a v2
-            2004ms #3 crashed
-                  #4 get a
-            2005ms #4 row a v1
-                  back away_ms=904 waiting=2
-                  a retrying next_ms=1000 words="Internal Server Error"
                   b sending why=retry
-                  #5 get b
+                  #2 get b
+            2003ms #2 row b v2
+                  back away_ms=902 waiting=2
+                  archive v2, found
+                  b unchanged active=true
+                  a sending why=retry
+                  #3 get a
+                  save
+            2004ms #3 row a v1
+                  #4 update a v2
+            2005ms #4 crashed
+                  #5 get a
+            2006ms #5 row a v1
+                  a retrying next_ms=1000 words="Internal Server Error"
                   save
         "#]],
     );

@@ -473,10 +473,10 @@ fn a_plugin_taken_over_by_another_file_is_not_removed() {
                   a removed
             6000ms edit d as a v1
             6000ms rescan: a=v1 b=v1 c=v1
-                  b unchanged active=true
-                  c unchanged active=true
                   archive v1
                   a unchanged active=true path=plugins/d.py
+                  b unchanged active=true
+                  c unchanged active=true
                   summary ms=2 unchanged=3
                   save
             35301ms wake

@@ -1475,3 +1475,37 @@ fn a_removal_of_what_a_command_deleted_during_a_deploy_waits_for_nothing() {
          58 discard a 278",
     );
 }
+
+#[test]
+fn a_text_that_must_be_read_first_is_sent_before_those_that_failed() {
+    replay(
+        "seed 197866480 0.6.43 once
+         0 write c c2
+         0 start
+         1000 wipe
+         0 slow a broken a9# 72
+         0 git 1127
+         0 slow b b12? b11# 96",
+    );
+}
+
+#[test]
+fn a_function_whose_create_was_lost_and_denied_is_switched_on_later() {
+    replay(
+        "seed 197128723 activate only a
+         0 write c c1#
+         0 write t t2%
+         0 start
+         165 crash 11 1391
+         0 deaf 1305
+         1720 swap b -9*
+         0 write a a11
+         0 fault forbid get 1
+         0 fault after create 3
+         0 hand b b16
+         0 swap t empty
+         1332 crash 7 227
+         0 deaf 857
+         1000 fault after restore 1",
+    );
+}
