@@ -356,7 +356,8 @@ impl Engine {
         self.next_job_that(false).or_else(|| if is_reading(&self.tree) { None } else { self.next_job_that(true) })
     }
 
-    /// A text that may have brought the server down is sent alone, so that the right text is blamed.
+    /// A text that may have brought the server down is sent alone, so that the right text is blamed. A repair waits for
+    /// nothing.
     fn next_job_that(&mut self, is_unconfirmed: bool) -> Option<(Key, Job)> {
         let is_suspect = |lane: &Lane, plugin: Option<&Arc<Plugin>>| plugin.is_some_and(|plugin| lane.suspects(plugin));
         if self.site.lanes.all_in_flight().any(|(_, lane, flight)| is_suspect(lane, flight.conversation.deploys())) {
@@ -370,7 +371,8 @@ impl Engine {
             let plugin = job.deploy().map(|(plugin, _)| plugin);
             has_room
                 && (beside == 0 || !is_suspect(lane, plugin))
-                && plugin.is_some_and(|plugin| self.site.ledger.is_unconfirmed(plugin)) == is_unconfirmed
+                && plugin.is_some_and(|plugin| lane.intent.is_none() && self.site.ledger.is_unconfirmed(plugin))
+                    == is_unconfirmed
         })
     }
 

@@ -77,9 +77,16 @@ impl Engine {
         match unsettled {
             Some(_) if switches_on => self.activate_later(key, now),
             Some(cause) => self.on_unreachable(cause.into(), None, now),
-            None if switches_on && awaits_repair => self.activate_later(key, now),
+            None if awaits_repair && self.awaits_switch(key) => self.activate_later(key, now),
             None => {}
         }
+    }
+
+    /// Whether a new function may still have to be switched on, and no further try of it will see to that.
+    fn awaits_switch(&self, key: &Key) -> bool {
+        let Some(lane) = self.site.lanes.get(key) else { return false };
+        let is_to_be_on = lane.intent.as_ref().is_some_and(|intent| intent.replaced.is_none() && intent.was_active);
+        is_to_be_on && lane.retry.is_none()
     }
 
     /// Updates the intent: a later repair restores the text that the server held after the refusal, whoever put it
