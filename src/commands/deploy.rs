@@ -46,7 +46,9 @@ impl<'a> DeployRequest<'a> {
                     return Err(Error::new(format!("{} has no file here", target.key))
                         .hinted(format!("`owui-watch pull {}` writes one", target.key.id)));
                 };
-                let requested = Requested::new(&target.key, &local.path);
+                // From the project's folder, wherever this command runs.
+                let path = local.path.strip_prefix(&context.config.project).unwrap_or(&local.path);
+                let requested = Requested::new(&target.key, path);
                 if !request.plugins.contains(&requested) {
                     request.plugins.push(requested);
                 }

@@ -150,6 +150,10 @@ impl Daemon<'_> {
             if let Some((plugin, done)) = request.done.take() {
                 events.extend(self.on_done(&plugin, done));
             }
+            // They are named from the project's folder.
+            for plugin in &mut request.plugins {
+                plugin.path = self.outside.config.project.join(&plugin.path);
+            }
             if !request.plugins.is_empty() {
                 plugins.extend(self.outside.requests.take(id, &request));
             }

@@ -50,7 +50,7 @@ pub(super) struct Outside {
     pub(super) requests: Requests,
     pub(super) trials: Trials,
     pub(super) checks: Checks,
-    config: Config,
+    pub(super) config: Config,
     /// Whether it deploys saves, and not one pass.
     watches: bool,
     /// Told once: a full disk would repeat it with every line and every save.

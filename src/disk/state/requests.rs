@@ -82,7 +82,7 @@ pub enum Done {
 pub struct Requested {
     kind: Kind,
     id: String,
-    /// The file, as the watch spells it; empty without one.
+    /// The file, from the folder of the settings; empty without one.
     pub path: PathBuf,
 }
 

@@ -59,6 +59,18 @@ fn a_running_watch_deploys_what_it_holds() {
     watch.wait("remote_edit", Some("a"));
 }
 
+/// The watch names files from its own folder.
+#[test]
+fn a_running_watch_deploys_what_a_command_names_from_a_folder_below() {
+    let (server, project, _watch) = holding();
+    let mut command = project.command(&["deploy", "a"]);
+    // The home folder is no project.
+    command.current_dir(project.path("plugins")).env("HOME", project.path("home"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(text(&server, "a"), filter("2"));
+}
+
 #[test]
 fn what_was_refused_or_rolled_back_is_sent_again() {
     let server = FakeServer::of(Version::V0_9_6);
