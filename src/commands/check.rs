@@ -49,7 +49,7 @@ struct Checked {
 /// # Errors
 ///
 /// The settings are invalid, or a word names nothing.
-pub fn check(args: &Args, world: &World, screen: Screen, request: &CheckRequest) -> Result<Code, Error> {
+pub fn check(args: &Args, world: &World, screen: &Screen, request: &CheckRequest) -> Result<Code, Error> {
     if let Some(rule) = &request.explain {
         return explain(rule);
     }

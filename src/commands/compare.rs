@@ -45,7 +45,7 @@ impl Compared {
         let names: Vec<_> = typed.iter().map(|word| context.spelled(word)).collect();
         // No name means everything. So does the folder that contains all roots.
         let both_ways = names.is_empty() || names.iter().any(String::is_empty);
-        let (files, screen) = (Files::read(&context.config)?, context.screen);
+        let files = Files::read(&context.config)?;
         let mut targets = Vec::new();
         if both_ways {
             targets.extend(files.all());
@@ -62,7 +62,7 @@ impl Compared {
             targets: Vec::new(),
             stored: BTreeMap::new(),
             failed: false,
-            screen,
+            screen: context.screen.clone(),
         };
         if both_ways {
             for folder in compared.files.missing.clone() {
@@ -83,7 +83,7 @@ impl Compared {
             match server.rows_with_texts(kind).await {
                 Ok(Some(rows)) => compared.take_in(kind, rows, both_ways),
                 Ok(None) if both_ways => {
-                    screen.aside(&Notice::report(Subject::default(), Report::TooLarge(kind)));
+                    context.screen.aside(&Notice::report(Subject::default(), Report::TooLarge(kind)));
                 }
                 Ok(None) => {}
                 // An account may have access to one table only, and still read its own rows in the other.
@@ -153,7 +153,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
         }
     }
     let mut compared = Compared::read(context, server, typed).await?;
-    let screen = compared.screen;
+    let screen = compared.screen.clone();
     let (mut same, mut differ) = (0, false);
     for target in std::mem::take(&mut compared.targets) {
         let stored = match compared.stored(&target) {
@@ -174,7 +174,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
                 // Undo the server's rewriting of imports: it is not a difference.
                 let theirs = normal::respelled(&stored.source, &local.text);
                 let (from, to) = (format!("a/{path}\t(server)"), format!("b/{path}"));
-                show(screen, target.subject(), Between::ServerAndFile, (&from, &theirs), (&to, &local.text), stat);
+                show(&screen, target.subject(), Between::ServerAndFile, (&from, &theirs), (&to, &local.text), stat);
             }
             (Some(_), None) => {
                 differ = true;
@@ -187,7 +187,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
             (None, None) => screen.aside(&Notice::report(target.subject(), Report::Nowhere)),
         }
     }
-    tell_alone(&compared.alone, screen, true);
+    tell_alone(&compared.alone, &screen, true);
     if !differ && !compared.failed {
         screen.aside(&Notice::report(Subject::default(), Report::NoDifference { plugins: same }));
     }
@@ -203,7 +203,7 @@ async fn diff_with_earlier(
     stat: bool,
 ) -> Result<Code, Error> {
     let entries = gather(context, server, target).await?;
-    let entry = chosen(&entries, Some(wanted), None, &target.key)?;
+    let entry = chosen(&entries, Some(wanted), None, &target.key, &context.screen.commands)?;
     let earlier = text_of(entry, &target.key, server).await?;
     let (name, now) = if let Some(local) = &target.local {
         (in_patch(&local.path), Arc::clone(&local.text))
@@ -221,11 +221,11 @@ async fn diff_with_earlier(
     let earlier_text = normal::respelled(&earlier.source, &now);
     let from = format!("a/{name}\t{}", dated(entry));
     let (to, between) = (format!("b/{name}"), Between::EarlierAndNow(described(entry)));
-    show(context.screen, target.subject(), between, (&from, &earlier_text), (&to, &now), stat);
+    show(&context.screen, target.subject(), between, (&from, &earlier_text), (&to, &now), stat);
     Ok(Code::NotDeployed)
 }
 
-fn show(screen: Screen, about: Subject, between: Between, from: (&str, &str), to: (&str, &str), stat: bool) {
+fn show(screen: &Screen, about: Subject, between: Between, from: (&str, &str), to: (&str, &str), stat: bool) {
     if stat {
         screen.say(&Notice::report(about, Report::ChangedLines(changed_lines(from.1, to.1))));
     } else {
@@ -235,7 +235,7 @@ fn show(screen: Screen, about: Subject, between: Between, from: (&str, &str), to
 }
 
 /// Reports plugins that only the server has. They count as no difference: most belong to others.
-fn tell_alone(alone: &BTreeSet<Key>, screen: Screen, hinted: bool) {
+fn tell_alone(alone: &BTreeSet<Key>, screen: &Screen, hinted: bool) {
     for key in alone {
         screen.aside(&Notice::report(key.into(), Report::NoFile { listed: true }));
     }
@@ -255,11 +255,11 @@ pub async fn pull(context: &CommandContext, typed: &[String], all: bool) -> Resu
     context.warn_of_unused_state();
     let server = Server::connect(context).await?;
     let mut compared = Compared::read(context, server, typed).await?;
-    let screen = compared.screen;
+    let screen = compared.screen.clone();
     let one_by_one = !compared.both_ways;
     let new = if all { std::mem::take(&mut compared.alone) } else { BTreeSet::new() };
     if !new.is_empty() && !context.yes {
-        tell_alone(&new, screen, false);
+        tell_alone(&new, &screen, false);
         let (root, n) = (first_root(context), new.len());
         let files = if n == 1 { "1 new file".to_owned() } else { format!("{n} new files") };
         if !agreed(&format!("write {files} to `{}`?", slashed(&root)), Task::Pull)? {
@@ -289,7 +289,7 @@ pub async fn pull(context: &CommandContext, typed: &[String], all: bool) -> Resu
             Err(refusal) => compared.fail(target.subject(), Task::Pull, &refusal),
         }
     }
-    tell_alone(&compared.alone, screen, true);
+    tell_alone(&compared.alone, &screen, true);
     if pulled == 0 && !one_by_one && !compared.failed {
         screen.aside(&Notice::report(Subject::default(), Report::NothingToPull));
     }
@@ -312,7 +312,8 @@ fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> R
     if let Some(rival) = compared.files.rival(local, &compared.names) {
         let (path, id) = (slashed(&local.path), &target.key.id);
         let message = format!("`{path}` was not written: `{}` claims the id `{id}` as well", slashed(&rival));
-        let hint = format!("name the one that you mean, as in `owui-watch pull {path}`, or exclude the other");
+        let command = context.screen.commands.line("pull", &path);
+        let hint = format!("name the one that you mean, as in {command}, or exclude the other");
         return Err(Error::failed(message).hinted(hint));
     }
     check(context, &local.path, &stored, &target.key)?;

@@ -39,12 +39,14 @@ impl<'a> DeployRequest<'a> {
     pub async fn send(context: &'a CommandContext, words: &[String]) -> Result<Option<Self>, Error> {
         let Some(watch) = context.folder.holder() else { return Ok(None) };
         let files = Files::read(&context.config)?;
-        let mut request = Request::default();
+        let commands = &context.screen.commands;
+        let commands_json = serde_json::to_value(commands).unwrap_or_default();
+        let mut request = Request { commands: commands_json, ..Request::default() };
         for word in words {
             for target in files.select(&context.spelled(word), context, None).await? {
                 let Some(local) = &target.local else {
                     return Err(Error::new(format!("{} has no file here", target.key))
-                        .hinted(format!("`owui-watch pull {}` writes one", target.key.id)));
+                        .hinted(format!("{} writes one", commands.line("pull", target.key.id.as_str()))));
                 };
                 // From the project's folder, wherever this command runs.
                 let path = local.path.strip_prefix(&context.config.project).unwrap_or(&local.path);

@@ -33,7 +33,7 @@ use crate::client::Client;
 use crate::config::{Config, Warning};
 use crate::disk::Folder;
 use crate::error::Error;
-use crate::notice::{Level, Notice, Report, Subject, Task};
+use crate::notice::{Commands, Level, Notice, Report, Subject, Task};
 use crate::output::{Format, Screen};
 
 pub use check::{CheckRequest, check};
@@ -82,7 +82,7 @@ impl CommandContext {
     ) -> Self {
         let folder = Folder::new(config.state.clone(), &config.url);
         let file_copies = Folder::new(project_state, &config.url);
-        print_warnings(&config, screen);
+        print_warnings(&config, &screen);
         Self { config, cwd, client, folder, file_copies, screen, yes }
     }
 
@@ -101,10 +101,14 @@ impl CommandContext {
 
 /// Prints why the program, or a command, cannot go on.
 pub fn report(error: &Error, format: Format) {
-    Screen { format, least: Level::Error }.aside(&failed(Subject::default(), Task::Run, error));
+    Screen { format, least: Level::Error, commands: Commands::default() }.aside(&failed(
+        Subject::default(),
+        Task::Run,
+        error,
+    ));
 }
 
-fn print_warnings(config: &Config, screen: Screen) {
+fn print_warnings(config: &Config, screen: &Screen) {
     for Warning { message, hint } in &config.warnings {
         screen.aside(&Notice::trouble(message, Some(hint.clone())));
     }

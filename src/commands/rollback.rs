@@ -13,8 +13,7 @@ use super::{CommandContext, now};
 use crate::client::Client;
 use crate::disk::Folder;
 use crate::engine::deploy::{
-    Adopt, Aftermath, Backup, CallFailure, Deploy, DeployContext, DeployPolicy, Failure, OnRemoteEdit, OnServer,
-    Outcome, Step,
+    Adopt, Backup, CallFailure, Deploy, DeployContext, DeployPolicy, Failure, OnRemoteEdit, OnServer, Outcome, Step,
 };
 use crate::engine::duplicate::Duplicates;
 use crate::engine::ledger::UpdateIntent;
@@ -60,9 +59,9 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
     let target = files.select_one(&context.spelled(name), context, Some(server)).await?;
     let entries = gather(context, server, &target).await?;
     let now = entries.iter().find(|entry| entry.current).and_then(|entry| entry.text.clone());
-    let entry = chosen(&entries, wanted, now.as_ref().map(|now| now.digest), &target.key)?;
+    let entry = chosen(&entries, wanted, now.as_ref().map(|now| now.digest), &target.key, &context.screen.commands)?;
     let text = text_of(entry, &target.key, server).await?;
-    let screen = context.screen;
+    let screen = context.screen.clone();
     if now.as_ref().is_some_and(|now| now.digest == text.digest) {
         let about = Subject { digest: Some(text.digest), ..Subject::from(&target.key) };
         screen.say(&Notice::report(about, Report::AlreadyOnServer));
@@ -71,7 +70,7 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
     let plugin = parsed(entry, &text, &target)?;
     let known = now.as_ref().and_then(|now| kept(&entries, now));
     if !(context.yes && screen.least > Level::Info && screen.format == Format::Lines) {
-        show(screen, &target, now.as_ref(), entry, &text);
+        show(&screen, &target, now.as_ref(), entry, &text);
     }
     let question = format!("restore {} of {} on {}?", described(entry), target.key, context.config.url);
     if !context.yes && !agreed(&question, Task::RollBack)? {
@@ -96,7 +95,7 @@ pub async fn agree(context: &CommandContext, name: &str, wanted: Option<&str>) -
         client: context.client.clone(),
         folder: context.folder.clone(),
         noted: None,
-        console: Console::new(screen.format, screen.least),
+        console: Console::new(screen.format, screen.least, screen.commands.clone()),
         screen,
     })))
 }
@@ -121,7 +120,7 @@ fn kept(entries: &[Entry], now: &Text) -> Option<Digest> {
     entries.iter().any(is_kept).then_some(now.digest)
 }
 
-fn show(screen: Screen, target: &Target, now: Option<&Text>, entry: &Entry, text: &Text) {
+fn show(screen: &Screen, target: &Target, now: Option<&Text>, entry: &Entry, text: &Text) {
     let name = target.key.kind.file_name(&target.key.id);
     let from = match now {
         Some(_) => format!("a/{name}\t(server)"),
@@ -212,14 +211,10 @@ impl Rollback {
         let (mut recovery, step) = Recovery::start(self.target.key.clone(), intent);
         let outcome = talk(&self.client, step, |reply| recovery.reply(reply)).await;
         match outcome {
-            repair::Outcome::Recovered { left: Aftermath::Unsettled { cause }, .. } => {
-                let failure = CallFailure::Unreachable { cause: cause.into(), retry_after: None };
-                Some(self.tell(Outcome::Failed(failure.into()), None, Duration::ZERO))
-            }
             repair::Outcome::Recovered { left, .. } => {
-                let later = matches!(&left, Aftermath::Off(off) if off.later);
+                let is_open = left.unsettled().is_some();
                 self.say(NoticeKind::of_recovery(left));
-                if later {
+                if is_open {
                     return Some(Code::NotDeployed);
                 }
                 self.trouble(self.folder.clear_intent(&self.target.key));
@@ -271,8 +266,8 @@ impl Rollback {
                     CallFailure::Unreachable { .. } | CallFailure::NotAllowed { .. } | CallFailure::Foreign { .. },
                 ),
             ) => Code::NoServer,
-            Outcome::Refused { .. } | Outcome::Crashed { .. } | Outcome::Failed(_) => Code::NotDeployed,
-            _ => Code::Fine,
+            Outcome::Created { active: Ok(_) } | Outcome::Updated { .. } | Outcome::Unchanged => Code::Fine,
+            _ => Code::NotDeployed,
         };
         for what in NoticeKind::of_outcome(outcome, &self.plugin, on_server, false, ServerHabits::default(), took) {
             self.say(what);

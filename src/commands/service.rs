@@ -21,7 +21,7 @@ use crate::systemd::unit::{self, OLDEST, Service};
 const LAST_LINES: usize = 8;
 
 /// Installs or uninstalls the service of this project, or prints its status.
-pub fn service(action: &ServiceAction, args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
+pub fn service(action: &ServiceAction, args: &Args, world: &World, screen: &Screen) -> Result<Code, Error> {
     let project = Project::of(args, world)?;
     match action {
         ServiceAction::Install { hardened, .. } => install(&project, *hardened, args, world, screen),
@@ -55,7 +55,7 @@ impl Project {
 }
 
 /// Writes the unit, and starts the service now and at each login.
-fn install(project: &Project, hardened: bool, args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
+fn install(project: &Project, hardened: bool, args: &Args, world: &World, screen: &Screen) -> Result<Code, Error> {
     reachable(true, world)?;
     let (config, requests) = of_service(args, world)?;
     let credential = config.key_origin.as_ref().is_some_and(|origin| origin == CREDENTIAL);
@@ -102,7 +102,7 @@ fn install(project: &Project, hardened: bool, args: &Args, world: &World, screen
 }
 
 /// Refuses to replace or remove a unit that someone edited, and shows the difference.
-fn check_edited(project: &Project, file: &Path, new: Option<&String>, yes: bool, screen: Screen) -> Result<(), Error> {
+fn check_edited(project: &Project, file: &Path, new: Option<&String>, yes: bool, screen: &Screen) -> Result<(), Error> {
     let Some(old) = control::read(file)?.filter(|old| Some(old) != new && !unit::is_ours(old) && !yes) else {
         return Ok(());
     };
@@ -115,7 +115,7 @@ fn check_edited(project: &Project, file: &Path, new: Option<&String>, yes: bool,
 }
 
 /// Writes a unit file, or removes it. Returns whether it changed.
-fn put(project: &Project, file: &Path, new: Option<&String>, screen: Screen) -> Result<bool, Error> {
+fn put(project: &Project, file: &Path, new: Option<&String>, screen: &Screen) -> Result<bool, Error> {
     let old = control::read(file)?;
     let changed = old.as_ref() != new;
     match new {
@@ -149,7 +149,7 @@ fn writable(project: &Project, config: &Config, world: &World) -> Result<Vec<Pat
 }
 
 /// Stops the service, and removes our unit.
-fn uninstall(project: &Project, world: &World, yes: bool, screen: Screen) -> Result<Code, Error> {
+fn uninstall(project: &Project, world: &World, yes: bool, screen: &Screen) -> Result<Code, Error> {
     reachable(false, world)?;
     if control::read(&project.file)?.is_none() {
         screen.say(&project.notice(ServiceEvent::Missing { folder: project.folder.clone(), hinted: false }));
@@ -168,7 +168,7 @@ fn uninstall(project: &Project, world: &World, yes: bool, screen: Screen) -> Res
 }
 
 /// Prints the state of the service and the end of its log.
-fn status(project: &Project, world: &World, screen: Screen) -> Result<Code, Error> {
+fn status(project: &Project, world: &World, screen: &Screen) -> Result<Code, Error> {
     reachable(false, world)?;
     let names =
         ["LoadState", "UnitFileState", "ActiveState", "SubState", "StateChangeTimestamp", "StatusText", "NRestarts"];

@@ -101,7 +101,7 @@ pub async fn status(context: CommandContext, words: &[String]) -> Result<Code, E
             return Err(refusal.unwrap_or_else(|| unknown(word, keys.map(|key| &key.id), paths)));
         }
     }
-    let screen = context.screen;
+    let screen = &context.screen;
     for folder in &here.missing {
         let error = no_folder(folder, "");
         screen.aside(&failed(Subject::file(&Arc::from(&**folder)), Task::Compare, &error));
@@ -114,7 +114,7 @@ pub async fn status(context: CommandContext, words: &[String]) -> Result<Code, E
     Ok(if is_wrong { Code::NotDeployed } else { Code::Fine })
 }
 
-fn print(screen: Screen, lines: &[Line]) {
+fn print(screen: &Screen, lines: &[Line]) {
     let table: Vec<_> = lines.iter().map(cells).collect();
     for (line, row) in lines.iter().zip(aligned(&table, Screen::columns())) {
         let (about, status) = line;

@@ -6,7 +6,7 @@ use super::{CommandContext, failed};
 use crate::disk::Done;
 use crate::engine::Code;
 use crate::error::Error;
-use crate::notice::{Commands, Level, Notice, Report, Task, TrialResult, Tried, format_place};
+use crate::notice::{Level, Notice, Report, Task, TrialResult, Tried, format_place};
 use crate::output::Format;
 use crate::paths::slashed;
 use crate::plugin::{Digest, normal};
@@ -48,7 +48,7 @@ pub async fn try_out(context: &CommandContext, plugin: &str, wish: Wish) -> Resu
         }
         Err(Obstacle { kind: ObstacleKind::NoServer(reply), .. }) => Err(server.refusal(*reply)),
         Err(Obstacle { kind, why, remedy }) => {
-            let hint = remedy.map(|remedy| remedy.words(&target.subject(), Commands::default()));
+            let hint = remedy.map(|remedy| remedy.words(&target.subject(), &context.screen.commands));
             let name = match &target.local {
                 Some(local) => format!("`{}`", slashed(&local.path)),
                 None => target.key.to_string(),
@@ -76,7 +76,7 @@ fn tell_watch(context: &CommandContext, target: &Target, tried: Tried) {
 }
 
 fn report(context: &CommandContext, target: &Target, attempts: Vec<Attempt>) -> Code {
-    let (mut code, screen) = (Code::Fine, context.screen);
+    let (mut code, screen) = (Code::Fine, &context.screen);
     let attempts = if screen.format == Format::Json { attempts } else { trial::folded(attempts) };
     for Attempt { called, model, took, result, .. } in attempts {
         let mut below = result.below();

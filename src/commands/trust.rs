@@ -12,7 +12,7 @@ use crate::output::Screen;
 use crate::paths::slashed;
 
 /// Asks about everything in the settings of this folder that needs the user's consent.
-pub fn trust(args: &Args, world: &World, screen: Screen) -> Result<Code, Error> {
+pub fn trust(args: &Args, world: &World, screen: &Screen) -> Result<Code, Error> {
     let mut asked = false;
     loop {
         let error = match config::load(args, world) {
@@ -38,7 +38,7 @@ pub fn trust(args: &Args, world: &World, screen: Screen) -> Result<Code, Error> 
 }
 
 /// Remembers what the user agreed to, and reports it.
-pub(super) fn keep(request: &Request, world: &World, screen: Screen) -> Result<(), ConfigError> {
+pub(super) fn keep(request: &Request, world: &World, screen: &Screen) -> Result<(), ConfigError> {
     request.allow(world)?;
     let trusted = Report::Trusted { folder: request.folder().to_owned(), allowed: request.question().to_owned() };
     screen.say(&Notice::report(Subject::default(), trusted));

@@ -5,14 +5,15 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use serde::Deserialize as _;
 use tokio::time::Instant;
 
 use super::Daemon;
 use super::checks::Checks;
 use crate::disk::{Answer, Done, Folder, Request, RequestId, Requested, State, Told};
-use crate::engine::request::{Progress, RequestResult};
+use crate::engine::request::{PassResult, Progress, RequestResult};
 use crate::engine::{Code, Engine, Event};
-use crate::notice::{Level, Notice, NoticeKind, Report, Subject, Tried, Trouble};
+use crate::notice::{Commands, Notice, NoticeKind, PassSummary, Report, Subject, Tried, Trouble};
 use crate::output::Transcript;
 use crate::plugin::Key;
 
@@ -27,6 +28,8 @@ pub(super) struct Requests(Vec<OpenRequest>);
 struct OpenRequest {
     id: RequestId,
     plugins: Vec<(Key, Arc<Path>)>,
+    commands: Commands,
+    since: Timestamp,
     told: Vec<(Notice, Timestamp)>,
     /// How many more were told.
     n_left_out: usize,
@@ -42,8 +45,8 @@ impl OpenRequest {
     }
 
     /// What was told, as the command shows it.
-    fn transcript(&self, ends: bool) -> Vec<Told> {
-        let mut transcript = Transcript::new();
+    fn transcript(&self, ends: bool, tally: PassSummary) -> Vec<Told> {
+        let mut transcript = Transcript::new(&self.commands);
         let (mut told, mut bytes) = (Vec::new(), 0);
         for (notice, time) in &self.told {
             let (line, more, json) = transcript.add(notice, *time);
@@ -53,26 +56,61 @@ impl OpenRequest {
             }
             told.push(Told { level: notice.level().name().to_owned(), line, more, json });
         }
-        let first = || self.plugins.first().map(|(key, _)| Subject::from(key)).unwrap_or_default();
-        let (about, trouble) = match self.told.len() + self.n_left_out - told.len() {
-            0 if !told.is_empty() => return told,
-            0 if ends => (first(), Trouble::WatchEnded),
-            0 => (first(), Trouble::NotDeployedHere),
-            left_out => (Subject::default(), Trouble::NotShown(left_out)),
+        let about = match self.plugins.as_slice() {
+            [(key, _)] => Subject::from(key),
+            _ => Subject::default(),
         };
-        let notice = Notice { about, what: NoticeKind::Trouble(trouble) };
-        let (line, more, json) = transcript.add(&notice, wall_clock());
-        told.push(Told { level: Level::Warning.name().to_owned(), line, more, json });
+        let general = |trouble| Notice { about: Subject::default(), what: NoticeKind::Trouble(trouble) };
+        let left_out = self.told.len() + self.n_left_out - told.len();
+        let mut last = Vec::new();
+        if left_out > 0 {
+            last.push(general(Trouble::NotShown(left_out)));
+        }
+        if ends && tally.not_deployed() > 0 {
+            last.push(general(Trouble::WatchEnded));
+        } else if told.is_empty() {
+            last.push(Notice { about, what: NoticeKind::Trouble(Trouble::NotDeployedHere) });
+        }
+        let now = wall_clock();
+        if self.plugins.len() > 1 {
+            let took = now.duration_since(self.since).try_into().unwrap_or_default();
+            last.push(Notice::general(NoticeKind::Summary { tally, took, dry_run: false }));
+        }
+        for notice in last {
+            let (line, more, json) = transcript.add(&notice, now);
+            told.push(Told { level: notice.level().name().to_owned(), line, more, json });
+        }
         told
+    }
+
+    /// What has become of the plugins.
+    fn tally(&self, engine: &Engine) -> PassSummary {
+        let mut tally = PassSummary::default();
+        for (key, path) in &self.plugins {
+            let count = match engine.request_result(key) {
+                Some(RequestResult::Ended(PassResult::Created)) => &mut tally.created,
+                Some(RequestResult::Ended(PassResult::Updated)) => &mut tally.updated,
+                Some(RequestResult::Ended(PassResult::Unchanged)) => &mut tally.unchanged,
+                Some(RequestResult::Ended(PassResult::Refused)) => &mut tally.refused,
+                Some(RequestResult::Ended(PassResult::Held)) => &mut tally.held,
+                None if engine.progress(key, path) == Progress::Done => &mut tally.skipped,
+                Some(RequestResult::Ended(PassResult::Failed) | RequestResult::Waits) | None => &mut tally.failed,
+            };
+            *count += 1;
+        }
+        tally
     }
 
     /// The exit code.
     fn code(&self, engine: &Engine) -> Code {
-        let is = |wanted| move |(key, _): &(Key, Arc<Path>)| engine.request_result(key) == Some(wanted);
-        let waits = |(key, path): &(Key, Arc<Path>)| engine.progress(key, path) == Progress::Waiting;
-        if self.plugins.iter().all(is(RequestResult::Good)) {
+        let result = |(key, _): &(Key, Arc<Path>)| engine.request_result(key);
+        let is_good = |plugin| matches!(result(plugin), Some(RequestResult::Ended(result)) if result.is_good());
+        let waits = |plugin: &(Key, Arc<Path>)| {
+            result(plugin) == Some(RequestResult::Waits) || engine.progress(&plugin.0, &plugin.1) == Progress::Waiting
+        };
+        if self.plugins.iter().all(is_good) {
             Code::Fine
-        } else if self.plugins.iter().any(|plugin| is(RequestResult::Waits)(plugin) || waits(plugin)) {
+        } else if self.plugins.iter().any(waits) {
             Code::NoServer
         } else {
             Code::NotDeployed
@@ -86,7 +124,15 @@ impl Requests {
         let plugins = request.plugins.iter();
         let plugins: Vec<_> =
             plugins.filter_map(|plugin| Some((plugin.key()?, Arc::from(plugin.path.as_path())))).collect();
-        self.0.push(OpenRequest { id, plugins: plugins.clone(), told: Vec::new(), n_left_out: 0 });
+        let commands = Commands::deserialize(&request.commands).unwrap_or_default();
+        self.0.push(OpenRequest {
+            id,
+            plugins: plugins.clone(),
+            commands,
+            since: wall_clock(),
+            told: Vec::new(),
+            n_left_out: 0,
+        });
         plugins
     }
 
@@ -120,7 +166,7 @@ impl Requests {
             if !ends && (is_busy || request.plugins.iter().any(|(key, _)| checks.is_checking(key))) {
                 return true;
             }
-            let told = request.transcript(ends);
+            let told = request.transcript(ends, request.tally(engine));
             let answer = Answer { code: request.code(engine) as u8, told };
             if let Some(Err(error)) = folder.map(|folder| folder.save_answer(&request.id, &answer)) {
                 // The disk may be full: the next turn tries again.
@@ -231,6 +277,8 @@ mod tests {
         let mut requests = Requests(vec![OpenRequest {
             id: RequestId::default(),
             plugins: vec![(key, Arc::from(Path::new("plugins/clock.py")))],
+            commands: Commands::default(),
+            since: Timestamp::UNIX_EPOCH,
             told: Vec::new(),
             n_left_out: 0,
         }]);
@@ -241,7 +289,7 @@ mod tests {
     #[test]
     fn an_answer_says_how_many_lines_it_leaves_out() {
         let last = |n_told, ends| {
-            let told = request(n_told).transcript(ends);
+            let told = request(n_told).transcript(ends, PassSummary::default());
             (told.len(), told.last().unwrap().line.trim_end().to_owned())
         };
         assert_eq!(last(MOST_TOLD, false).0, MOST_TOLD);

@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::deploy::{Aftermath, Deploy, Outcome, Reply};
 use super::files::Owner;
 use super::ledger::{LastAttempt, Refusal};
-use super::pass::PassResult;
+use super::result::PassResult;
 use super::retry::{Again, Cause, Retry};
 use super::tree::Complaint;
 use super::{Engine, Now};
@@ -129,7 +129,7 @@ impl Engine {
                 && crash.is_of(&plugin)
             {
                 // It may wait for its turn.
-                self.cancel(&key);
+                self.site.lanes.cancel(&key);
                 let what = NoticeKind::Refused {
                     refusal,
                     span: None,

@@ -13,12 +13,12 @@ use super::files::{File, Owner};
 use super::job::{Job, Task};
 use super::lane::{CheckedText, Conversation, Ended, InFlight, Lane};
 use super::ledger::{LastAttempt, Record, Rollback};
-use super::pass::PassResult;
 use super::plan::{self, Decision, Remote, Situation, Why};
 use super::prefetch::Asked;
 use super::removal::Removal;
 use super::repair::Recovery;
-use super::request::{Request, RequestResult};
+use super::request::Request;
+use super::result::{PassResult, RequestResult};
 use super::retry::{Again, Cause};
 use super::tree::{Complaint, Pending, Tree};
 use super::{Effect, Engine, Now, SLOW, Ticket, refusal};
@@ -38,7 +38,7 @@ impl Engine {
             Owner::None => {
                 self.tree.rechecked.remove(key);
                 self.tree.conflicts.remove(key);
-                self.cancel(key);
+                self.site.lanes.cancel(key);
             }
             Owner::One(plugin) => {
                 self.tree.rechecked.remove(key);
@@ -64,13 +64,6 @@ impl Engine {
         match self.site.pass.as_ref().filter(|pass| known && pass.planned && !pass.results.contains_key(key)) {
             Some(pass) => pass.holds.of(key),
             None => Remote::NotAsked,
-        }
-    }
-
-    /// Takes back a waiting deploy or removal. A waiting recovery stays.
-    pub(super) fn cancel(&mut self, key: &Key) {
-        if self.site.lanes.waiting(key).is_some_and(|job| !matches!(job.task, Task::Recover)) {
-            self.site.lanes.cancel(key);
         }
     }
 
@@ -137,9 +130,9 @@ impl Engine {
                 self.reread(Arc::clone(&plugin.path), Pending::new(since, None));
             }
             // The outcome of that conversation answers this save too. Until then nothing is known.
-            Decision::InFlight => self.cancel(key),
+            Decision::InFlight => self.site.lanes.cancel(key),
             Decision::Unchanged => {
-                self.cancel(key);
+                self.site.lanes.cancel(key);
                 self.site.lanes.end_retry(key, Cause::DiskFull);
                 if in_pass {
                     self.record_found(plugin, now);
@@ -149,17 +142,17 @@ impl Engine {
                 self.tell_unchanged(plugin, in_pass, active);
             }
             Decision::RolledBack => {
-                self.cancel(key);
+                self.site.lanes.cancel(key);
                 self.tree.files.drop_text(plugin);
                 self.tell_rolled_back(plugin);
             }
             Decision::Blocked => {
-                self.cancel(key);
+                self.site.lanes.cancel(key);
                 self.tell_blocked(plugin, in_pass && was_checked);
                 self.tree.files.drop_text(plugin);
             }
             Decision::RefusedBefore { refusal, on_server } => {
-                self.cancel(key);
+                self.site.lanes.cancel(key);
                 // After an outage this is no news.
                 if !in_pass || self.site.pass.is_some() {
                     let span = refusal::place(&refusal.words, &plugin.text);
@@ -557,7 +550,7 @@ impl Engine {
         let good_again = self.site.lanes.in_flight(&plugin.key).is_none()
             && self.tree.complaints.remove(&plugin.path).is_some_and(|complaint| complaint != Complaint::Held)
             && self.is_good(plugin);
-        self.note_request(&plugin.key, RequestResult::Good);
+        self.note_request(&plugin.key, RequestResult::Ended(PassResult::Unchanged));
         if in_pass {
             self.note_result(&plugin.key, PassResult::Unchanged);
         }

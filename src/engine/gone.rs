@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::deploy::Failure;
 use super::files::{File, FilePresence, Loaded, Owner};
 use super::job::{Job, Task};
 use super::lane::{Conversation, Ended};
@@ -164,14 +163,13 @@ impl Engine {
                 }
                 return;
             }
-            // The disk may have room for it later.
-            Outcome::NotSaved { words } => {
+            // The disk may have room for the copy later.
+            Outcome::NotYet(failure) => {
                 let is_known = self.site.removal_mut(key).is_some_and(|removal| {
                     removal.due = Some(now.at + RETRY);
                     std::mem::replace(&mut removal.told, true)
                 });
                 if !is_known {
-                    let failure = Failure::KeepFailed { words };
                     self.tell(Notice::of(plugin, NoticeKind::NotRemoved { deletes, failure }));
                 }
                 None

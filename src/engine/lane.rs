@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::crashes::Crash;
 use super::deploy::{self, CallFailure, Deploy, Reply, Step};
-use super::job::Job;
+use super::job::{Job, Task};
 use super::ledger::{Rollback, UpdateIntent};
 use super::plan::Remote;
 use super::queue::Queue;
@@ -317,19 +317,29 @@ impl Lanes {
         }
     }
 
-    /// Queues a job. Answers the waiting job that it replaces, whose place it takes.
+    /// Queues a job. Answers the waiting job that it replaces, whose place it takes unless it is newer.
     pub(super) fn request(&mut self, key: Key, job: Job) -> Option<Job> {
+        let since = job.since;
         let replaced = self.of(&key).job.replace(job);
-        if replaced.is_none() {
-            self.queue.push(key);
+        if replaced.as_ref().is_none_or(|replaced| replaced.since < since) {
+            if replaced.is_some() {
+                self.queue.remove(&key);
+            }
+            self.queue.push(key, since);
         }
         replaced
     }
 
-    /// Takes a waiting job back, if there is one.
+    /// Takes a waiting deploy or removal back. The repair that it would have begun with stays.
     pub(super) fn cancel(&mut self, key: &Key) {
-        if self.get_mut(key).is_some_and(|lane| lane.job.take().is_some()) {
-            self.queue.remove(key);
+        let Some(lane) = self.by_key.get_mut(key) else { return };
+        match &mut lane.job {
+            Some(job) if lane.intent.is_some() => job.task = Task::Recover,
+            Some(Job { task: Task::Recover, .. }) | None => {}
+            Some(_) => {
+                lane.job = None;
+                self.queue.remove(key);
+            }
         }
     }
 

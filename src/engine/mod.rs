@@ -41,6 +41,7 @@ pub mod refusal;
 mod removal;
 pub mod repair;
 pub mod request;
+mod result;
 mod retry;
 mod site;
 mod step;

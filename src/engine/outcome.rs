@@ -9,9 +9,8 @@ use super::deploy::{Aftermath, Backup, Call, CallFailure, Deploy, Failure, OnSer
 use super::files::Owner;
 use super::lane::{Conversation, Ended, Session};
 use super::ledger::{Deployed, LastAttempt, Refusal, Rollback};
-use super::pass::PassResult;
 use super::plan::Remote;
-use super::request::RequestResult;
+use super::result::{PassResult, RequestResult};
 use super::retry::Cause;
 use super::tree::Complaint;
 use super::{Effect, Engine, Now, repair};

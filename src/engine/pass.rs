@@ -8,6 +8,7 @@ use std::time::Duration;
 use super::access::ServerListing;
 use super::files::{File, Owner};
 use super::plan::{Decision, Why};
+use super::result::{PassResult, RequestResult};
 use super::tree::Complaint;
 use super::{Code, Engine, names};
 use crate::notice::{Notice, NoticeKind, PassSummary, Trouble};
@@ -22,17 +23,6 @@ pub(super) struct Pass {
     pub(super) holds: ServerListing,
     /// The result of each plugin. A resumed pass may visit a plugin again, which counts once.
     pub(super) results: BTreeMap<Key, PassResult>,
-}
-
-/// The result of a plugin in a pass.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum PassResult {
-    Created,
-    Updated,
-    Unchanged,
-    Refused,
-    Held,
-    Failed,
 }
 
 /// How many plugins the server does not hold as their files do, by reason.
@@ -192,7 +182,7 @@ impl Engine {
 
     /// Notes the result of a plugin, for the pass and for a request.
     pub(super) fn note_result(&mut self, key: &Key, result: PassResult) {
-        self.note_request(key, result.into());
+        self.note_request(key, RequestResult::Ended(result));
         let Some(pass) = &mut self.site.pass else { return };
         // A resumed pass finds a plugin unchanged that it deployed before.
         let is_newer = result != PassResult::Unchanged

@@ -1,8 +1,9 @@
-//! The order of turns: at most one conversation per plugin in flight, at most N in all. The lanes hold the jobs and the
-//! conversations.
+//! The order of turns: at most one conversation per plugin in flight, at most N in all, and the newest save first: the
+//! file that somebody is editing does not wait for a copy of 300 others. The lanes hold the jobs and the conversations.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
+use std::time::Duration;
 
 use crate::plugin::Key;
 
@@ -10,8 +11,8 @@ use crate::plugin::Key;
 #[derive(Debug)]
 pub(super) struct Queue {
     limit: NonZeroUsize,
-    /// The lanes in which a job waits.
-    order: VecDeque<Key>,
+    /// The lanes in which a job waits, with the times of the jobs: the newest first, those of one time as they came.
+    order: VecDeque<(Duration, Key)>,
     in_flight: BTreeSet<Key>,
 }
 
@@ -21,14 +22,15 @@ impl Queue {
         Self { limit, order: VecDeque::new(), in_flight: BTreeSet::new() }
     }
 
-    /// Puts a lane last. No job may have waited in it.
-    pub(super) fn push(&mut self, key: Key) {
-        self.order.push_back(key);
+    /// Gives a lane the place of a job that is this new. No job may have waited in it.
+    pub(super) fn push(&mut self, key: Key, since: Duration) {
+        let place = self.order.partition_point(|(other, _)| *other >= since);
+        self.order.insert(place, (since, key));
     }
 
     /// Removes a lane whose job was taken back.
     pub(super) fn remove(&mut self, key: &Key) {
-        self.order.retain(|waiting| waiting != key);
+        self.order.retain(|(_, waiting)| waiting != key);
     }
 
     /// Removes all lanes.
@@ -42,8 +44,8 @@ impl Queue {
         if self.in_flight.len() >= self.limit.get() {
             return None;
         }
-        let turn = self.order.iter().position(|key| !self.in_flight.contains(key) && may_start(key))?;
-        self.order.remove(turn)
+        let turn = self.order.iter().position(|(_, key)| !self.in_flight.contains(key) && may_start(key))?;
+        self.order.remove(turn).map(|(_, key)| key)
     }
 
     /// This lane has its turn.
@@ -84,7 +86,7 @@ mod tests {
     fn queue(limit: usize, waiting: &[&str]) -> Queue {
         let mut queue = Queue::new(NonZeroUsize::new(limit).unwrap());
         for name in waiting {
-            queue.push(key(name));
+            queue.push(key(name), Duration::ZERO);
         }
         queue
     }
@@ -104,11 +106,23 @@ mod tests {
     }
 
     #[test]
+    fn the_newest_save_goes_first() {
+        let mut queue = queue(1, &["a", "b"]);
+        for (name, second) in [("saved", 2), ("copied", 1), ("saved_too", 2)] {
+            queue.push(key(name), Duration::from_secs(second));
+        }
+        for name in ["saved", "saved_too", "copied", "a", "b"] {
+            assert_eq!(launch(&mut queue), Some(key(name)));
+            queue.finish(&key(name));
+        }
+    }
+
+    #[test]
     fn a_lane_in_flight_does_not_block_the_others() {
         let mut queue = queue(2, &["a"]);
         launch(&mut queue);
-        queue.push(key("a"));
-        queue.push(key("b"));
+        queue.push(key("a"), Duration::ZERO);
+        queue.push(key("b"), Duration::ZERO);
         assert_eq!((launch(&mut queue), launch(&mut queue)), (Some(key("b")), None));
         queue.finish(&key("a"));
         assert_eq!(launch(&mut queue), Some(key("a")));
@@ -132,7 +146,7 @@ mod tests {
             for _ in 0..200 {
                 let lane = key(["a", "b", "c", "d", "e"][random.usize(0..5)]);
                 match random.u8(0..4) {
-                    0 | 1 if waits.insert(lane.clone()) => queue.push(lane),
+                    0 | 1 if waits.insert(lane.clone()) => queue.push(lane, Duration::from_secs(random.u64(0..3))),
                     0 | 1 => {
                         waits.remove(&lane);
                         queue.remove(&lane);

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::OnDelete;
 use super::call::{Call, CallFailure, Reply, Row};
+use super::deploy::Failure;
 use super::step::{self, Backup};
 use super::switch::CONTESTED;
 use crate::notice::KeepReason;
@@ -53,8 +54,8 @@ pub(super) enum Outcome {
     Kept(Kept),
     /// It was left as it is: another file may be the same plugin.
     Unclear,
-    /// The copy of its text could not be written, so it was left as it is.
-    NotSaved { words: String },
+    /// It is tried again soon: the copy of its text could not be written, or the server still has the plugin.
+    NotYet(Failure),
     /// A call failed.
     Failed(CallFailure),
 }
@@ -133,7 +134,8 @@ impl Removal {
             }
             (Stage::Checking { kept }, Reply::Absent) => Step::Done(Outcome::Deleted { kept }),
             (Stage::Checking { .. }, Reply::Row(_)) => {
-                failed(CallFailure::Unreachable { cause: "the server has not deleted it".into(), retry_after: None })
+                let words = "the server says that it has deleted it, and still has it".to_owned();
+                Step::Done(Outcome::NotYet(Failure::Call(CallFailure::Odd { words })))
             }
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(row)) if row.is_active == Some(false) => {
                 Step::Done(Outcome::Deactivated)
@@ -154,7 +156,7 @@ impl Removal {
         match (std::mem::replace(&mut self.stage, Stage::Asked), kept) {
             (Stage::SavingBackup, Ok(kept)) => self.call(Stage::Deleting { kept }, Call::Delete(self.key.clone())),
             (_, Ok(_)) => failed(CallFailure::Odd { words: "a copy was kept that nobody asked for".to_owned() }),
-            (_, Err(words)) => Step::Done(Outcome::NotSaved { words }),
+            (_, Err(words)) => Step::Done(Outcome::NotYet(Failure::KeepFailed { words })),
         }
     }
 

@@ -40,7 +40,8 @@ pub struct StillOff {
 
 impl Aftermath {
     /// Why a repair must follow at the next probe, if one must.
-    pub(super) fn unsettled(&self) -> Option<&str> {
+    #[must_use]
+    pub fn unsettled(&self) -> Option<&str> {
         match self {
             Aftermath::Off(off) => off.unsettled(),
             Aftermath::Unsettled { cause } => Some(cause),

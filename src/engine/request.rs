@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::access::Access;
 use super::files::Owner;
-use super::pass::PassResult;
+pub use super::result::{PassResult, RequestResult};
 use super::tree::Pending;
 use super::{Effect, Engine, Now};
 use crate::plugin::{Digest, Key};
@@ -20,26 +20,6 @@ pub enum Progress {
     Waiting,
     /// Nothing more follows.
     Done,
-}
-
-/// What has become of a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RequestResult {
-    /// The server holds the text.
-    Good,
-    /// It does not yet: it could not be reached, or used.
-    Waits,
-    /// It does not, or the function is off.
-    Bad,
-}
-
-impl From<PassResult> for RequestResult {
-    fn from(result: PassResult) -> Self {
-        match result {
-            PassResult::Created | PassResult::Updated | PassResult::Unchanged => Self::Good,
-            PassResult::Refused | PassResult::Held | PassResult::Failed => Self::Bad,
-        }
-    }
 }
 
 /// A deploy that the user asked for.
@@ -96,7 +76,7 @@ impl Engine {
         self.effects.push(Effect::Save(key.clone()));
         self.end_rollback(key);
         if self.site.lanes.in_flight(key).is_none() {
-            self.cancel(key);
+            self.site.lanes.cancel(key);
             self.site.end_removal(key);
         }
         if let Some(pass) = &mut self.site.pass {

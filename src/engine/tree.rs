@@ -456,7 +456,7 @@ impl Engine {
     }
 
     pub(super) fn conflict(&mut self, key: &Key, paths: Vec<Arc<Path>>) {
-        self.cancel(key);
+        self.site.lanes.cancel(key);
         let selected = paths.iter().any(|path| self.policy.selects(path, Some(key.id.as_str())));
         if !selected {
             return;

@@ -88,13 +88,13 @@ impl Notice {
             NoticeKind::Printed { .. } => "printed",
             NoticeKind::PrintedMore { .. } => "printed_more",
             NoticeKind::ServerLog { .. } => "server_log",
-            NoticeKind::Report(report) => report.said(&self.about, Commands::default()).word,
+            NoticeKind::Report(report) => report.said(&self.about, &Commands::default()).word,
         }
     }
 
-    /// One object for `--json`. Field names are stable; `docs/json.md` lists them.
+    /// One object for `--json`, with commands in its hint that are written like this. Field names are stable; `docs/json.md` lists them.
     #[must_use]
-    pub fn to_json(&self, time: &str) -> Value {
+    pub fn to_json(&self, time: &str, commands: &Commands) -> Value {
         let mut object = Map::new();
         let mut put = |name: &str, value: Value| {
             if !value.is_null() {
@@ -111,7 +111,7 @@ impl Notice {
         put("version", json!(self.about.version));
         put("digest", json!(self.about.digest));
         put("message", json!(self.sentence()));
-        put("hint", json!(self.hint()));
+        put("hint", json!(self.hint_with(commands)));
         put("line", json!(self.span().map(|span| span.line)));
         put("column", json!(self.span().map(|span| span.column)));
         put("ms", json!(self.took().map(millis)));
@@ -247,7 +247,7 @@ impl Notice {
             }
             NoticeKind::PrintedMore { count } => vec![("count", json!(count))],
             NoticeKind::ServerLog { text } => vec![("text", json!(text))],
-            NoticeKind::Report(report) => report.said(&self.about, Commands::default()).fields,
+            NoticeKind::Report(report) => report.said(&self.about, &Commands::default()).fields,
             _ => Vec::new(),
         }
     }
@@ -349,7 +349,7 @@ mod tests {
     #[test]
     #[expect(clippy::too_many_lines, reason = "one table")]
     fn what_programs_read() {
-        let json = |notice: &Notice| notice.to_json("2026-01-02T03:04:05Z");
+        let json = |notice: &Notice| notice.to_json("2026-01-02T03:04:05Z", &Commands::default());
         expect![[r#"
             {
               "event": "ready",

@@ -131,7 +131,7 @@ impl Notice {
             NoticeKind::Tried(_) => Level::Info,
             NoticeKind::NotTried { why, asked_for: true } if why.is_failure() => Level::Error,
             NoticeKind::NotTried { .. } => Level::Info,
-            NoticeKind::Report(report) => report.said(&self.about, Commands::default()).level,
+            NoticeKind::Report(report) => report.said(&self.about, &Commands::default()).level,
         }
     }
 }

@@ -5,6 +5,7 @@
 
 mod again;
 pub mod board;
+mod commands;
 mod format;
 mod hint;
 mod json;
@@ -34,8 +35,9 @@ use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
 pub use again::Repetitions;
+pub use commands::Commands;
 pub use format::{count, duration, format_place, named};
-pub use hint::{A_PLUGIN_IS, Commands, of_call, set_id, trial_setting};
+pub use hint::{A_PLUGIN_IS, of_call, set_id, trial_setting};
 pub use level::Level;
 pub use report::{
     Area, Between, ChangedLines, Examination, Finding, HistoryEntry, PluginState, PluginStatus, Provenance, Report,

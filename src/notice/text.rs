@@ -206,7 +206,7 @@ impl Notice {
             NoticeKind::Printed { text, .. } => format!("| {text}"),
             NoticeKind::PrintedMore { count: n } => format!("| … {} in the server's log", count(*n, "more line")),
             NoticeKind::ServerLog { text } => format!("server: {text}"),
-            NoticeKind::Report(report) => report.said(&self.about, Commands::default()).message,
+            NoticeKind::Report(report) => report.said(&self.about, &Commands::default()).message,
         }
     }
 

@@ -13,13 +13,14 @@ use super::live::{Live, Window};
 use super::messages::wrapped_output;
 use super::terminal::{self, Terminal};
 use super::{Format, Request, columns, json_line};
-use crate::notice::{Level, Notice};
+use crate::notice::{Commands, Level, Notice};
 
 /// Prints notices at once, and waits while the terminal is stopped. The daemon prints through [`Output`](super::Output),
 /// which does not wait.
 pub struct Console {
     format: Format,
     least: Level,
+    commands: Commands,
     /// Finding it reads the names of all zones, which programs that read JSON need not wait for.
     zone: LazyLock<TimeZone>,
     lines: Lines,
@@ -30,11 +31,12 @@ pub struct Console {
 }
 
 impl Console {
-    /// Prints notices of at least this level; all of them as JSON.
+    /// Prints notices of at least this level; all of them as JSON. Commands in hints are written like this.
     #[must_use]
-    pub fn new(format: Format, least: Level) -> Self {
-        let (zone, lines) = (LazyLock::new(TimeZone::system as fn() -> TimeZone), Lines::new(true));
-        Self { format, least, zone, lines, repeats: Repeats::default(), live: None, gone: false }
+    pub fn new(format: Format, least: Level, commands: Commands) -> Self {
+        let zone = LazyLock::new(TimeZone::system as fn() -> TimeZone);
+        let lines = Lines::new(true, commands.clone());
+        Self { format, least, commands, zone, lines, repeats: Repeats::default(), live: None, gone: false }
     }
 
     /// Shows a live view in this terminal. That of a single pass is no more than how far a long one has come.
@@ -43,19 +45,13 @@ impl Console {
         let terminal = terminal.filter(|_| self.format == Format::Lines);
         let live = terminal.map(|terminal| Live::new(terminal, once));
         // Editors that run a pass look for the line with the place.
-        Self { live, lines: Lines::new(!once), ..self }
-    }
-
-    /// Has the commands in hints name this address, since the settings name another server.
-    #[must_use]
-    pub fn with_commands_url(self, url: Option<String>) -> Self {
-        Self { lines: self.lines.with_commands_url(url), ..self }
+        Self { live, lines: Lines::new(!once, self.commands.clone()), ..self }
     }
 
     /// Prints a notice.
     pub fn tell(&mut self, notice: &Notice, time: Timestamp) {
         let printed = match self.format {
-            Format::Json => print(&json_line(notice, time), ""),
+            Format::Json => print(&json_line(notice, time, &self.commands), ""),
             Format::Lines if notice.level() < self.least => return,
             Format::Lines => {
                 let [above, below] = [console::Term::stdout(), console::Term::stderr()].map(|it| columns(&it));

@@ -33,8 +33,8 @@ const BOUND: &str = "\u{a0}";
 pub(super) struct Lines {
     /// Whether the line with a place is wrapped, too. Editors that run a pass look for it as a whole.
     wraps_places: bool,
-    /// The address that commands in hints must name, since the settings name another server.
-    commands_url: Option<String>,
+    /// How commands in hints are written.
+    commands: Commands,
     id_width: usize,
     version_width: usize,
     /// Hints to good news that were given already: one is helpful, one per plugin is noise.
@@ -42,13 +42,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    pub(super) fn new(wraps_places: bool) -> Self {
-        Self { wraps_places, commands_url: None, id_width: 12, version_width: 0, hinted: BTreeSet::new() }
-    }
-
-    /// Has commands in hints name this address.
-    pub(super) fn with_commands_url(self, commands_url: Option<String>) -> Self {
-        Self { commands_url, ..self }
+    pub(super) fn new(wraps_places: bool, commands: Commands) -> Self {
+        Self { wraps_places, commands, id_width: 12, version_width: 0, hinted: BTreeSet::new() }
     }
 
     /// The status line without time and duration, if it fits on one line: the same again may replace it.
@@ -81,9 +76,8 @@ impl Lines {
 
     /// The remedies that are worth a line.
     fn remedies(&mut self, notice: &Notice) -> Vec<String> {
-        let commands = Commands::for_server(self.commands_url.as_deref());
-        let hint = notice.hint_with(commands).unwrap_or_default();
-        let of_any = notice.hint_with(commands.of_any()).unwrap_or_default();
+        let hint = notice.hint_with(&self.commands).unwrap_or_default();
+        let of_any = notice.hint_with(&self.commands.of_any()).unwrap_or_default();
         // Giving up does not repeat the hints of the first failure.
         let repeats = notice.level() > Level::Info && !matches!(notice.what, NoticeKind::GaveUp { .. });
         let remedies = hint.lines().zip(of_any.lines());
@@ -224,7 +218,7 @@ mod tests {
 
     /// As a terminal of this width shows it, in colour.
     fn shown(notices: &[Notice], columns: Option<u16>) -> String {
-        let mut lines = Lines::new(true);
+        let mut lines = Lines::new(true, Commands::default());
         let mut screen = String::new();
         for notice in notices {
             let (line, more) = lines.render(notice, "12:34:56", 1, columns, columns);
@@ -451,11 +445,11 @@ mod tests {
     #[test]
     fn commands_in_hints_reach_the_sandbox() {
         let url = "http://127.0.0.1:8470";
-        let mut lines = Lines::new(true).with_commands_url(Some(url.to_owned()));
+        let mut lines = Lines::new(true, Commands::new(None, Some(url), &[]));
         let remedies = lines.remedies(&Notice { about: about(Entry::Pipe, "a", None), what: NoticeKind::LeftOff });
         assert_eq!(remedies, [format!("`owui-watch on --url {url} a` switches it on")]);
         for notice in crate::notice::samples::samples() {
-            for remedy in Lines::new(true).with_commands_url(Some(url.to_owned())).remedies(&notice) {
+            for remedy in Lines::new(true, Commands::new(None, Some(url), &[])).remedies(&notice) {
                 for named in remedy.split("\u{60}owui-watch ").skip(1) {
                     let is_there = named.split('`').next().is_some_and(|command| command.contains(url));
                     let is_local = ["sandbox", "trust", "--once"].iter().any(|command| named.starts_with(command));

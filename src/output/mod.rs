@@ -31,7 +31,7 @@ use jiff::Timestamp;
 use tokio::sync::oneshot;
 
 use crate::notice::board::Name;
-use crate::notice::{Level, Notice};
+use crate::notice::{Commands, Level, Notice};
 use crate::printable;
 
 use messages::{print_hint, wrapped_message};
@@ -306,8 +306,8 @@ impl Backlog {
 }
 
 /// A notice as a line for programs, with no character that steers a terminal.
-fn json_line(notice: &Notice, time: Timestamp) -> String {
-    printable::json(&notice.to_json(&time.to_string()).to_string()).into_owned()
+fn json_line(notice: &Notice, time: Timestamp, commands: &Commands) -> String {
+    printable::json(&notice.to_json(&time.to_string(), commands).to_string()).into_owned()
 }
 
 /// How wide a terminal is, if it is one.

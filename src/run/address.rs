@@ -15,9 +15,9 @@ use crate::sandbox::{self, Running};
 pub(super) fn located(config: Config, world: &World) -> Addressed {
     let is_named = names_server(&config);
     let find = |cache: PathBuf| {
-        let project = project(&config, world)?;
-        let all = if is_named { Running::at(&cache, &config.url) } else { Running::of(&cache, &project) };
-        all.into_iter().find(|it| Folder::new(it.state.clone(), &it.url).holder().is_some())
+        let mut running = Running::of(&cache, &project(&config, world)?).into_iter();
+        let is_meant = |it: &Running| !is_named || it.url == config.url;
+        running.find(|it| is_meant(it) && Folder::new(it.state.clone(), &it.url).holder().is_some())
     };
     let running = sandbox::default_cache().ok().and_then(find);
     let project_state = config.state.clone();
@@ -43,13 +43,7 @@ pub(super) struct Addressed {
 /// The settings of a single pass. It compares with the sandbox of this project as the commands do, and leaves deploys to
 /// the sandbox's own watch.
 pub(super) fn of_pass(args: &Args, config: Config, world: &World) -> Result<Config, Error> {
-    let here = project(&config, world);
-    let addressed = located(config.clone(), world);
-    match &addressed.sandbox {
-        Some(sandbox) if Some(&sandbox.project) == here.as_ref() => {}
-        // A sandbox of another project does not deploy our files.
-        Some(_) | None => return Ok(config),
-    }
+    let addressed = located(config, world);
     name_sandbox(args, &addressed);
     match addressed.sandbox {
         Some(sandbox) if !args.dry_run => {

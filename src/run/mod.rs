@@ -24,7 +24,7 @@ use crate::engine::deploy::{Adopt, DeployPolicy};
 use crate::engine::switch::Switch;
 use crate::engine::{Code, Policy, ServerHabits, TrialPolicy};
 use crate::error::Error;
-use crate::notice::{Level, Notice, Report, Subject};
+use crate::notice::{Commands, Level, Notice, Report, Subject};
 use crate::output::{Console, DiagnosticLine, Format, Screen, Steps, Terminal};
 use crate::paths::{canonical, slashed};
 use crate::printable;
@@ -80,7 +80,7 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
             let read = || config::read(args, &world);
             // Nobody but the daemon has notices.
             let (_, notices) = mpsc::channel(1);
-            return watch(args, (config, sources), &world, &read, signals()?, notices, None).await;
+            return watch(args, (config, sources), &world, &read, signals()?, notices, commands(args, None)).await;
         }
         Some(Command::Sandbox { openwebui, port, data, keep, install_requirements, quiet_calls, log, .. }) => {
             let (send, notices) = mpsc::channel(NOTICES);
@@ -102,12 +102,12 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
                 version: server_version.clone(),
                 explain: explain.clone(),
             };
-            commands::check(args, world, screen, &request)?
+            commands::check(args, world, &screen, &request)?
         }
         Some(Command::Doctor { .. }) => doctor(args, world).await,
         // A service can be stopped even if its settings have become invalid.
-        Some(Command::Service { action }) => commands::service(action, args, world, screen)?,
-        Some(Command::Trust { .. }) => commands::trust(args, world, screen)?,
+        Some(Command::Service { action }) => commands::service(action, args, world, &screen)?,
+        Some(Command::Trust { .. }) => commands::trust(args, world, &screen)?,
         Some(Command::Status { plugins, .. }) => commands::status(context(args, world).await?, plugins).await?,
         Some(Command::Deploy { plugins, .. }) => return deploy(args, world, plugins).await,
         Some(Command::On { functions, .. }) => switch(args, world, functions, Switch::Active, true).await?,
@@ -209,7 +209,7 @@ async fn doctor(args: &Args, world: &World) -> Code {
             Err(error) => match error.request().filter(|request| request.is_optional()) {
                 // The rest is worth looking at, too.
                 Some(request) => world.declined.push(request.clone()),
-                None => return commands::doctor_without_settings(&error.into(), screen(args)),
+                None => return commands::doctor_without_settings(&error.into(), &screen(args)),
             },
         }
     };
@@ -217,7 +217,7 @@ async fn doctor(args: &Args, world: &World) -> Code {
     let addressed = located(config, world);
     name_sandbox(args, &addressed);
     let config = addressed.config;
-    commands::doctor(&config, client(&config), world, screen(args)).await
+    commands::doctor(&config, client(&config), world, &screen(args)).await
 }
 
 /// Deploys plugins: by way of the running watch if there is one, else in a pass.
@@ -256,7 +256,7 @@ async fn deploy(args: &Args, world: &World, plugins: &[String]) -> Result<End, E
     let (config, sources) = agreed(&args, &mut world.clone())?;
     // Warnings are already printed.
     let config = Config { warnings: Vec::new(), ..config };
-    watch(&args, (config, sources), world, &read, signals()?, notices, None).await
+    watch(&args, (config, sources), world, &read, signals()?, notices, commands(&args, None)).await
 }
 
 async fn switch(args: &Args, world: &World, functions: &[String], switch: Switch, is: bool) -> Result<Code, Error> {
@@ -298,7 +298,7 @@ fn client(config: &Config) -> Result<Client, Error> {
     Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), authorities, timeouts })
 }
 
-/// Watches, or makes one pass. `read` reads the settings again. Commands in hints name `commands_url`, if there is one.
+/// Watches, or makes one pass. `read` reads the settings again. Commands in hints are written like `commands`.
 async fn watch(
     args: &Args,
     (config, sources): (Config, Sources),
@@ -306,7 +306,7 @@ async fn watch(
     read: &dyn Fn() -> Reading,
     signals: UnboundedReceiver<Signal>,
     notices: mpsc::Receiver<Notice>,
-    commands_url: Option<String>,
+    commands: Commands,
 ) -> Result<End, Error> {
     let config = warned(args, config);
     let scope = Scope::read(&args.plugins, &config, &world.cwd)?;
@@ -315,8 +315,7 @@ async fn watch(
     let terminal = Terminal::find(&world.env).filter(|_| !args.no_live && args.verbose < 2);
     // A sandbox's are said to be for it.
     let keys = key_programs(args, world, is_sandbox(args).then_some(&*config.url));
-    let console =
-        Console::new(format(args), least(args)).live(terminal, args.one_pass()).with_commands_url(commands_url);
+    let console = Console::new(format(args), least(args), commands).live(terminal, args.one_pass());
     let supervisor = Supervisor::new(&world.env);
     let setup = Setup { config, sources, read, plan: &plan, wait: args.wait, keys };
     daemon::run(setup, console, supervisor, signals, notices).await
@@ -428,13 +427,13 @@ async fn play(
     let announced =
         running.clone().announce(&options.cache).inspect_err(|error| tracing::debug!(%error, "not announced"));
     let is_found = announced.is_ok() && !names_server(&config);
-    let commands_url = (!is_found).then(|| running.url.clone());
+    let commands = commands(args, (!is_found).then_some(&*running.url));
     let read = || {
         let Reading { config, sources } = config::read(args, world);
         Reading { config: config.map(here), sources }
     };
     let end = tokio::select! {
-        end = watch(args, (here(config), sources), world, &read, signals, notices, commands_url) => end,
+        end = watch(args, (here(config), sources), world, &read, signals, notices, commands) => end,
         why = sandbox.ended() => Err(why),
     };
     drop(announced);
@@ -456,7 +455,12 @@ async fn stop(signals: &mut UnboundedReceiver<Signal>) -> u8 {
 }
 
 fn screen(args: &Args) -> Screen {
-    Screen { format: format(args), least: least(args) }
+    Screen { format: format(args), least: least(args), commands: commands(args, None) }
+}
+
+/// How commands in hints are written, for this server if it is not that of the settings.
+fn commands(args: &Args, url: Option<&str>) -> Commands {
+    Commands::new(args.config.as_deref(), url.or(args.url.as_deref()), &args.root)
 }
 
 fn format(args: &Args) -> Format {

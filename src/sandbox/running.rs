@@ -51,12 +51,6 @@ impl Running {
     pub fn of(cache: &Path, project: &Path) -> Vec<Self> {
         all(cache).filter(|running| running.project == project).collect()
     }
-
-    /// The sandboxes at this address: others may have had it before.
-    #[must_use]
-    pub fn at(cache: &Path, url: &str) -> Vec<Self> {
-        all(cache).filter(|running| running.url == url).collect()
-    }
 }
 
 /// All sandboxes that were told of, the newest first.
@@ -90,15 +84,14 @@ mod tests {
     }
 
     #[test]
-    fn a_sandbox_is_found_by_its_project_and_its_address_while_it_runs() {
+    fn a_sandbox_is_found_by_its_project_while_it_runs() {
         let cache = tempfile::tempdir().unwrap();
         let (here, there) = (running("/here", "http://h:1"), running("/there", "http://h:2"));
         let told = here.clone().announce(cache.path()).unwrap();
         let _other = there.clone().announce(cache.path()).unwrap();
         assert_eq!(Running::of(cache.path(), Path::new("/here")), [here]);
-        assert_eq!(Running::at(cache.path(), "http://h:2"), [there]);
+        assert_eq!(Running::of(cache.path(), Path::new("/there")), [there]);
         assert_eq!(Running::of(cache.path(), Path::new("/elsewhere")), []);
-        assert_eq!(Running::at(cache.path(), "http://h:3"), []);
         drop(told);
         assert_eq!(Running::of(cache.path(), Path::new("/here")), []);
     }

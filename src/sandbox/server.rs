@@ -29,6 +29,9 @@ const PANE: &str = include_str!("pane.py");
 
 /// A first start on a slow disk, which compiles every module, can take more than a minute.
 const STARTING: Duration = Duration::from_mins(3);
+/// Without a word for so long after an exception, it no longer starts: on a busy machine, Open WebUI (seen with 0.11.4 and
+/// 0.12.4) may lose the connection to its database, and hang.
+const SILENT: Duration = Duration::from_secs(30);
 const LOOKING: Duration = Duration::from_millis(100);
 const ANSWERING: Duration = Duration::from_secs(20);
 const DYING: Duration = Duration::from_secs(5);
@@ -187,7 +190,7 @@ impl Launch<'_> {
             lifeline.write_all(self.instructions().as_bytes()).and_then(|()| lifeline.flush()).ok();
         }
         let url = format!("http://127.0.0.1:{port}");
-        Ok(Server { child, _lifeline: lifeline, url, port, log: self.log.to_owned(), keep: self.keep })
+        Ok(Server { child, _lifeline: lifeline, url, port, log: self.log.to_owned(), keep: self.keep, hangs: false })
     }
 }
 
@@ -200,6 +203,8 @@ pub(super) struct Server {
     pub(super) port: u16,
     log: PathBuf,
     keep: bool,
+    /// Whether its start hangs.
+    hangs: bool,
 }
 
 impl Drop for Server {
@@ -246,16 +251,16 @@ impl Server {
         }
     }
 
-    /// Whether Open WebUI ended because its own start failed.
+    /// Whether Open WebUI ended because its own start failed, or hangs in it.
     fn has_failed_to_start(&mut self) -> bool {
         /// With which uvicorn ends then.
         const STARTUP_FAILURE: i32 = 3;
-        matches!(self.child.try_wait(), Ok(Some(status)) if status.code() == Some(STARTUP_FAILURE))
+        self.hangs || matches!(self.child.try_wait(), Ok(Some(status)) if status.code() == Some(STARTUP_FAILURE))
     }
 
     async fn ready(&mut self, client: &Client, mark: &str, tell: Tell<'_>) -> Result<(), Error> {
         let started = Instant::now();
-        let mut told = 0;
+        let (mut told, mut written, mut last_words) = (0, 0, started);
         loop {
             if let Some(error) = self.ended() {
                 return Err(error);
@@ -264,8 +269,13 @@ impl Server {
                 return Ok(());
             }
             let elapsed = started.elapsed();
-            if elapsed > STARTING {
-                return Err(Error::new(format!("Open WebUI did not answer within {} s", STARTING.as_secs()))
+            let length = fs::metadata(&self.log).map_or(written, |log| log.len());
+            if length != std::mem::replace(&mut written, length) {
+                last_words = Instant::now();
+            }
+            self.hangs = last_words.elapsed() > SILENT && ends_with_an_exception(&self.said());
+            if self.hangs || elapsed > STARTING {
+                return Err(Error::new(format!("Open WebUI did not answer within {} s", elapsed.as_secs()))
                     .quoting(&self.said())
                     .hinted(self.more()));
             }
@@ -414,6 +424,11 @@ pub(super) fn choose(port: Port) -> Result<u16, Error> {
     }
 }
 
+/// Whether the last lines of the server's output are of a traceback.
+fn ends_with_an_exception(said: &str) -> bool {
+    said.lines().any(|line| line.contains("File \"") && line.contains(", line "))
+}
+
 /// Whether the server's output says that the port is in use.
 fn port_taken(said: &str) -> bool {
     let said = said.to_lowercase();
@@ -450,6 +465,13 @@ mod tests {
             environment: &[],
             settings: &[],
         }
+    }
+
+    #[test]
+    fn a_start_that_hangs_is_known_by_the_exception() {
+        let frame = "  | > File \"/venv/sqlalchemy/pool/base.py\", line 373, in _close_connection";
+        assert!(ends_with_an_exception(&format!("{frame}\n  | asyncio.exceptions.CancelledError")));
+        assert!(!ends_with_an_exception("INFO: Waiting for application startup.\nalembic: running upgrade 3c1f"));
     }
 
     #[test]

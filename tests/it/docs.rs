@@ -17,7 +17,7 @@ use owui_watch::engine::duplicate::{Duplicate, MatchedBy};
 use owui_watch::engine::ledger::Refusal;
 use owui_watch::engine::plan::Why;
 use owui_watch::notice::{
-    Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, Suspect, TrialFailure,
+    Commands, Frame, KeepReason, Notice, NoticeKind, OldVersion, PassSummary, Raised, Subject, Suspect, TrialFailure,
     TrialRemedy, TrialResult, Tried, Trouble, Untried, WaitReason,
 };
 use owui_watch::plugin::id::PluginId;
@@ -253,7 +253,7 @@ fn every_event_and_field_of_json_is_listed() {
     let (mut told, mut common_told) = (BTreeMap::new(), BTreeSet::new());
     for what in examples() {
         let notice = Notice { about: about(), what };
-        let object = notice.to_json("now");
+        let object = notice.to_json("now", &Commands::default());
         let fields: BTreeSet<_> = object.as_object().expect("an object").keys().cloned().collect();
         common_told.extend(fields.intersection(&common).cloned());
         told.insert(notice.word().to_owned(), &fields - &common);

@@ -16,7 +16,7 @@ use owui_watch::cli::Args;
 use owui_watch::config::{self, Config, Settings, World};
 use owui_watch::daemon::{self, End, KeyPrograms, Plan, Setup, Signal};
 use owui_watch::engine::{Code, Policy};
-use owui_watch::notice::Level;
+use owui_watch::notice::{Commands, Level};
 use owui_watch::output::{Console, Format};
 use owui_watch::plugin::Kind;
 use owui_watch::systemd::supervisor::Supervisor;
@@ -170,7 +170,7 @@ fn live(settings: &str, watchdog: Option<Duration>, script: impl AsyncFnOnce(&Sc
                 wait: false,
                 keys: KeyPrograms::default(),
             };
-            let console = Console::new(Format::Lines, Level::Error);
+            let console = Console::new(Format::Lines, Level::Error, Commands::default());
             let (_, notices) = tokio::sync::mpsc::channel(1);
             daemon::run(setup, console, Supervisor::new(&environment), signals, notices).await
         };

@@ -35,7 +35,7 @@ struct Here {
 }
 
 /// Looks at everything, and prints how it is.
-pub async fn doctor(config: &Config, client: Result<Client, Error>, world: &World, screen: Screen) -> Code {
+pub async fn doctor(config: &Config, client: Result<Client, Error>, world: &World, screen: &Screen) -> Code {
     let here = Here::look(config);
     let mut findings = settings(config, world);
     match client {
@@ -52,11 +52,11 @@ pub async fn doctor(config: &Config, client: Result<Client, Error>, world: &Worl
 
 /// The settings cannot be read, so it is not known what else to look at.
 #[must_use]
-pub fn doctor_without_settings(error: &Error, screen: Screen) -> Code {
+pub fn doctor_without_settings(error: &Error, screen: &Screen) -> Code {
     tell(screen, vec![judge::error(Area::Settings, error)])
 }
 
-fn tell(screen: Screen, findings: Vec<Finding>) -> Code {
+fn tell(screen: &Screen, findings: Vec<Finding>) -> Code {
     let width = findings.iter().map(|finding| finding.area.label().len()).max().unwrap_or_default();
     let problems = findings.iter().filter(|finding| finding.is_wrong()).count();
     for finding in findings {

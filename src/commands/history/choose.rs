@@ -9,7 +9,7 @@ use super::super::server::Server;
 use super::table::ago;
 use super::{Entry, Text, clock, name};
 use crate::error::Error;
-use crate::notice::Provenance;
+use crate::notice::{Commands, Provenance};
 use crate::plugin::{Digest, Key};
 
 /// How many candidates an ambiguous-version error names.
@@ -25,6 +25,7 @@ pub(in super::super) fn chosen<'e>(
     wanted: Option<&str>,
     now: Option<Digest>,
     key: &Key,
+    commands: &Commands,
 ) -> Result<&'e Entry, Error> {
     let id = &key.id;
     let Some(wanted) = wanted else {
@@ -50,14 +51,15 @@ pub(in super::super) fn chosen<'e>(
     match fits.as_slice() {
         [entry] => Ok(entry),
         [] => Err(Error::new(format!("no version `{wanted}` of {key} is known"))
-            .hinted(format!("`owui-watch history {id}` lists the known texts"))),
+            .hinted(format!("{} lists the known texts", commands.line("history", id.as_str())))),
         several => {
             let mut few: Vec<_> = several.iter().take(MOST_NAMED).map(|entry| name(entry)).collect();
             let last = few.pop().unwrap_or_default();
             let such_as = if several.len() > MOST_NAMED { ", such as" } else { ":" };
             let (n, few) = (several.len(), few.join(", "));
             Err(Error::new(format!("`{wanted}` may be one of {n} texts{such_as} {few} and {last}")).hinted(format!(
-                "name one by its digest, as `owui-watch history --all {id}` lists them with their times"
+                "name one by its digest, as {} lists them with their times",
+                commands.line("history --all", id.as_str())
             )))
         }
     }

@@ -126,7 +126,7 @@ pub async fn history(context: &CommandContext, words: &[String], all: bool) -> R
         if headed {
             context.screen.heading(&target.key.to_string());
         }
-        print(context.screen, &entries, all, &target.key);
+        print(&context.screen, &entries, all, &target.key);
         // What the server has may be its history.
         if entries.is_empty() && away.is_none() {
             context.screen.aside(&Notice::report(Subject::from(&target.key), Report::NoHistory));
@@ -135,7 +135,7 @@ pub async fn history(context: &CommandContext, words: &[String], all: bool) -> R
     away.map_or(Ok(Code::Fine), Err)
 }
 
-fn print(screen: Screen, entries: &[Entry], all: bool, key: &Key) {
+fn print(screen: &Screen, entries: &[Entry], all: bool, key: &Key) {
     let (zone, now) = (TimeZone::system(), now());
     // Programs read each text.
     let rows = rows(entries, all || screen.format == Format::Json);

@@ -39,11 +39,14 @@ const OUTDATED: Duration = Duration::from_mins(1);
 
 /// Plugins to deploy now.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Request {
     /// Each with its file.
     pub plugins: Vec<Requested>,
     /// What a command did with a plugin. It has no answer.
     pub done: Option<(Requested, Done)>,
+    /// How hints in the answer write commands, as notices have it.
+    pub commands: serde_json::Value,
 }
 
 /// What a command did with a plugin on the server.
@@ -139,7 +142,7 @@ impl Folder {
     pub fn tell_watch(&self, key: &Key, path: Option<&Path>, done: Done) {
         if self.holder().is_some() {
             let plugin = Requested::new(key, path.unwrap_or(Path::new("")));
-            let request = Request { plugins: Vec::new(), done: Some((plugin, done)) };
+            let request = Request { done: Some((plugin, done)), ..Request::default() };
             self.save_request(&request).inspect_err(|error| tracing::debug!("{error:#}")).ok();
         }
     }
@@ -268,7 +271,7 @@ mod tests {
 
     fn request(id: &str) -> Request {
         let key = Key { kind: Kind::Tool, id: PluginId::new(id).unwrap() };
-        Request { plugins: vec![Requested::new(&key, Path::new("plugins/clock.py"))], done: None }
+        Request { plugins: vec![Requested::new(&key, Path::new("plugins/clock.py"))], ..Request::default() }
     }
 
     #[test]

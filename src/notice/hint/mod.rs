@@ -3,7 +3,7 @@
 mod refusal;
 mod trial;
 
-use super::{KeepReason, Notice, NoticeKind, Subject, Trouble};
+use super::{Commands, KeepReason, Notice, NoticeKind, Subject, Trouble};
 use crate::engine::deploy::{CallFailure, Cause, Failure};
 use crate::engine::duplicate::Duplicate;
 use crate::engine::refusal as server_words;
@@ -17,13 +17,13 @@ impl Notice {
     /// What the user can do about it, where known. One remedy a line, of at most 20 words; none ends the watch.
     #[must_use]
     pub fn hint(&self) -> Option<String> {
-        self.hint_with(Commands::default())
+        self.hint_with(&Commands::default())
     }
 
     /// The same, with commands that are written like this.
     #[must_use]
     #[expect(clippy::too_many_lines, reason = "one table")]
-    pub fn hint_with(&self, commands: Commands<'_>) -> Option<String> {
+    pub fn hint_with(&self, commands: &Commands) -> Option<String> {
         let run = |command: &str| commands.on(&self.about, command);
         let hint = match &self.what {
             NoticeKind::NothingFound { .. } => {
@@ -176,7 +176,7 @@ impl Notice {
 /// The remedy where a file is no plugin.
 pub const A_PLUGIN_IS: &str = "a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools";
 
-fn of_trouble(trouble: &Trouble, commands: Commands<'_>) -> Option<String> {
+fn of_trouble(trouble: &Trouble, commands: &Commands) -> Option<String> {
     let hint = match trouble {
         Trouble::Told { hint, .. } => return hint.clone(),
         Trouble::UnknownName(_) => {
@@ -241,52 +241,13 @@ fn denied(status: u16, words: &str) -> &'static str {
     }
 }
 
-/// How the commands in hints are written.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Commands<'a> {
-    /// The address that they name.
-    url: Option<&'a str>,
-    names_no_plugin: bool,
-}
-
-impl<'a> Commands<'a> {
-    /// Commands for this server, since the settings name another one.
-    #[must_use]
-    pub fn for_server(url: Option<&'a str>) -> Self {
-        Self { url, names_no_plugin: false }
-    }
-
-    /// The same for any plugin: two plugins have the same remedy if this makes it equal.
-    #[must_use]
-    pub fn of_any(self) -> Self {
-        Self { names_no_plugin: true, ..self }
-    }
-
-    fn id(self, about: &Subject) -> &str {
-        about.key.as_ref().filter(|_| !self.names_no_plugin).map_or("ID", |key| key.id.as_str())
-    }
-
-    /// A command on a plugin.
-    pub(super) fn on(self, about: &Subject, command: &str) -> String {
-        self.line(command, self.id(about))
-    }
-
-    /// A command with these arguments.
-    pub(super) fn line(self, command: &str, arguments: &str) -> String {
-        let url = self.url.map_or_else(String::new, |url| format!(" --url {url}"));
-        let space = if arguments.is_empty() { "" } else { " " };
-        // Not spelt as a command line, which a test would try: it tries those that the samples show.
-        format!("\u{60}owui-watch {command}{url}{space}{arguments}\u{60}")
-    }
-}
-
 /// The remedy for a function that is off.
-pub(super) fn switches_on(about: &Subject, commands: Commands<'_>) -> String {
+pub(super) fn switches_on(about: &Subject, commands: &Commands) -> String {
     format!("{} switches it on", commands.on(about, "on"))
 }
 
 /// What can be done about a plugin that the server seems to have under another id.
-pub(super) fn of_duplicate(about: &Subject, duplicate: &Duplicate, commands: Commands<'_>) -> String {
+pub(super) fn of_duplicate(about: &Subject, duplicate: &Duplicate, commands: &Commands) -> String {
     format!(
         "if it is the same plugin, {}\nif it is another one, {} creates it (with --once: add --yes)",
         set_id(about, &duplicate.id),

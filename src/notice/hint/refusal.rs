@@ -17,7 +17,7 @@ pub(super) fn of_refusal(
     about: &Subject,
     span: Option<&Span>,
     requirements: Option<&str>,
-    commands: Commands<'_>,
+    commands: &Commands,
 ) -> Option<String> {
     let deploy = || commands.on(about, "deploy");
     let hint = if refusal::masked(words) {
@@ -118,7 +118,7 @@ mod tests {
             let requirements = text.starts_with(HEADER).then_some("httpx==99");
             let span = refusal::place(words, &text);
             let about = Subject { entry: Some(entry), ..Subject::default() };
-            let hint = of_refusal(&Refusal::said(words), &about, span.as_ref(), requirements, Commands::default())
+            let hint = of_refusal(&Refusal::said(words), &about, span.as_ref(), requirements, &Commands::default())
                 .unwrap_or_default();
             let at = span.map_or_else(String::new, |span| format!("{}: {}", span.line, span.source));
             writeln!(table, "`{words}`").unwrap();
@@ -181,7 +181,7 @@ mod tests {
     fn a_proxy_s_limit_is_known_by_the_status_and_not_by_the_words() {
         let hint = |too_large| {
             let refusal = Refusal::crashed("413 Payload Too Large".to_owned(), too_large);
-            of_refusal(&refusal, &Subject::default(), None, None, Commands::default()).unwrap()
+            of_refusal(&refusal, &Subject::default(), None, None, &Commands::default()).unwrap()
         };
         assert!(hint(true).contains("client_max_body_size"));
         assert_eq!(hint(false), "the server's log may say more");

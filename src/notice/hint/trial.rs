@@ -6,7 +6,7 @@ use crate::notice::format::{few, named};
 use crate::notice::{Subject, Suspect, TrialFailure, TrialRemedy, Untried};
 
 /// What the user can do about a failed trial.
-pub(in crate::notice) fn of_trial(failure: &TrialFailure, about: &Subject, commands: Commands<'_>) -> Option<String> {
+pub(in crate::notice) fn of_trial(failure: &TrialFailure, about: &Subject, commands: &Commands) -> Option<String> {
     let others = few(failure.others.iter().map(Suspect::words), " or ");
     let others = (!others.is_empty()).then(|| format!("the server does not say what failed: it may also be {others}"));
     let remedies: Vec<_> =
@@ -15,7 +15,7 @@ pub(in crate::notice) fn of_trial(failure: &TrialFailure, about: &Subject, comma
 }
 
 /// What the user can do to have a plugin tried.
-pub(super) fn of_untried(why: &Untried, about: &Subject, commands: Commands<'_>) -> Option<String> {
+pub(super) fn of_untried(why: &Untried, about: &Subject, commands: &Commands) -> Option<String> {
     let table = |keys: &str| Some(format!("{} with {keys} in watch.toml tries it", about.table(".try")));
     match why {
         Untried::Off => Some(switches_on(about, commands)),
@@ -33,7 +33,7 @@ pub(super) fn of_untried(why: &Untried, about: &Subject, commands: Commands<'_>)
 impl TrialRemedy {
     /// The remedies, one a line. `about` is the plugin that was to be tried.
     #[must_use]
-    pub fn words(&self, about: &Subject, commands: Commands<'_>) -> String {
+    pub fn words(&self, about: &Subject, commands: &Commands) -> String {
         match self {
             TrialRemedy::SwitchOn => switches_on(about, commands),
             TrialRemedy::Attach => {

@@ -65,7 +65,7 @@ impl Condition {
     }
 
     /// What can be done about it. The remedies for a broken file are in the file.
-    pub(super) fn remedies(self, about: &Subject, commands: Commands<'_>) -> Option<String> {
+    pub(super) fn remedies(self, about: &Subject, commands: &Commands) -> Option<String> {
         let run = |command: &str| commands.on(about, command);
         Some(match self {
             Self::Off => switches_on(about, commands),
@@ -95,11 +95,11 @@ impl StatusCounts {
     }
 
     /// What the user can do, one remedy a line. One for several plugins names none of them.
-    fn remedies(&self, commands: Commands<'_>) -> Vec<String> {
+    fn remedies(&self, commands: &Commands) -> Vec<String> {
         let mut remedies: Vec<(String, String)> = Vec::new();
         for (about, status) in &self.0 {
             let of = |commands| status.remedies(about, commands).unwrap_or_default();
-            for (of_any, remedy) in of(commands.of_any()).lines().zip(of(commands).lines()) {
+            for (of_any, remedy) in of(&commands.of_any()).lines().zip(of(commands).lines()) {
                 match remedies.iter_mut().find(|(known, _)| known == of_any) {
                     Some((known, shown)) => shown.clone_from(known),
                     None => remedies.push((of_any.to_owned(), remedy.to_owned())),
@@ -109,7 +109,7 @@ impl StatusCounts {
         remedies.into_iter().map(|(_, shown)| shown).collect()
     }
 
-    pub(super) fn said(&self, commands: Commands<'_>) -> Said {
+    pub(super) fn said(&self, commands: &Commands) -> Said {
         let n = |condition| self.0.iter().filter(|(_, status)| status.condition() == condition).count();
         let counts = Condition::ALL.map(|condition| (condition, n(condition)));
         let some = counts.iter().filter(|(_, n)| *n > 0);

@@ -12,8 +12,9 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::Commands;
 use super::format::count;
-use super::hint::{Commands, of_duplicate};
+use super::hint::of_duplicate;
 use super::phrase::not_created;
 use super::{Level, Subject, TrialResult};
 use crate::engine::duplicate::Duplicate;
@@ -269,7 +270,7 @@ impl Report {
     }
 
     #[expect(clippy::too_many_lines, reason = "one table")]
-    pub(super) fn said(&self, about: &Subject, commands: Commands<'_>) -> Said {
+    pub(super) fn said(&self, about: &Subject, commands: &Commands) -> Said {
         let name = name(about);
         let run = |command: &str| commands.on(about, command);
         let path = slashed(about.path.as_deref().unwrap_or(Path::new("")));
@@ -527,7 +528,7 @@ mod tests {
     fn reports_keep_their_words_and_fields() {
         let mut table = String::new();
         for (about, report) in samples() {
-            let mut json = Notice::report(about, report).to_json("now");
+            let mut json = Notice::report(about, report).to_json("now", &Commands::default());
             let fields = json.as_object_mut().unwrap();
             let mut take = |name| fields.remove(name).map(|value| value.as_str().unwrap().to_owned());
             take("time");

@@ -217,7 +217,7 @@ impl PluginStatus {
     }
 
     /// What the user can do about it, one remedy a line.
-    pub(super) fn remedies(&self, about: &Subject, commands: Commands<'_>) -> Option<String> {
+    pub(super) fn remedies(&self, about: &Subject, commands: &Commands) -> Option<String> {
         let run = |command: &str| commands.on(about, command);
         match &self.state {
             PluginState::EditedThere => {
@@ -230,7 +230,7 @@ impl PluginStatus {
         }
     }
 
-    pub(super) fn said(&self, about: &Subject, commands: Commands<'_>) -> Said {
+    pub(super) fn said(&self, about: &Subject, commands: &Commands) -> Said {
         let words = match &self.state {
             PluginState::Broken { message, .. } | PluginState::Blocked { message, .. } => Some(message.clone()),
             PluginState::Refused { refusal, .. } => Some(refused(refusal).into_owned()),
@@ -278,7 +278,7 @@ pub(super) fn switched(
     is: bool,
     before: bool,
     usage: Use,
-    commands: Commands<'_>,
+    commands: &Commands,
 ) -> Said {
     let message = format!("{} {}", name(about), stands(switch, is, before, usage));
     let said = Said::info("switched", message).with("switch", json!(switch));
@@ -312,7 +312,7 @@ pub(super) fn not_switched(
     switch: Switch,
     wanted: bool,
     cause: SwitchFailure,
-    commands: Commands<'_>,
+    commands: &Commands,
 ) -> Said {
     let (name, position) = (name(about), position(switch, wanted));
     let (message, hint) = match cause {
@@ -346,7 +346,7 @@ pub(super) fn without_files(keys: &[Key]) -> String {
 }
 
 /// What writes the files of those.
-pub(super) fn pulls(keys: &[Key], commands: Commands<'_>) -> String {
+pub(super) fn pulls(keys: &[Key], commands: &Commands) -> String {
     let pull = |named: &str| commands.line("pull", named);
     match keys {
         [key] => format!("{} writes it", pull(key.id.as_str())),

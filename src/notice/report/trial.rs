@@ -20,14 +20,7 @@ impl TrialResult {
         }
     }
 
-    pub(super) fn said(
-        &self,
-        about: &Subject,
-        name: &str,
-        called: &str,
-        took: Duration,
-        commands: Commands<'_>,
-    ) -> Said {
+    pub(super) fn said(&self, about: &Subject, name: &str, called: &str, took: Duration, commands: &Commands) -> Said {
         let after = duration(took);
         match self {
             TrialResult::Works { answer, diff } => Said::info("works", format!("{name} works: {called}, {after}"))

@@ -12,7 +12,7 @@ use super::super::lines::Lines;
 use super::*;
 use crate::engine::plan::Why;
 use crate::notice::board::Name;
-use crate::notice::{Level, NoticeKind, PassSummary, Subject, WaitReason};
+use crate::notice::{Commands, Level, NoticeKind, PassSummary, Subject, WaitReason};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Diagnostic, Entry, Key, Rule, Span};
 
@@ -35,7 +35,7 @@ impl Scene {
         let terminal = Terminal { reflows: true, titled: true, shows_stderr: true };
         Self {
             live: Live::new(terminal, false),
-            lines: Lines::new(true),
+            lines: Lines::new(true, Commands::default()),
             repeats: Repeats::default(),
             screen: avt::Terminal::with_scrollback(columns.into(), rows.into(), None).unwrap(),
             window: Window { rows, columns, is_ours: true },

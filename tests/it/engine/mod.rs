@@ -59,7 +59,7 @@ use owui_watch::engine::deploy::{Attached, Call, DeployPolicy, OnRemoteEdit, Rep
 use owui_watch::engine::files::{FilePresence, Loaded};
 use owui_watch::engine::ledger::{Ledger, RefusalKind, Rollback, SavedState};
 use owui_watch::engine::{Event, Now, Policy, Scan, Ticket};
-use owui_watch::notice::{Notice, NoticeKind, Subject};
+use owui_watch::notice::{Commands, Notice, NoticeKind, Subject};
 use owui_watch::plugin::id::PluginId;
 use owui_watch::plugin::{self, Digest, FileSettings, Invalid, Key, Kind, Parsed, Rule};
 use serde_json::{Map, Value, json};
@@ -436,7 +436,7 @@ fn facts(notice: &Notice) -> String {
         ["time", "event", "level", "kind", "id", "type", "message", "hint", "digest", "version"];
     let id = notice.about.key.as_ref().map(|key| key.id.as_str());
     let mut words: Vec<_> = id.into_iter().chain([notice.word()]).map(str::to_owned).collect();
-    let Value::Object(fields) = notice.to_json("") else { unreachable!() };
+    let Value::Object(fields) = notice.to_json("", &Commands::default()) else { unreachable!() };
     for (name, value) in fields.iter().filter(|(name, _)| !ELSEWHERE.contains(&name.as_str())) {
         match (&notice.what, name.as_str(), value) {
             (NoticeKind::Refused { refusal, .. } | NoticeKind::RefusedBefore { refusal, .. }, "words", _)
