@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::misspelled::nearest_plugin;
+use super::words::spelled;
 use super::{print_warnings, target};
 use crate::check;
 use crate::cli::{Args, CheckFormat};
@@ -260,11 +261,6 @@ fn plugins_of(files: &[(Arc<Path>, Loaded)]) -> impl Iterator<Item = &Plugin> {
 fn project_around(cwd: &Path, file: &Path) -> Option<PathBuf> {
     let is_project = |folder: &&Path| folder.join(".git").exists() || folder.join("watch.toml").is_file();
     cwd.join(file).ancestors().skip(1).find(is_project).map(Path::to_owned)
-}
-
-fn spelled(word: &str, config: &Config, cwd: &Path) -> String {
-    let name = super::words::spelled(word, config, cwd);
-    name.strip_prefix("./").unwrap_or(&name).trim_end_matches(std::path::is_separator).to_owned()
 }
 
 /// The parser's own diagnostics of a file; `None` if it is not meant as a plugin.

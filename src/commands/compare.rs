@@ -16,7 +16,7 @@ use crate::engine::ledger::Rollback;
 use crate::error::Error;
 use crate::notice::{Between, Level, Notice, NoticeKind, Report, Subject, Task, Trouble, set_id};
 use crate::output::{Screen, changed_lines, unified};
-use crate::paths::slashed;
+use crate::paths::{slashed, without_dots};
 use crate::plugin::{Digest, Key, Kind, normal};
 
 /// With more plugins than this, read the server's whole tables.
@@ -170,7 +170,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
             }
             (Some(local), Some(stored)) => {
                 differ = true;
-                let path = in_patch(&local.path);
+                let path = in_patch(&local.path, context);
                 // Undo the server's rewriting of imports: it is not a difference.
                 let theirs = normal::respelled(&stored.source, &local.text);
                 let (from, to) = (format!("a/{path}\t(server)"), format!("b/{path}"));
@@ -206,7 +206,7 @@ async fn diff_with_earlier(
     let entry = chosen(&entries, Some(wanted), None, &target.key, &context.screen.commands)?;
     let earlier = text_of(entry, &target.key, server).await?;
     let (name, now) = if let Some(local) = &target.local {
-        (in_patch(&local.path), Arc::clone(&local.text))
+        (in_patch(&local.path, context), Arc::clone(&local.text))
     } else {
         let current = entries.iter().find(|entry| entry.current).and_then(|entry| entry.text.as_ref());
         let current = current.ok_or_else(|| {
@@ -245,9 +245,12 @@ fn tell_alone(alone: &BTreeSet<Key>, screen: &Screen, hinted: bool) {
     }
 }
 
-/// A path as patches need it.
-fn in_patch(path: &Path) -> String {
-    slashed(path).trim_start_matches('/').to_owned()
+/// A path as patches need it: without `..`, from the current folder; of a file elsewhere from that of the settings.
+fn in_patch(path: &Path, context: &CommandContext) -> String {
+    let full = without_dots(&context.cwd.join(path));
+    let project = without_dots(&context.cwd.join(&context.config.project));
+    let within = [&context.cwd, &project].into_iter().find_map(|folder| full.strip_prefix(folder).ok());
+    slashed(within.unwrap_or(&full)).trim_start_matches('/').to_owned()
 }
 
 /// Writes the server's texts to the files that differ; with `all`, also to new files.

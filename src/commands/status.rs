@@ -158,7 +158,7 @@ impl Selection<'_> {
     }
 
     fn names(&self, word: &str, key: Option<&Key>, path: Option<&Path>) -> bool {
-        let folder = Path::new(word.strip_prefix("./").unwrap_or(word));
+        let folder = Path::new(word);
         let folder = self.links.get(folder).map_or(folder, PathBuf::as_path);
         let is_named = |key: &Key| key.id.as_str() == word || with_kind(word).is_some_and(|named| named == *key);
         key.is_some_and(is_named) || path.is_some_and(|path| path.starts_with(folder))

@@ -130,7 +130,7 @@ impl Files {
 
     /// The file for an argument that is a path.
     fn path<'n>(&'n self, name: &'n str) -> &'n Path {
-        let path = Path::new(name.strip_prefix("./").unwrap_or(name));
+        let path = Path::new(name);
         self.links.get(path).map_or(path, PathBuf::as_path)
     }
 

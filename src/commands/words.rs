@@ -12,16 +12,16 @@ use crate::config::{self, Config, World};
 use crate::disk::{Plugins, ScanCache, Trust};
 use crate::engine::files::Loaded;
 use crate::error::Error;
-use crate::paths::slashed;
+use crate::paths::{slashed, tidy};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Kind, Parsed};
 
-/// A typed word as a path relative to the project; unchanged if it may be an id (no slash, no dot). The folder that
+/// A typed word as a tidy path relative to the project; unchanged if it may be an id (no slash, no dot). The folder that
 /// contains all roots becomes the empty path.
 pub(super) fn spelled(typed: &str, config: &Config, cwd: &Path) -> String {
     let may_be_id = !typed.contains(|c| c == '.' || std::path::is_separator(c));
     let path = if may_be_id { None } else { config.spelled(Path::new(typed), cwd) };
-    path.filter(|path| path.to_str().is_some()).map_or_else(|| typed.to_owned(), |path| slashed(&path))
+    slashed(&path.filter(|path| path.to_str().is_some()).unwrap_or_else(|| tidy(Path::new(typed))))
 }
 
 /// The plugins here, for a shell that completes a command line. Empty if they cannot be read.
@@ -89,7 +89,7 @@ impl Scope {
 
 /// Whether the walk of the roots admits this file or folder.
 fn names_path(plugins: &mut Plugins, spelled: &str, config: &Config) -> bool {
-    let path = Path::new(spelled.strip_prefix("./").unwrap_or(spelled));
+    let path = Path::new(spelled);
     // The watch waits for a missing root.
     if config.roots.iter().any(|root| root.starts_with(path)) {
         return true;

@@ -156,13 +156,20 @@ impl Merged {
                     without_dots(&world.cwd.join(root))
                 }
                 Err(_) => {
-                    return Err(cannot("there is no such folder")
-                        .hinted("create it, or set `root` in watch.toml (or --root) to the folder with the plugins"));
+                    let around = world.cwd.ancestors().find(|folder| folder.ends_with(root)).and_then(|folder| {
+                        let n_names = root.components().count();
+                        folder.ancestors().nth(n_names)
+                    });
+                    return Err(cannot("there is no such folder").hinted(match around {
+                        Some(around) => format!("you are inside a folder of this name: run it in {}", ticked(around)),
+                        None => "create it, or set `root` in watch.toml (or --root) to the folder with the plugins"
+                            .to_owned(),
+                    }));
                 }
             };
             if real.exists() && !real.is_dir() {
                 return Err(cannot("it is not a folder").hinted(format!(
-                    "`root` is the folder around it; to limit a run to this plugin: owui-watch {}",
+                    "`root` is the folder around it\n`owui-watch {}` limits a run to this plugin",
                     slashed(&root)
                 )));
             }

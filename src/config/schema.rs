@@ -549,7 +549,7 @@ fn on_delete(value: Value) -> Read<OnDelete> {
 }
 
 fn kind(value: Value) -> Read<Kind> {
-    word(value, &[Kind::Function, Kind::Tool].map(|kind| (kind.word(), kind)))
+    word(value, &Kind::ALL.map(|kind| (kind.word(), kind)))
 }
 
 fn adopt(value: Value) -> Read<Adopt> {

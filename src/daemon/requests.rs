@@ -37,15 +37,11 @@ struct OpenRequest {
 
 impl OpenRequest {
     fn is_about(&self, about: &Subject) -> bool {
-        let is_one = |(key, path): &(Key, Arc<Path>)| match &about.key {
-            Some(about) => about == key,
-            None => about.path.as_ref() == Some(path),
-        };
-        self.plugins.iter().any(is_one)
+        self.plugins.iter().any(|plugin| is_of(plugin, about))
     }
 
-    /// What was told, as the command shows it.
-    fn transcript(&self, ends: bool, tally: PassSummary) -> Vec<Told> {
+    /// What was told, as the command shows it. The watch does not deploy the `others`.
+    fn transcript(&self, ends: bool, others: Vec<Subject>, tally: PassSummary) -> Vec<Told> {
         let mut transcript = Transcript::new(&self.commands);
         let (mut told, mut bytes) = (Vec::new(), 0);
         for (notice, time) in &self.told {
@@ -56,20 +52,16 @@ impl OpenRequest {
             }
             told.push(Told { level: notice.level().name().to_owned(), line, more, json });
         }
-        let about = match self.plugins.as_slice() {
-            [(key, _)] => Subject::from(key),
-            _ => Subject::default(),
-        };
         let general = |trouble| Notice { about: Subject::default(), what: NoticeKind::Trouble(trouble) };
         let left_out = self.told.len() + self.n_left_out - told.len();
         let mut last = Vec::new();
         if left_out > 0 {
             last.push(general(Trouble::NotShown(left_out)));
         }
+        let not_deployed = |about| Notice { about, what: NoticeKind::Trouble(Trouble::NotDeployedHere) };
+        last.extend(others.into_iter().map(not_deployed));
         if ends && tally.not_deployed() > 0 {
             last.push(general(Trouble::WatchEnded));
-        } else if told.is_empty() {
-            last.push(Notice { about, what: NoticeKind::Trouble(Trouble::NotDeployedHere) });
         }
         let now = wall_clock();
         if self.plugins.len() > 1 {
@@ -83,17 +75,35 @@ impl OpenRequest {
         told
     }
 
+    /// Whether something was told of a plugin.
+    fn has_heard_of(&self, plugin: &(Key, Arc<Path>)) -> bool {
+        self.told.iter().any(|(notice, _)| is_of(plugin, &notice.about))
+    }
+
+    /// The plugins that the watch does not deploy.
+    fn others(&self, engine: &Engine) -> Vec<Subject> {
+        let plugins = self.plugins.iter().filter(|plugin| {
+            let (key, path) = plugin;
+            let is_over = engine.request_result(key).is_none() && engine.progress(key, path) == Progress::Done;
+            is_over && !self.has_heard_of(plugin)
+        });
+        plugins
+            .map(|(key, _)| engine.plugin(key).map_or_else(|| Subject::from(key), |it| Subject::from(&*it)))
+            .collect()
+    }
+
     /// What has become of the plugins.
     fn tally(&self, engine: &Engine) -> PassSummary {
         let mut tally = PassSummary::default();
-        for (key, path) in &self.plugins {
+        for plugin in &self.plugins {
+            let (key, path) = plugin;
             let count = match engine.request_result(key) {
                 Some(RequestResult::Ended(PassResult::Created)) => &mut tally.created,
                 Some(RequestResult::Ended(PassResult::Updated)) => &mut tally.updated,
                 Some(RequestResult::Ended(PassResult::Unchanged)) => &mut tally.unchanged,
                 Some(RequestResult::Ended(PassResult::Refused)) => &mut tally.refused,
                 Some(RequestResult::Ended(PassResult::Held)) => &mut tally.held,
-                None if engine.progress(key, path) == Progress::Done => &mut tally.skipped,
+                None if engine.progress(key, path) == Progress::Done && self.has_heard_of(plugin) => &mut tally.skipped,
                 Some(RequestResult::Ended(PassResult::Failed) | RequestResult::Waits) | None => &mut tally.failed,
             };
             *count += 1;
@@ -115,6 +125,14 @@ impl OpenRequest {
         } else {
             Code::NotDeployed
         }
+    }
+}
+
+/// Whether something is about a plugin, or about its broken file.
+fn is_of((key, path): &(Key, Arc<Path>), about: &Subject) -> bool {
+    match &about.key {
+        Some(about) => about == key,
+        None => about.path.as_ref() == Some(path),
     }
 }
 
@@ -166,7 +184,7 @@ impl Requests {
             if !ends && (is_busy || request.plugins.iter().any(|(key, _)| checks.is_checking(key))) {
                 return true;
             }
-            let told = request.transcript(ends, request.tally(engine));
+            let told = request.transcript(ends, request.others(engine), request.tally(engine));
             let answer = Answer { code: request.code(engine) as u8, told };
             if let Some(Err(error)) = folder.map(|folder| folder.save_answer(&request.id, &answer)) {
                 // The disk may be full: the next turn tries again.
@@ -289,12 +307,13 @@ mod tests {
     #[test]
     fn an_answer_says_how_many_lines_it_leaves_out() {
         let last = |n_told, ends| {
-            let told = request(n_told).transcript(ends, PassSummary::default());
+            let tally = PassSummary { failed: usize::from(ends), ..PassSummary::default() };
+            let told = request(n_told).transcript(ends, Vec::new(), tally);
             (told.len(), told.last().unwrap().line.trim_end().to_owned())
         };
         assert_eq!(last(MOST_TOLD, false).0, MOST_TOLD);
         let (n, line) = last(MOST_TOLD + 7, false);
         assert!(n == MOST_TOLD + 1 && line.contains("7 more lines"), "{n}: {line}");
-        assert!(last(0, true).1.contains("clock") && last(0, false).1.contains("clock"));
+        assert!(last(1, true).1.contains("the watch ended first"));
     }
 }

@@ -12,6 +12,9 @@ use serde_json::{Map, Value};
 use super::duplicate::Identity;
 use crate::plugin::{Digest, Entry, Key, Kind, id::PluginId};
 
+/// What a reply says that fits no question of ours.
+pub(super) const ANOTHER_ANSWER: &str = "an answer to another question than the one asked";
+
 /// One request to the server.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Call {
@@ -344,7 +347,7 @@ impl Reply {
             | Reply::Deleted
             | Reply::Versions(_)
             // Not to be repeated: a reply may hold a whole source text.
-            | Reply::Text(_) => CallFailure::Odd { words: "an answer to another question than the one asked".to_owned() },
+            | Reply::Text(_) => CallFailure::Odd { words: ANOTHER_ANSWER.to_owned() },
         }
     }
 }

@@ -12,7 +12,7 @@ use super::duplicate::{self, Duplicate, Duplicates, Identity};
 use super::files::{File, Owner};
 use super::job::{Job, Task};
 use super::lane::{CheckedText, Conversation, Ended, InFlight, Lane};
-use super::ledger::{LastAttempt, Record, Rollback};
+use super::ledger::{LastAttempt, Record, RefusalKind, Rollback};
 use super::plan::{self, Decision, Remote, Situation, Why};
 use super::prefetch::Asked;
 use super::removal::Removal;
@@ -234,7 +234,8 @@ impl Engine {
         else {
             return;
         };
-        if *refused == digest && !refusal::names_a_line(&refusal.words) {
+        let names_a_line = refusal.kind == RefusalKind::Said && refusal::names_a_line(&refusal.words);
+        if *refused == digest && !names_a_line {
             self.record_attempt(key, LastAttempt::Failed { digest });
         }
     }

@@ -270,7 +270,7 @@ impl Policy {
 
 /// Whether an argument names this file: by its id, its path, or a folder above it.
 fn names(argument: &str, path: &Path, id: Option<&str>) -> bool {
-    id == Some(argument) || path.starts_with(argument.strip_prefix("./").unwrap_or(argument))
+    id == Some(argument) || path.starts_with(argument)
 }
 
 /// The whole state: what the disk holds and what the server holds.

@@ -3,7 +3,7 @@
 //! The text is sent as it stands in the file but for line ends, and the server's rewriting keeps line numbers, so a
 //! line that the server names is a line of the file.
 
-use crate::plugin::Span;
+use crate::plugin::{Entry, Kind, Span};
 use crate::server_version::ServerVersion;
 
 /// The line that the server's words are about, where they name one or the module that one imports.
@@ -43,7 +43,7 @@ pub fn uncallable_class(words: &str) -> Option<&str> {
         Some((class, _)) => class,
         None => abstract_class()?,
     };
-    ["Pipe", "Filter", "Action", "Event", "Tools"].contains(&class).then_some(class)
+    Entry::ALL.map(Entry::class).contains(&class).then_some(class)
 }
 
 /// The first line that begins the class.
@@ -64,9 +64,8 @@ fn requirements_line(text: &str) -> Option<usize> {
 /// Whether these are the words with which some versions hide their reason.
 #[must_use]
 pub fn masked(words: &str) -> bool {
-    ["creating function", "creating tool", "updating function", "updating tool"]
-        .iter()
-        .any(|what| words.contains(&format!("Error {what}")))
+    let of = |kind: Kind| ["creating", "updating"].map(|what| format!("Error {what} {}", kind.word()));
+    Kind::ALL.into_iter().flat_map(of).any(|begin| words.contains(&begin))
 }
 
 /// Whether the server (since 0.12) refused a text because its stored valves do not fit it.

@@ -1,5 +1,5 @@
 //! Retries with growing pauses while the server can be reached: of a text at which it failed, of a deploy for which the
-//! disk had no room, of switching on a new function. After an outage of the server everything is planned anew instead.
+//! disk had no room, of a repair. After an outage of the server everything is planned anew instead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +13,8 @@ use crate::plugin::Key;
 
 /// The longest pause between two tries.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// How often a single pass tries to switch a function on before it ends.
-const MOST_ACTIVATIONS_IN_A_PASS: u32 = 3;
+/// How often a single pass tries a repair again before it ends.
+const MOST_REPAIRS_IN_A_PASS: u32 = 3;
 
 /// Why something is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,8 +23,9 @@ pub(super) enum Cause {
     Crash,
     /// The disk had no room for the copy or the intent that must be saved first.
     DiskFull,
-    /// A new function could not be switched on, as `activate_new` asks.
-    Activation,
+    /// What an unfinished deploy left behind could not be repaired: a function is off that should be on, or a refused
+    /// text may be running.
+    Repair,
 }
 
 /// One thing that is tried again.
@@ -71,10 +72,14 @@ impl Engine {
         is_known
     }
 
-    /// Schedules another try to switch a new function on.
-    pub(super) fn activate_later(&mut self, key: &Key, now: Now) {
-        let retry = self.site.lanes.of(key).count_retry(Cause::Activation);
-        let goes_on = self.policy.once.is_none() || retry.attempts <= MOST_ACTIVATIONS_IN_A_PASS;
+    /// Schedules a repair. Another try of the plugin would begin with it.
+    pub(super) fn repair_later(&mut self, key: &Key, now: Now) {
+        let lane = self.site.lanes.of(key);
+        if lane.retry.as_ref().is_some_and(|retry| retry.cause != Cause::Repair) {
+            return;
+        }
+        let retry = lane.count_retry(Cause::Repair);
+        let goes_on = self.policy.once.is_none() || retry.attempts <= MOST_REPAIRS_IN_A_PASS;
         retry.due = goes_on.then(|| now.at + backoff(retry.attempts, now.chance));
     }
 
@@ -96,11 +101,11 @@ impl Engine {
             match cause {
                 Cause::Crash => self.retry_crashed(&key, again, now),
                 Cause::DiskFull => self.retry_stored(&key, again, now),
-                Cause::Activation if self.site.lanes.is_idle(&key) => {
+                Cause::Repair if self.site.lanes.is_idle(&key) => {
                     self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
                 }
                 // A waiting deploy begins with this repair. It may be taken back first, so look again later.
-                Cause::Activation => {
+                Cause::Repair => {
                     if let Some(retry) = &mut self.site.lanes.of(&key).retry {
                         retry.due = Some(now.at + backoff(retry.attempts, now.chance));
                     }

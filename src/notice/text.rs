@@ -148,10 +148,10 @@ impl Notice {
                 "no longer a plugin; the server keeps the last version".to_owned()
             }
             NoticeKind::Removed { next: Some((OnDelete::Delete, after)), .. } => {
-                format!("removed here; deleted on the server in {} unless it comes back", duration(*after))
+                format!("removed here; will be deleted on the server in {} unless it comes back", duration(*after))
             }
             NoticeKind::Removed { next: Some((OnDelete::Deactivate, after)), .. } => {
-                format!("removed here; switched off on the server in {} unless it comes back", duration(*after))
+                format!("removed here; will be switched off on the server in {} unless it comes back", duration(*after))
             }
             NoticeKind::Removed { .. } => "removed here; the server keeps it".to_owned(),
             NoticeKind::Deactivated => "switched off on the server because its file is gone".to_owned(),
@@ -661,8 +661,8 @@ mod tests {
             Info removed: no longer a plugin
             Info removed: removed here; the server keeps it
             Info removed: no longer a plugin; the server keeps the last version
-            Info removed: removed here; switched off on the server in 30 s unless it comes back
-            Info removed: removed here; deleted on the server in 30 s unless it comes back
+            Info removed: removed here; will be switched off on the server in 30 s unless it comes back
+            Info removed: removed here; will be deleted on the server in 30 s unless it comes back
             Info deactivated: switched off on the server because its file is gone
             Error not_removed: not deleted: no copy of it can be kept: No space left on device
             Error not_removed: not switched off: this key may not change it: 401 Unauthorized

@@ -16,7 +16,7 @@ use super::styles::{BOLD_RED, CYAN, DIM, YELLOW};
 use crate::check::all_rules;
 use crate::cli::CheckFormat;
 use crate::notice::count;
-use crate::paths::{slashed, without_dots};
+use crate::paths::{slashed, tidy, without_dots};
 use crate::plugin::{Diagnostic, Severity};
 use crate::printable;
 use crate::server_version::ServerVersion;
@@ -200,8 +200,7 @@ impl CheckOutput {
 }
 
 fn path(diagnostic: &Diagnostic) -> String {
-    let path = slashed(&diagnostic.file);
-    path.strip_prefix("./").map_or(path.clone(), str::to_owned)
+    slashed(&tidy(&diagnostic.file))
 }
 
 fn place(diagnostic: &Diagnostic) -> (usize, usize) {

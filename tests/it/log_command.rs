@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use crate::support::command::{Project, Watch, check, filter, notices, of, text};
 use crate::support::fake_server::{FakeServer, KEY};
+use crate::support::sentences::trusts;
 
 /// The beginning of a script that waits for its cue, so that the plugins are deployed before.
 const WAITS: &str = "echo $$ >> pids\nwhile [ ! -e cue ]; do sleep 0.02; done\n";
@@ -233,8 +234,8 @@ fn a_folders_command_is_run_only_with_consent() {
     assert_eq!(
         refused.stderr,
         format!(
-            "error: {sentence}\nhint: if you trust this folder, run `owui-watch trust --yes` in it\n\
-             hint: or set OWUI_WATCH_LOG_COMMAND in the environment\n"
+            "error: {sentence}\nhint: {} in it\nhint: or set OWUI_WATCH_LOG_COMMAND in the environment\n",
+            trusts(" --yes")
         )
     );
     // What does not run it needs no consent, and does not run it.

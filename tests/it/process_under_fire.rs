@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::support::command::{Project, Watch, check, filter, is_whole, names};
 use crate::support::fake_server::{FakeServer, Fault, Version};
+use crate::support::sentences::STATE_ERROR;
 
 const A: &str = "plugins/a.py";
 /// The prefix of temporary files.
@@ -370,7 +371,7 @@ fn a_read_only_state_folder_stops_all_but_dry_runs() {
     }
     let ran = project.run(&["--once"]);
     assert_eq!(ran.code, Some(2), "{}", ran.stderr);
-    assert!(ran.stderr.starts_with("error: cannot keep state in `.owui-watch`: "), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with(&format!("error: {STATE_ERROR} `.owui-watch`: ")), "{}", ran.stderr);
     assert!(
         ran.stderr.contains("hint: set `OWUI_WATCH_STATE` in the environment to a folder that you may write to"),
         "{}",

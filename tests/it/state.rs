@@ -14,6 +14,7 @@ use owui_watch::plugin::{Digest, Key, Kind};
 use crate::git::git;
 use crate::support::command::{Project, check, filter, notices, of, text};
 use crate::support::fake_server::{FakeServer, Version};
+use crate::support::sentences::STATE_ERROR;
 
 const A: &str = "plugins/a.py";
 
@@ -76,8 +77,10 @@ fn a_linked_state_folder_is_refused_before_anything_is_sent() {
     check(&ran, 2);
     assert_eq!(
         ran.stderr,
-        "error: cannot keep state in `.owui-watch`: `.owui-watch` is a link\n\
-         hint: remove the link, or set `OWUI_WATCH_STATE` in the environment to the folder that it leads to\n"
+        format!(
+            "error: {STATE_ERROR} `.owui-watch`: `.owui-watch` is a link\n\
+             hint: remove the link, or set `OWUI_WATCH_STATE` in the environment to the folder that it leads to\n"
+        )
     );
     assert!(server.lines().is_empty() && fs::read_dir(project.path("elsewhere")).unwrap().count() == 0);
 }
@@ -99,7 +102,7 @@ fn a_folder_with_other_files_is_left_as_it_is() {
         let ran = project.run(&["--once"]);
         check(&ran, 2);
         let hint = "set `state` to a new or empty folder";
-        assert_eq!(ran.stderr, format!("error: cannot keep state in `{state}`: {why}\nhint: {hint}\n"));
+        assert_eq!(ran.stderr, format!("error: {STATE_ERROR} `{state}`: {why}\nhint: {hint}\n"));
         let stderr = project.run(&["history", "a"]).stderr;
         let has_state = state != ".git/state";
         assert_eq!(stderr.contains(&format!("the state in `{state}` is not used: {why}")), has_state, "{stderr}");
@@ -138,8 +141,10 @@ fn a_folder_in_place_of_a_state_file_is_named() {
     check(&ran, 2);
     assert_eq!(
         ran.stderr,
-        "error: cannot keep state in `.owui-watch`: `.owui-watch/.gitignore` is not a regular file\n\
-         hint: remove `.owui-watch/.gitignore`\n"
+        format!(
+            "error: {STATE_ERROR} `.owui-watch`: `.owui-watch/.gitignore` is not a regular file\n\
+             hint: remove `.owui-watch/.gitignore`\n"
+        )
     );
 }
 
@@ -196,8 +201,10 @@ fn a_state_folder_in_git_is_refused() {
         check(&ran, 2);
         assert_eq!(
             ran.stderr,
-            "error: cannot keep state in `.owui-watch`: git tracks it\n\
-             hint: `git rm -r --cached .owui-watch` takes it out of git\n"
+            format!(
+                "error: {STATE_ERROR} `.owui-watch`: git tracks it\n\
+                 hint: `git rm -r --cached .owui-watch` takes it out of git\n"
+            )
         );
     }
     assert_eq!(server.lines().len(), n_requests);

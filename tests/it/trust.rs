@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 
 use crate::support::command::{Project, Watch, check, filter, names, notices, of, said_outright, text};
 use crate::support::fake_server::{FakeServer, KEY};
+use crate::support::sentences::{LEADS_OUT, trusts};
 
 const A: &str = "plugins/a.py";
 
@@ -33,8 +34,8 @@ fn refusal(server: &FakeServer) -> String {
 
 /// The error with the hint for scripts.
 fn refusal_unattended(server: &FakeServer) -> String {
-    let hint = "if you trust this folder, run `owui-watch trust --yes` in it";
-    format!("{}hint: {hint}\nhint: or set OPENWEBUI_URL in the environment\n", refusal(server))
+    let hint = trusts(" --yes");
+    format!("{}hint: {hint} in it\nhint: or set OPENWEBUI_URL in the environment\n", refusal(server))
 }
 
 #[test]
@@ -101,7 +102,7 @@ fn a_watch_keeps_its_server_until_the_user_agrees() {
     let message = trouble["message"].as_str().unwrap();
     let why = refusal(&theirs);
     assert!(message.ends_with(why.strip_prefix("error: ").unwrap().trim_end()), "{message}: {why}");
-    assert_eq!(trouble["hint"], "if you trust this folder, run `owui-watch trust` in it");
+    assert_eq!(trouble["hint"], trusts("") + " in it");
     project.write(A, &filter("2"));
     watch.wait("updated", Some("a"));
     assert_eq!((text(&mine, "a"), theirs.lines()), (filter("2"), vec![]));
@@ -153,7 +154,7 @@ fn a_watch_follows_no_root_that_becomes_a_link_outside() {
         project.write("other/a.py", &filter("worse"));
         let trouble = watch.wait("trouble", None).pop().unwrap();
         let message = trouble["message"].as_str().unwrap();
-        assert!(message.starts_with("`here/plugins` now leads outside the folder, to `"), "{message}");
+        assert!(message.starts_with(&format!("`here/plugins` now leads {LEADS_OUT} `")), "{message}");
         flip("here/link", "here/away");
         project.write("here/plugins/a.py", &filter("2"));
         watch.wait("updated", Some("a"));
@@ -240,7 +241,7 @@ fn a_question_shows_characters_that_steer_a_terminal() {
     let project = cloned(&server);
     project.put("watch.toml", "root = \"/tmp/a\\u001b]0;/etc\\u0007\"\n");
     let Some((_, said)) = in_a_terminal(&project, "--once", "n\n") else { return };
-    assert!(said.contains("outside the folder, to `/tmp/a␛]0;/etc␇`. Allow that"), "{said}");
+    assert!(said.contains(&format!("{LEADS_OUT} `/tmp/a␛]0;/etc␇`. Allow that")), "{said}");
 }
 
 // ---- keys that git may get ------------------------------------------------------------------------------------------

@@ -163,7 +163,7 @@ impl Board {
                 (self.trouble, self.pass, self.compared) = (None, None, true);
             }
             NoticeKind::Unreachable { server, cause, .. } => {
-                self.trouble = Some(format!("{server} is away since {clock}: {cause}"));
+                self.trouble = Some(format!("{server} has been away since {clock}: {cause}"));
                 self.pass = None;
             }
             NoticeKind::InLine { .. }

@@ -63,12 +63,12 @@ fn what_is_left_of_each_notice() {
         (unchanged(true, false), "watching `plugins` for http://h:1; last: shout updated (4:00)"),
         (
             Notice::general(away),
-            "http://h:1 is away since 7:00: connection refused; watching `plugins` for http://h:1; last: shout \
+            "http://h:1 has been away since 7:00: connection refused; watching `plugins` for http://h:1; last: shout \
              updated (4:00)",
         ),
         (
             shout(NoticeKind::Waiting { reason: WaitReason::Away, again: false }),
-            "http://h:1 is away since 7:00: connection refused; watching `plugins` for http://h:1; last: shout \
+            "http://h:1 has been away since 7:00: connection refused; watching `plugins` for http://h:1; last: shout \
              waiting: the server is away (8:00)",
         ),
         (

@@ -20,10 +20,7 @@ pub(super) fn of_refusal(
     commands: &Commands,
 ) -> Option<String> {
     let deploy = || commands.on(about, "deploy");
-    let hint = if refusal::masked(words) {
-        "this version of Open WebUI hides the reason: look for it in the server's log\n\
-         often a module is missing: name its package under `requirements` in the header"
-    } else if *kind == RefusalKind::NoAnswer {
+    let hint = if *kind == RefusalKind::NoAnswer {
         return Some(format!(
             "if the server takes long to load it, raise `timeout` in watch.toml\n{} sends it again as it is",
             deploy()
@@ -31,6 +28,9 @@ pub(super) fn of_refusal(
     } else if *kind == RefusalKind::TooLarge {
         "raise the proxy's limit (in nginx: `client_max_body_size`)\n\
          make the plugin smaller"
+    } else if refusal::masked(words) {
+        "this version of Open WebUI hides the reason: look for it in the server's log\n\
+         often a module is missing: name its package under `requirements` in the header"
     } else if refusal::valves_do_not_fit(words) {
         "change its stored valves on the server (the gear beside the plugin)\n\
          if they are right, change the class `Valves` to accept them"

@@ -374,8 +374,8 @@ fn a_server_that_is_away_is_said_so() {
     scene.tell(&[Notice::general(away), waiting("plugins/p1.py")]);
     scene.check(expect![[r#"
         ────────
-        ! http://localhost:8080 is away since 12:34:56: connection
-          refused
+        ! http://localhost:8080 has been away since 12:34:56:
+          connection refused
         … waiting: p1
         TOTAL1 · TOTAL2 · http://localhost:8080
     "#]]);

@@ -50,10 +50,7 @@ fn delete_asks_first() {
     server.seed(Kind::Function, "stray", &filter("1"));
     let ran = project.run(&["delete", "stray"]);
     check(&ran, 2);
-    assert_eq!(
-        ran.stderr,
-        "error: nothing was deleted: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n"
-    );
+    assert_eq!(ran.stderr, format!("error: nothing was deleted: {CANNOT_ASK}\nhint: add --yes to do it\n"));
     assert!(server.row(Kind::Function, "stray").is_some());
 }
 

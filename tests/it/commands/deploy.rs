@@ -72,6 +72,33 @@ fn a_running_watch_deploys_what_a_command_names_from_a_folder_below() {
 }
 
 #[test]
+fn a_deploy_of_several_ends_with_their_number() {
+    let (server, project, mut watch) = holding();
+    project.put("plugins/b.py", REFUSED);
+    watch.wait("refused", Some("b"));
+    project.put("plugins/c.py", filter("1"));
+    watch.wait("created", Some("c"));
+    let ran = project.run(&["deploy", "plugins"]);
+    check(&ran, 1);
+    let last = ran.stdout.lines().last().unwrap_or_default();
+    assert!(last.contains(" 3 plugins in ") && last.ends_with(": 2 updated, 1 refused"), "{last}");
+    assert_eq!(text(&server, "a"), filter("2"));
+}
+
+/// The settings may name the server of another project's sandbox, whose watch does not deploy what is here.
+#[test]
+fn the_sandbox_of_another_project_is_a_server_like_any_other() {
+    let (server, theirs, _watch) = holding();
+    let project = Project::on(&server);
+    project.put("plugins/b.py", filter("1"));
+    let running = json!({"project": theirs.path(""), "url": server.url(), "state": theirs.path(".owui-watch")});
+    project.put(".cache/owui-watch/running/a.json", running.to_string());
+    check(&project.run(&["deploy", "b"]), 0);
+    assert_eq!(text(&server, "b"), filter("1"));
+    assert!(project.path(".owui-watch").is_dir());
+}
+
+#[test]
 fn what_was_refused_or_rolled_back_is_sent_again() {
     let server = FakeServer::of(Version::V0_9_6);
     let project = deployed_twice(&server);
@@ -167,12 +194,12 @@ fn a_renamed_file_is_not_created_unasked() {
         warning: not created: the server has a plugin with the same text under the id `a`
         hint: if it is the same plugin, write `id = "a"` under `[plugins."plugins/new.py"]` in watch.toml
         hint: if it is another one, `owui-watch deploy --yes new` creates it (with --once: add --yes)
-        error: nothing was deployed: cannot ask, standard input is not a terminal
+        error: nothing was deployed: CANNOT_ASK
         hint: add --yes to do it
     "#]];
     let ran = project.run(&["deploy", "new"]);
     check(&ran, 2);
-    refusal.assert_eq(&ran.stderr);
+    refusal.assert_eq(&ran.stderr.replace(CANNOT_ASK, "CANNOT_ASK"));
     let told = notices(&project, &["status"], 1);
     let new = told.iter().find(|notice| notice["id"] == "new").unwrap();
     assert_eq!((new["state"].as_str(), new["other_id"].as_str()), (Some("not_on_server"), Some("a")));

@@ -2,6 +2,23 @@
 
 use super::*;
 
+/// `git apply` and `patch` refuse `..`.
+#[test]
+fn from_below_a_patch_names_files_from_where_it_can_be_applied() {
+    let server = FakeServer::start();
+    let project = deployed_twice(&server);
+    project.put("watch.toml", "");
+    project.put(A, filter("3"));
+    project.put("plugins/below/b.py", filter("1"));
+    for (folder, path) in [("plugins", "a.py"), ("plugins/below", "plugins/a.py")] {
+        let mut command = project.command(&["diff", "a"]);
+        // The home folder is no project.
+        command.current_dir(project.path(folder)).env("HOME", project.path("home"));
+        let printed = String::from_utf8(command.output().unwrap().stdout).unwrap();
+        assert!(printed.starts_with(&format!("--- a/{path}\t(server)\n+++ b/{path}\n")), "{folder}: {printed}");
+    }
+}
+
 #[test]
 fn diff_shows_what_a_deploy_would_change() {
     let server = FakeServer::start();

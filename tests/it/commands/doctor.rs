@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::support::command::{Project, check, filter, names, notices, tool, writes};
 use crate::support::fake_server::{FakeServer, Fault, KEY};
+use crate::support::sentences::STATE_ERROR;
 use crate::support::tls::{self, Certified, TlsFront};
 
 /// A project with a plugin and a key in a private `.env`.
@@ -269,7 +270,7 @@ fn a_state_folder_that_cannot_be_used_is_wrong() {
     let project = project(&server.url());
     project.put(".owui-watch", "a file");
     let lines = found(&project, 1);
-    assert!(lines["state"].starts_with("wrong: cannot keep state in `.owui-watch`: "), "{lines:#?}");
+    assert!(lines["state"].starts_with(&format!("wrong: {STATE_ERROR} `.owui-watch`: ")), "{lines:#?}");
     assert!(lines["state"].ends_with(" | remove `.owui-watch`"), "{lines:#?}");
     assert_eq!(project.read(".owui-watch"), "a file");
 }

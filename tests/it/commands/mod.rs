@@ -26,6 +26,7 @@ use crate::support::command::{
     Project, REFUSED, Ran, Watch, check, copies, filter, names, notices, of, text, tool, writes,
 };
 use crate::support::fake_server::{FakeServer, Fault, Version};
+use crate::support::sentences::CANNOT_ASK;
 
 const A: &str = "plugins/a.py";
 /// One that keeps versions; one that does not, and switches off functions that it refuses.
@@ -124,7 +125,7 @@ fn json_output_has_json_errors() {
         (&["history", "gone"][..], 2, "there is no plugin `gone` here or on the server"),
         (&["diff", "gone"], 2, "there is no plugin `gone` here or on the server"),
         (&["rollback", "a", "9", "--yes"], 2, "no version `9` of function a is known"),
-        (&["rollback", "a"], 2, "nothing was restored: cannot ask, standard input is not a terminal"),
+        (&["rollback", "a"], 2, &format!("nothing was restored: {CANNOT_ASK}")),
         (&["--once", "--root", "gone"], 2, "cannot watch `gone`: there is no such folder"),
     ] {
         let told = notices(&project, arguments, code);

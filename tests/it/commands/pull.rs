@@ -116,8 +116,7 @@ fn pull_lists_plugins_without_files_and_writes_them_with_all() {
     // Nobody can answer.
     let ran = project.run(&["pull", "--all"]);
     check(&ran, 2);
-    let refused =
-        "error: nothing was written: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n";
+    let refused = format!("error: nothing was written: {CANNOT_ASK}\nhint: add --yes to do it\n");
     assert_eq!(ran.stderr, format!("{alone}{refused}"));
     assert_eq!(names(&project.path("plugins")), Vec::<String>::new());
 

@@ -52,10 +52,7 @@ fn rollback_needs_consent() {
     let ran = project.run(&["rollback", "a"]);
     check(&ran, 2);
     assert!(ran.stdout.contains("+version: 1"), "{}", ran.stdout);
-    assert_eq!(
-        ran.stderr,
-        "error: nothing was restored: cannot ask, standard input is not a terminal\nhint: add --yes to do it\n"
-    );
+    assert_eq!(ran.stderr, format!("error: nothing was restored: {CANNOT_ASK}\nhint: add --yes to do it\n"));
     assert_eq!(writes(&server).len(), n_writes);
     assert_eq!(rollback_of(&project, &server, &key(Kind::Function, "a")), None);
     // With --quiet only the result is printed.

@@ -19,6 +19,23 @@ fn states(project: &Project, arguments: &[&str], code: i32) -> Vec<(String, Stri
     states.map(|notice| (text(&notice["id"]), text(&notice["state"]))).collect()
 }
 
+/// Without them a command would reach another server, or other files.
+#[test]
+fn commands_in_hints_repeat_the_flags() {
+    let server = FakeServer::start();
+    let project = Project::new().with("OPENWEBUI_API_KEY", crate::support::fake_server::KEY);
+    project.put("others/a.py", filter("1"));
+    let flags = format!("--url {} --root others", server.url());
+    let hint = format!("`owui-watch on {flags} a` switches it on");
+    for command in ["--once", "status a", "deploy a"] {
+        let words: Vec<_> = command.split(' ').chain(flags.split(' ')).collect();
+        let ran = project.run(&words);
+        assert!((ran.stdout.clone() + &ran.stderr).contains(&hint), "{command}: {} {}", ran.stdout, ran.stderr);
+        let told = project.run(&[&words[..], &["--json"]].concat()).stdout;
+        assert!(command == "--once" || told.contains(&hint), "{command}: {told}");
+    }
+}
+
 #[track_caller]
 fn check_states(project: &Project, arguments: &[&str], code: i32, expected: &[(&str, &str)]) {
     let told = states(project, arguments, code);

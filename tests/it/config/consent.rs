@@ -1,6 +1,7 @@
 //! The limits of a folder's own files, and when the user must agree.
 
 use super::*;
+use crate::support::sentences::{LEADS_OUT, leads_out, trusts};
 
 /// Adds one way to set something.
 type Set = fn(Project) -> Project;
@@ -114,7 +115,7 @@ fn a_link_to_the_users_settings_counts_as_the_folders() {
     let project = Project::new().with_user("watch.toml", "state = '../state'").with_user(".env", "");
     assert_eq!(project.asks("--config ../home/.config/owui-watch/watch.toml"), None);
     let project = project.with_link("watch.toml", "../home/.config/owui-watch/watch.toml");
-    assert_eq!(project.asks("").as_deref(), Some("let `state` lead outside the folder, to `/tmp/state`"));
+    assert_eq!(project.asks("").as_deref(), Some(&*leads_out("state", "/tmp/state")));
 }
 
 #[test]
@@ -155,10 +156,7 @@ fn without_a_terminal_the_hint_names_yes_and_the_variable() {
         let project = Project::new().with_env("OPENWEBUI_API_KEY", "sk-1").with("ca.pem", PEM);
         let project = project.with_folder("sub/plugins").with("sub/watch.toml", line);
         let hint = |error: ConfigError| error.unattended().hint().map(str::to_owned);
-        let expected = format!(
-            "if you trust this folder, run `owui-watch trust --yes --config sub/watch.toml`\n\
-             or set {variable} in the environment"
-        );
+        let expected = format!("{}\nor set {variable} in the environment", trusts(" --yes --config sub/watch.toml"));
         assert_eq!(hint(project.load("--config sub/watch.toml").unwrap_err()), Some(expected), "{line}");
         // Either variable is enough.
         assert_eq!(project.with_env(variable, value).asks("--config sub/watch.toml"), None, "{line}");
@@ -196,7 +194,7 @@ fn consent_questions_are_worded_like_this() {
         Project::new().with_env("OPENWEBUI_API_KEY", "sk-5ecre7").with("watch.toml", "\nurl = 'https://evil'");
     project.refusal("--once").says(&expect![[r#"
         error: cannot send your API key from `OPENWEBUI_API_KEY` to https://evil: `watch.toml:2:1` sets that address, and you have not agreed to it
-        hint: if you trust this folder, run `owui-watch trust` in it
+        hint: trust
     "#]]);
     let project = project.with("sub/watch.toml", "root = '../plugins'");
     project.refusal("--config sub/watch.toml").says(&expect![[r#"
@@ -206,13 +204,13 @@ fn consent_questions_are_worded_like_this() {
     let project = project.with("watch.toml", "follow_links = 'anywhere'");
     project.refusal("").says(&expect![[r#"
         error: cannot use `watch.toml:1:1`: links to anywhere may lead outside the folder
-        hint: if you trust this folder, run `owui-watch trust` in it
+        hint: trust
     "#]]);
     let project =
         project.with("watch.toml", "ca_file = 'ca.pem'").with("ca.pem", PEM).with_env("OPENWEBUI_URL", "https://it");
     project.refusal("").says(&expect![[r#"
         error: cannot send your API key from `OPENWEBUI_API_KEY` to https://it: `watch.toml:1:1` trusts the certificates in `ca.pem`, and you have not agreed to them
-        hint: if you trust this folder, run `owui-watch trust` in it
+        hint: trust
     "#]]);
 }
 
@@ -260,7 +258,7 @@ fn a_command_of_the_folder_is_run_only_with_consent() {
     assert_eq!(Project::new().with(".env", "OWUI_WATCH_LOG_COMMAND='a b'\n").asks(""), question("a b"));
     string.refusal("").says(&expect![[r#"
         error: cannot run `docker logs -f open-webui`: `watch.toml:1:1` names that command, and you have not agreed to it
-        hint: if you trust this folder, run `owui-watch trust` in it
+        hint: trust
     "#]]);
     // A watch goes on without it.
     let mut declined = project("log_command = 'docker logs -f open-webui'");
@@ -375,25 +373,25 @@ fn paths_in_the_folders_files_stay_inside() {
         assert_eq!(project().with("watch.toml", line).asks(""), None, "{line}");
     }
     for (line, leads) in [
-        ("root = '~/plugins'", "let `root` lead outside the folder, to `/tmp/home/plugins`"),
-        ("root = '~/'", "let `root` lead outside the folder, to `/tmp/home`"),
-        ("root = ['plugins', '../home']", "let `root` lead outside the folder, to `/tmp/home`"),
-        ("root = '..'", "let `root` lead outside the folder, to `/tmp`"),
-        ("root = '/not/there'", "let `root` lead outside the folder, to `/not/there`"),
-        ("state = '../home/state'", "let `state` lead outside the folder, to `/tmp/home/state`"),
-        ("state = '/var/lib/w'", "let `state` lead outside the folder, to `/var/lib/w`"),
-        ("api_key_file = '~/k'", "let `api_key_file` lead outside the folder, to `/tmp/home/k`"),
-        ("ca_file = '../home/ca.pem'", "let `ca_file` lead outside the folder, to `/tmp/home/ca.pem`"),
-        ("follow_links = 'anywhere'", "follow links to files outside the folder"),
+        ("root = '~/plugins'", leads_out("root", "/tmp/home/plugins")),
+        ("root = '~/'", leads_out("root", "/tmp/home")),
+        ("root = ['plugins', '../home']", leads_out("root", "/tmp/home")),
+        ("root = '..'", leads_out("root", "/tmp")),
+        ("root = '/not/there'", leads_out("root", "/not/there")),
+        ("state = '../home/state'", leads_out("state", "/tmp/home/state")),
+        ("state = '/var/lib/w'", leads_out("state", "/var/lib/w")),
+        ("api_key_file = '~/k'", leads_out("api_key_file", "/tmp/home/k")),
+        ("ca_file = '../home/ca.pem'", leads_out("ca_file", "/tmp/home/ca.pem")),
+        ("follow_links = 'anywhere'", "follow links to files outside the folder".to_owned()),
     ] {
         let asked = project().with("watch.toml", line);
-        assert_eq!(asked.asks("").as_deref(), Some(leads), "{line}");
-        assert_eq!(asked.asks("sandbox").as_deref(), Some(leads), "{line}");
+        assert_eq!(asked.asks("").as_ref(), Some(&leads), "{line}");
+        assert_eq!(asked.asks("sandbox").as_ref(), Some(&leads), "{line}");
         // As a variable in .env it is the folder's, and in the environment the user's.
         let (key, value) = line.split_once(" = ").unwrap();
         let value = value.replace(['\'', '[', ']'], "");
         let name = format!("OWUI_WATCH_{}", key.to_uppercase());
-        assert_eq!(project().with(".env", &format!("{name}='{value}'\n")).asks("").as_deref(), Some(leads), "{line}");
+        assert_eq!(project().with(".env", &format!("{name}='{value}'\n")).asks("").as_ref(), Some(&leads), "{line}");
         let full = value.replace('~', "../home");
         if !value.starts_with("/not") && key != "api_key_file" {
             assert_eq!(project().with_env(&name, &full).asks(""), None, "{line}");
@@ -413,23 +411,23 @@ fn links_in_the_folder_stay_inside_like_paths() {
         project.with_link("out", "../home").with_link("in", "plugins")
     };
     assert_eq!(asks(project().with("watch.toml", "root = 'in'")), None);
-    let to_home = Some("let `root` lead outside the folder, to `/tmp/home/plugins`".to_owned());
+    let to_home = Some(leads_out("root", "/tmp/home/plugins"));
     assert_eq!(asks(project().with("watch.toml", "root = 'out/plugins'")), to_home);
     // `..` applies to the link's target.
-    let to_top = Some("let `root` lead outside the folder, to `/tmp`".to_owned());
+    let to_top = Some(leads_out("root", "/tmp"));
     assert_eq!(asks(project().with("watch.toml", "root = 'out/..'")), to_top);
     // The default may be a link, even a dangling one.
     for target in ["../home/plugins", "../later"] {
         let project = project();
         fs::remove_dir(project.world.cwd.join("plugins")).unwrap();
-        let leads = format!("outside the folder, to `/tmp{}`", &target[2..]);
+        let leads = format!("{LEADS_OUT} `/tmp{}`", &target[2..]);
         let project = project.with_link("plugins", target);
         assert_eq!(project.asks(""), Some(format!("let the link `plugins` lead {leads}")));
         let said = project.refusal("").0;
         assert!(said.starts_with(&format!("error: cannot use `plugins`: it is a link that leads {leads}\n")), "{said}");
     }
     let key = project().with("watch.toml", "api_key_file = 'out/.env'");
-    assert_eq!(asks(key), Some("let `api_key_file` lead outside the folder, to `/tmp/home/.env`".to_owned()));
+    assert_eq!(asks(key), Some(leads_out("api_key_file", "/tmp/home/.env")));
 }
 
 /// Otherwise a folder could send the key of another folder to an address of its own.
@@ -441,16 +439,13 @@ fn a_key_from_outside_the_folder_counts_as_the_users() {
         Project::new().with("watch.toml", "url = 'https://it'\napi_key_file = '~/k'").with("../home/k", "sk-1");
     assert_eq!(
         project.trust(""),
-        ["let `api_key_file` lead outside the folder, to `/tmp/home/k`", &format!("{url} `/tmp/home/k` to https://it")]
+        [leads_out("api_key_file", "/tmp/home/k"), format!("{url} `/tmp/home/k` to https://it")]
     );
     let project = Project::new().with("watch.toml", "url = 'https://it'").with("../other/.env", "api_key=sk-1\n");
     let project = project.with_link(".env", "../other/.env");
     assert_eq!(
         project.trust(""),
-        [
-            "let `.env` lead outside the folder, to `/tmp/other/.env`",
-            &format!("{url} `api_key` in `.env` to https://it")
-        ]
+        [leads_out(".env", "/tmp/other/.env"), format!("{url} `api_key` in `.env` to https://it")]
     );
     // A link that stays inside is fine.
     let project = Project::new().with("watch.toml", "url = 'https://it'").with("env/.env", "api_key=sk-1\n");

@@ -13,6 +13,7 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::support::sentences::trusts;
 use clap::CommandFactory as _;
 use expect_test::{Expect, expect};
 use owui_watch::cli::Args;
@@ -136,9 +137,10 @@ impl Project {
 struct Refusal(String);
 
 impl Refusal {
+    /// The hint that sends the user to `trust` is shortened to that word.
     #[track_caller]
     fn says(&self, expected: &Expect) {
-        expected.assert_eq(&self.0);
+        expected.assert_eq(&self.0.replace(&format!("{} in it", trusts("")), "trust"));
     }
 }
 

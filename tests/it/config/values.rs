@@ -3,6 +3,7 @@
 use owui_watch::check::Choice;
 
 use super::*;
+use crate::support::sentences::leads_out;
 
 #[test]
 fn paths_are_relative_to_where_they_are_written() {
@@ -32,7 +33,7 @@ fn paths_are_relative_to_where_they_are_written() {
 #[test]
 fn a_tilde_is_the_home() {
     let project = Project::new().with("watch.toml", "api_key_file = '~/k'").with("../home/k", "sk-home");
-    assert_eq!(project.trust(""), ["let `api_key_file` lead outside the folder, to `/tmp/home/k`"]);
+    assert_eq!(project.trust(""), [leads_out("api_key_file", "/tmp/home/k")]);
     assert_eq!(key(&project.good("")).unwrap().0, "sk-home");
 }
 
@@ -88,12 +89,23 @@ fn roots() {
     "#]]);
     project.refusal("--root plugins/a.py").says(&expect![[r#"
         error: cannot watch `plugins/a.py`: it is not a folder
-        hint: `root` is the folder around it; to limit a run to this plugin: owui-watch plugins/a.py
+        hint: `root` is the folder around it
+        `owui-watch plugins/a.py` limits a run to this plugin
     "#]]);
     fs::remove_dir(project.world.cwd.join("b")).unwrap();
     project.refusal("--once --root b").says(&expect![[r#"
         error: cannot watch `b`: there is no such folder
         hint: create it, or set `root` in watch.toml (or --root) to the folder with the plugins
+    "#]]);
+}
+
+#[test]
+fn inside_the_root_the_error_names_the_folder_to_run_in() {
+    let mut project = Project::new().with_folder("plugins/pipes");
+    project.world.cwd = project.world.cwd.join("plugins/pipes");
+    project.refusal("--once").says(&expect![[r#"
+        error: cannot watch `plugins`: there is no such folder
+        hint: you are inside a folder of this name: run it in `/tmp/work`
     "#]]);
 }
 

@@ -199,6 +199,48 @@ fn an_unchanged_save_keeps_a_waiting_deploy() {
     );
 }
 
+/// Somebody copies a folder, and then edits a file.
+#[test]
+fn the_newest_save_goes_first() {
+    check_with(
+        Policy { concurrency: NonZeroUsize::MIN, ..policy() },
+        Ledger::default(),
+        "0ms given a=v1 b=v1 c=v1 d=v1
+         5000ms write a v2
+         5000ms write b v2
+         5000ms write c v2
+         5100ms write d v2
+         5101ms #1 row a v1
+         5102ms #2 row a v2
+         5103ms #3 row d v1
+         5104ms #4 row d v2",
+        &expect![[r#"
+            5000ms write a v2
+                  a sending why=edited
+                  #1 get a
+            5000ms write b v2
+            5000ms write c v2
+            5100ms write d v2
+            5101ms #1 row a v1
+                  #2 update a v2
+            5102ms #2 row a v2
+                  archive v2
+                  a updated active=true from_version=v1 ms=102
+                  d sending why=edited
+                  #3 get d
+                  save
+            5103ms #3 row d v1
+                  #4 update d v2
+            5104ms #4 row d v2
+                  archive v2
+                  d updated active=true from_version=v1 ms=4
+                  b sending why=edited
+                  #5 get b
+                  save
+        "#]],
+    );
+}
+
 #[test]
 fn a_waiting_plugin_that_breaks_is_not_deployed() {
     check(

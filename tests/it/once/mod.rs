@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::support::command::{Project, REFUSED, Ran, check, copies, filter, names, notices, of, text, tool, writes};
 use crate::support::fake_server::{FakeServer, Fault, KEY};
+use crate::support::sentences::STATE_ERROR;
 
 const A: &str = "plugins/a.py";
 
@@ -513,7 +514,7 @@ fn an_impossible_state_folder_is_an_error() {
     project.write(".owui-watch", "not a folder");
     let ran = project.run(&["--once"]);
     check(&ran, 2);
-    assert!(ran.stderr.starts_with("error: cannot keep state in `.owui-watch`: "), "{}", ran.stderr);
+    assert!(ran.stderr.starts_with(&format!("error: {STATE_ERROR} `.owui-watch`: ")), "{}", ran.stderr);
     assert_eq!(server.lines(), Vec::<String>::new());
 }
 

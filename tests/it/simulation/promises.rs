@@ -150,7 +150,6 @@ pub(super) struct Promises {
     rollbacks: BTreeMap<Key, Rollback>,
     /// Of which the user was told that they failed.
     failed: BTreeSet<Key>,
-    /// What the user was last told of each refusal.
     /// Of which the user was told last that it may be there under another id.
     told_twin: BTreeSet<Key>,
     /// What the server has denied since everything is well, by an answer from before.

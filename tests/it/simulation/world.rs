@@ -560,6 +560,10 @@ impl World {
         if !self.server.rows.contains_key(&key) || self.setup.policy.deploy.dry_run {
             return;
         }
+        // It refuses: the watch is deploying the plugin just now.
+        if self.daemon.is_some() && self.state.intents.contains_key(&key) {
+            return;
+        }
         let claimants = self.claimants(&key);
         let local = claimants.first().map(|file| self.disk[file].text.digest());
         let server = text.digest();

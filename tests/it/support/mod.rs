@@ -7,6 +7,7 @@ mod fake_python;
 pub(crate) mod fake_server;
 pub(crate) mod policy;
 pub(crate) mod relay;
+pub(crate) mod sentences;
 pub(crate) mod status;
 pub(crate) mod tls;
 

@@ -14,4 +14,4 @@ pub(crate) fn updated(id: &str) -> String {
 pub(crate) const RELOADED: &str = "; last: settings reloaded from ";
 
 /// The server is away.
-pub(crate) const AWAY: &str = " is away since ";
+pub(crate) const AWAY: &str = " has been away since ";
