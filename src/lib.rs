@@ -79,6 +79,7 @@
 //! | ticket | the number that matches a reply to its call |
 //! | trial | a call of a plugin on the server, to see whether it works |
 //! | notice | a fact for the user; its English, JSON and log words are made from it |
+//! | report | a notice of a command, about what it found or did |
 //! | board | a fold over notices: the state of each plugin, now. Who shows it keeps one of its own |
 //! | live view | the last lines of the terminal, drawn from a board |
 //! | scripts | the engine's tests: timed events in, effects out |
@@ -90,23 +91,26 @@
 //!
 //! # Where a feature goes
 //!
-//! "+" marks a new file, "(reads)" one that is used as it is; the others change. Italics name another row that is needed
-//! too. Paths without a folder of the project's root are below `src/`.
+//! "+" marks a new file, which the module of its folder names too; "(reads)" marks one that is used as it is; the others
+//! change.
+//! The words after a file say what the feature needs there. Italics name another row that is needed too. Paths without a
+//! folder of the project's root are below `src/`. What users notice stands in `docs/` too.
 //!
 //! | feature | files |
 //! | --- | --- |
-//! | a plugin kind with a file extension of its own | `plugin/kind.rs` (a row: extension, URL path, switch; walk and watcher ask it which files count); + a parser, a folder beside `plugin/python/mod.rs`; `plugin/mod.rs` (`parse` chooses the parser); `plugin/normal.rs` (the text as the server stores it); `plugin/diagnostic.rs` (what the parser finds); `client/endpoints.rs` (if its paths differ from the others'); `engine/ledger.rs` (a map of its records in the file) |
+//! | a plugin kind with a file extension of its own | `plugin/kind.rs` (a row: extension, URL path, switch; walk and watcher ask it which files count); + a parser, a folder beside `plugin/python/`; `plugin/mod.rs` (`parse` chooses the parser); `plugin/normal.rs` (the text as the server stores it); `plugin/diagnostic.rs` (what the parser finds); `client/endpoints.rs` (if its paths differ from the others'); `engine/ledger.rs` (a map of its records in the file) |
 //! | an entry class, or a rule that every file has to keep to be a plugin | `plugin/kind.rs` (`Entry`); `plugin/python/entry.rs`, `plugin/python/walk.rs`; `plugin/diagnostic.rs` (a `Rule`) |
 //! | a second server | `engine/mod.rs` (a `Site` each; tickets, calls and writes name theirs; `concurrency` is per site); `engine/site.rs`; `driver.rs` (a ledger per site); `notice/mod.rs` (`Subject` gets the server's name), `notice/text.rs`, `notice/json.rs`, `notice/board/mod.rs`; `run/mod.rs`, `daemon/start.rs`, `daemon/world.rs` (a client, a state folder and a writer each); `run/address.rs` (which server a command means); *a setting* |
 //! | a line of the live view | `notice/board/glance.rs` (what it says); `output/view.rs` (how it is laid out) |
-//! | another place that shows the state of each plugin | + a file in `output/` that folds notices into a `Board` (as `systemd/supervisor.rs` does) and shows `notice/board/glance.rs`; `daemon/mod.rs` (`Audience`: who is told); what it listens to stands in `daemon/`, since `output/` opens no sockets; *a setting* |
+//! | a screen, or another place, that shows the state of each plugin | + a file in `output/` that folds notices into a `Board` of its own (as `systemd/supervisor.rs` does) and shows its `Glance` (`notice/board/glance.rs`); `output/console.rs` (if it takes the terminal from the live view); `daemon/mod.rs` (`Audience`: who is told); what it listens to (a socket, keys) stands in `daemon/`, since `output/` only prints; *a setting* |
 //! | a key of the live view | `output/keyboard.rs` (`Key`); `output/view.rs` (its help); `daemon/terminal.rs`, `daemon/keys.rs` (what it does); `docs/watching.md` |
 //! | a rule of `check`, about what is a plugin already | + a file in `check/rules/`, with its page and examples; `check/rules/mod.rs` (the list); `docs/checks.md` (`UPDATE_EXPECT=1` makes it) |
 //! | a form of the output of `check` | `cli.rs` (`CheckFormat`); `output/check.rs` |
 //! | a newer Open WebUI in `check` | `check/servers.txt` (made by `tools/server_tables.py`); `check/context.rs` (what hooks are given); `check/servers.rs` |
-//! | a text made of several files | + a bundler beside `plugin/normal.rs`; `plugin/mod.rs` (`parse` returns the names of the files that it needs; `Plugin` knows them); `plugin/python/imports.rs` (which files); `plugin/diagnostic.rs` (reads: a `Diagnostic` names its file); `disk/read.rs`, `disk/scan_cache.rs` (read and cache the parts); `engine/tree.rs`, `engine/files.rs` (a saved part plans its plugins); `engine/refusal.rs` (the server's line → the part's line); `engine/mod.rs`, `driver.rs` (one reading covers several files) |
-//! | a setting | `config/schema.rs` (a row); `config/check.rs` (if other settings limit it); `run/mod.rs` (hands it to `Policy`); `engine/mod.rs` (`Policy`); `watch.toml`; *a flag*, if it has one |
+//! | a text made of several files | + a bundler beside `plugin/normal.rs`; `plugin/mod.rs` (`parse` returns the names of the files that it needs; `Plugin` knows them); `plugin/python/imports.rs` (which files); `plugin/diagnostic.rs` (reads: a `Diagnostic` names its file already); `disk/read.rs`, `disk/scan_cache.rs` (read and cache the parts); `engine/tree.rs`, `engine/files.rs` (a saved part plans its plugins); `engine/refusal.rs` (the server's line → the part's line); `engine/mod.rs`, `driver.rs` (one `Read` asks for several files: who parses names the parts, and the engine has them read) |
+//! | a setting | `config/schema.rs` (a row); `config/check.rs` (if other settings limit it); `run/mod.rs` and `engine/mod.rs` (`Policy`, if it changes a decision); `watch.toml`; *a flag*, if it has one |
 //! | a flag | `cli.rs`; `run/mod.rs` |
+//! | how hints write commands | `notice/commands.rs` (which flags they repeat); `run/mod.rs` (what was given) |
 //! | a notice | `notice/mod.rs` (the fact); `notice/text.rs`, `notice/hint/mod.rs`, `notice/json.rs`, `notice/level.rs`; `notice/board/mod.rs` (if it changes a plugin's state); `notice/samples.rs` |
 //! | a version of Open WebUI | `engine/mod.rs` (`TESTED`); `client/classify/mod.rs`, `engine/refusal.rs` (what it answers differently); `tests/it/support/fake_server/version.rs`, `tests/it/contract.rs` |
 //! | a call to the server | `engine/call.rs` (`Call`, `Reply`); `client/endpoints.rs`; `client/mod.rs` (the request); `client/classify/mod.rs` (its answers); `tests/it/support/fake_server/answer.rs` |

@@ -63,6 +63,12 @@ pub fn check(args: &Args, world: &World, screen: &Screen, request: &CheckRequest
     }
     let config = config::load(&args, world)?;
     print_warnings(&config, screen);
+    if words.is_empty() {
+        let is_here = |path: &Path| config.roots.iter().any(|root| is_under(path, root));
+        for path in config.files.keys().filter(|path| is_here(path) && !world.cwd.join(path).exists()) {
+            screen.aside(&Notice::general(NoticeKind::Trouble(Trouble::UnusedTable(path.clone()))));
+        }
+    }
     let version = given.unwrap_or_else(|| version_of_server(&config));
     let read = || read(&config, words, &world.cwd, version, is_configured);
     let mut checked = read()?;

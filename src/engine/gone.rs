@@ -7,11 +7,11 @@ use std::time::Duration;
 use super::files::{File, FilePresence, Loaded, Owner};
 use super::job::{Job, Task};
 use super::lane::{Conversation, Ended};
-use super::plan::Remote;
-use super::removal::{Kept, Mode, Outcome, PendingRemoval};
+use super::plan::{Remote, WaitReason};
+use super::removal::{KeepReason, Kept, Mode, Outcome, PendingRemoval};
 use super::step::Step;
 use super::{Effect, Engine, Now};
-use crate::notice::{KeepReason, Notice, NoticeKind, WaitReason};
+use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Key, Plugin};
 
 /// The pause before the next try if the disk had no room for the copy.

@@ -334,7 +334,7 @@ impl Lanes {
     pub(super) fn cancel(&mut self, key: &Key) {
         let Some(lane) = self.by_key.get_mut(key) else { return };
         match &mut lane.job {
-            Some(job) if lane.intent.is_some() => job.task = Task::Recover,
+            Some(job) if lane.intent.is_some() && lane.in_flight.is_none() => job.task = Task::Recover,
             Some(Job { task: Task::Recover, .. }) | None => {}
             Some(_) => {
                 lane.job = None;

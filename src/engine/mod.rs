@@ -67,6 +67,7 @@ use files::{FilePresence, Loaded, Owner};
 use lane::Lane;
 use ledger::{Ledger, Rollback, SavedState, UpdateIntent};
 use pass::{AskedFor, Pass, Undeployed};
+pub use removal::KeepReason;
 use site::Site;
 use tree::{Complaint, Tree};
 use trial::Trials;

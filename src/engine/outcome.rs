@@ -9,12 +9,12 @@ use super::deploy::{Aftermath, Backup, Call, CallFailure, Deploy, Failure, OnSer
 use super::files::Owner;
 use super::lane::{Conversation, Ended, Session};
 use super::ledger::{Deployed, LastAttempt, Refusal, Rollback};
-use super::plan::Remote;
+use super::plan::{Remote, WaitReason};
 use super::result::{PassResult, RequestResult};
 use super::retry::Cause;
 use super::tree::Complaint;
 use super::{Effect, Engine, Now, repair};
-use crate::notice::{Notice, NoticeKind, Subject, WaitReason};
+use crate::notice::{Notice, NoticeKind, Subject};
 use crate::plugin::{Digest, Key, Plugin};
 
 /// A file that was created so long before another one with its text was gone is that file under another name.

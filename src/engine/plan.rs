@@ -3,8 +3,18 @@
 
 use super::form;
 use crate::engine::ledger::{LastAttempt, Record, Refusal, Rollback};
-use crate::notice::WaitReason;
 use crate::plugin::{Digest, Entry};
+
+/// What a plugin waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WaitReason {
+    /// The server cannot be reached.
+    Away,
+    /// The server denied access.
+    Denied,
+    /// A broken file may be the same plugin.
+    BrokenFile,
+}
 
 /// What the server is known to hold of one plugin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -10,7 +10,6 @@ use super::call::{Call, CallFailure, Reply, Row};
 use super::deploy::Failure;
 use super::step::{self, Backup};
 use super::switch::CONTESTED;
-use crate::notice::KeepReason;
 use crate::plugin::{Digest, Key, Kind, Plugin};
 
 /// A plugin whose file is gone.
@@ -68,6 +67,27 @@ pub(super) enum Kept {
     /// Somebody else changed it.
     Edited,
     /// It is off already.
+    Off,
+    /// Its file is back.
+    Back,
+}
+
+/// Why a plugin whose file is gone stays as it is on the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KeepReason {
+    /// Its whole folder is gone.
+    Folder,
+    /// No plugin is left in its folder.
+    Emptied,
+    /// More files went than are left.
+    Many,
+    /// A new file may be the same plugin; the user was asked about it.
+    Renamed,
+    /// Its text on the server is not the one that we deployed.
+    Edited,
+    /// The server no longer has it.
+    Gone,
+    /// It is already off.
     Off,
     /// Its file is back.
     Back,

@@ -34,6 +34,8 @@ use crate::engine::plan::Why;
 use crate::paths::slashed;
 use crate::plugin::{Diagnostic, Digest, Entry, Key, Plugin, Span};
 
+pub use crate::engine::KeepReason;
+pub use crate::engine::plan::WaitReason;
 pub use again::Repetitions;
 pub use commands::Commands;
 pub use format::{count, duration, format_place, named};
@@ -619,38 +621,6 @@ pub enum OldVersion {
     Running,
     /// It is off, as before.
     Off,
-}
-
-/// What a plugin waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WaitReason {
-    /// The server cannot be reached.
-    Away,
-    /// The server denied access.
-    Denied,
-    /// A broken file may be the same plugin.
-    BrokenFile,
-}
-
-/// Why a plugin whose file is gone stays as it is on the server.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeepReason {
-    /// Its whole folder is gone.
-    Folder,
-    /// No plugin is left in its folder.
-    Emptied,
-    /// More files went than are left.
-    Many,
-    /// A new file may be the same plugin; the user was asked about it.
-    Renamed,
-    /// Its text on the server is not the one that we deployed.
-    Edited,
-    /// The server no longer has it.
-    Gone,
-    /// It is already off.
-    Off,
-    /// Its file is back.
-    Back,
 }
 
 impl Notice {

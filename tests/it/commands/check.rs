@@ -38,6 +38,17 @@ fn prints(ran: &Ran, code: i32, expected: &Expect) {
     assert_eq!(ran.stderr, "");
 }
 
+/// The file was renamed, and lost the id that is set there.
+#[test]
+fn settings_for_a_file_that_is_gone_are_a_warning() {
+    let project = folder();
+    project.put("watch.toml", "root = '.'\n[plugins.\"gone.py\"]\nid = 'x'\n[plugins.\"right.py\"]\nid = 'y'\n");
+    let ran = project.run(&["check"]);
+    let warnings: Vec<_> = ran.stderr.lines().filter(|line| line.starts_with("warning: ")).collect();
+    assert_eq!(warnings, ["warning: watch.toml has settings for `gone.py`, which is not there"]);
+    assert_eq!(project.run(&["check", "right.py"]).stderr, "");
+}
+
 #[test]
 fn check_reads_any_folder() {
     prints(

@@ -1307,6 +1307,28 @@ fn a_function_is_switched_on_though_the_deploy_that_would_begin_with_it_was_take
 }
 
 #[test]
+fn a_text_that_arrives_during_the_repair_is_noticed_by_a_plan_that_was_taken_back() {
+    replay(
+        "seed 199732711 0.11.4 activate jobs 2
+         0 write b b2~
+         0 write c c3
+         0 start
+         0 swap a a4%
+         297 touch a
+         0 write a a8
+         186 fault raced get 2
+         0 write a a9~
+         0 swap b -10%
+         120 write c c11
+         87 slow t empty t12! 360
+         80 write c c13
+         0 crash 10 340
+         603 mount
+         0 write c c11",
+    );
+}
+
+#[test]
 fn a_single_pass_that_the_server_interrupts_tries_a_working_text_once() {
     replay(
         "seed 190204116 once try
