@@ -12,8 +12,8 @@ use serde_json::{Map, Value};
 use super::duplicate::Identity;
 use crate::plugin::{Digest, Entry, Key, Kind, id::PluginId};
 
-/// What a reply says that fits no question of ours.
-pub(super) const ANOTHER_ANSWER: &str = "an answer to another question than the one asked";
+/// Words for a reply that does not match its call.
+pub(super) const ANOTHER_ANSWER: &str = "the reply does not match the request";
 
 /// One request to the server.
 #[derive(Clone, Debug, PartialEq)]

@@ -254,6 +254,7 @@ impl Engine {
     }
 
     fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
+        self.site.lanes.of(&plugin.key).activate_now();
         let job = Job { task: Task::Deploy { plugin: Arc::clone(plugin), why }, since, in_pass };
         let replaced = self.site.lanes.request(plugin.key.clone(), job);
         if let Some((older, _)) = replaced.as_ref().and_then(Job::deploy)
@@ -364,6 +365,7 @@ impl Engine {
             let has_room = beside < self.policy.concurrency.get();
             let plugin = job.deploy().map(|(plugin, _)| plugin);
             has_room
+                && !lane.awaits_activation()
                 && (beside == 0 || !is_suspect(lane, plugin))
                 && plugin.is_some_and(|plugin| lane.intent.is_none() && self.site.ledger.is_unconfirmed(plugin))
                     == is_unconfirmed

@@ -96,6 +96,19 @@ impl Lane {
         self.retry.take_if(|retry| retry.cause == cause);
     }
 
+    /// Whether the next try to switch its new function on is still to come. Each job would begin with that.
+    pub(super) fn awaits_activation(&self) -> bool {
+        let retry = self.retry.as_ref().filter(|retry| retry.cause == Cause::Activation);
+        self.intent.is_some() && retry.is_some_and(|retry| retry.due.is_some())
+    }
+
+    /// Lets that try begin: with the next job, if one waits.
+    pub(super) fn activate_now(&mut self) {
+        if let Some(retry) = self.retry.as_mut().filter(|retry| retry.cause == Cause::Activation) {
+            retry.due = None;
+        }
+    }
+
     /// The state for the next engine of the same server.
     fn hand_over(self) -> Self {
         let Self { removal, session, unanswered, crash, retry, sent, request, has_known_use, trial, .. } = self;
@@ -317,7 +330,7 @@ impl Lanes {
         }
     }
 
-    /// Queues a job. Answers the waiting job that it replaces, whose place it takes unless it is newer.
+    /// Queues a job and returns the one that it replaces. It keeps that job's place unless it is newer.
     pub(super) fn request(&mut self, key: Key, job: Job) -> Option<Job> {
         let since = job.since;
         let replaced = self.of(&key).job.replace(job);
@@ -330,7 +343,7 @@ impl Lanes {
         replaced
     }
 
-    /// Takes a waiting deploy or removal back. The repair that it would have begun with stays.
+    /// Cancels a waiting deploy or removal, but keeps the repair that it would have started with.
     pub(super) fn cancel(&mut self, key: &Key) {
         let Some(lane) = self.by_key.get_mut(key) else { return };
         match &mut lane.job {
@@ -340,6 +353,13 @@ impl Lanes {
                 lane.job = None;
                 self.queue.remove(key);
             }
+        }
+    }
+
+    /// Cancels a waiting job, also a repair.
+    pub(super) fn give_up(&mut self, key: &Key) {
+        if self.get_mut(key).is_some_and(|lane| lane.job.take().is_some()) {
+            self.queue.remove(key);
         }
     }
 

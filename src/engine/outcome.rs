@@ -9,12 +9,12 @@ use super::deploy::{Aftermath, Backup, Call, CallFailure, Deploy, Failure, OnSer
 use super::files::Owner;
 use super::lane::{Conversation, Ended, Session};
 use super::ledger::{Deployed, LastAttempt, Refusal, Rollback};
-use super::plan::{Remote, WaitReason};
+use super::plan::Remote;
 use super::result::{PassResult, RequestResult};
 use super::retry::Cause;
 use super::tree::Complaint;
 use super::{Effect, Engine, Now, repair};
-use crate::notice::{Notice, NoticeKind, Subject};
+use crate::notice::{Notice, NoticeKind, Subject, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
 /// A file that was created so long before another one with its text was gone is that file under another name.
@@ -40,7 +40,7 @@ impl Engine {
         if let Some(lane) = self.site.lanes.get_mut(key).filter(|_| is_settled)
             && let Some(intent) = lane.intent.take()
         {
-            lane.end_retry(Cause::Repair);
+            lane.end_retry(Cause::Activation);
             if let Ended::Recover(outcome) = &ended {
                 // From now on only the ledger can tell that the text is ours. It may have arrived after a listing.
                 if let Some(text) = outcome.holds().filter(|text| intent.ours.contains(text)) {
@@ -74,8 +74,9 @@ impl Engine {
         }
         // A function that is off is repaired soon, not only at the next probe.
         match unsettled {
-            Some(_) => self.repair_later(key, now),
-            None if awaits_repair && self.awaits_switch(key) => self.repair_later(key, now),
+            Some(_) if switches_on => self.activate_later(key, now),
+            Some(cause) => self.on_unreachable(cause.into(), None, now),
+            None if awaits_repair && self.awaits_switch(key) => self.activate_later(key, now),
             None => {}
         }
     }
@@ -317,21 +318,20 @@ impl Engine {
     /// Ends a recovery. `switches_on`: it was about a new function that was not switched on.
     fn on_recovered(&mut self, key: &Key, outcome: repair::Outcome, switches_on: bool, took: Duration, now: Now) {
         let about = self.about(key);
-        let retry = self.site.lanes.get(key).and_then(|lane| lane.retry.as_ref());
-        let is_known = retry.is_some_and(|retry| retry.cause == Cause::Repair);
         match outcome {
-            repair::Outcome::Failed(failure @ CallFailure::Odd { .. }) => {
-                if !is_known {
-                    self.tell_failed(about, Err(failure.into()), took);
-                }
-                self.repair_later(key, now);
-            }
+            // Do not repeat the repair at once.
+            repair::Outcome::Failed(CallFailure::Odd { words }) => self.on_unreachable(words.into(), None, now),
             repair::Outcome::Failed(failure) => {
                 let what = self.wait_out(failure.into(), now);
                 self.tell_failed(about, what, took);
             }
             repair::Outcome::Recovered { left: Aftermath::Unsettled { .. }, .. } => {}
             repair::Outcome::Recovered { left, holds } => {
+                let is_known = self
+                    .site
+                    .lanes
+                    .get(key)
+                    .is_some_and(|lane| lane.retry.as_ref().is_some_and(|retry| retry.cause == Cause::Activation));
                 let is_off = matches!(left, Aftermath::Off(_));
                 if !(is_known && switches_on && is_off) {
                     if is_off {

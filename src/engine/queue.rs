@@ -1,5 +1,5 @@
-//! The order of turns: at most one conversation per plugin in flight, at most N in all, and the newest save first: the
-//! file that somebody is editing does not wait for a copy of 300 others. The lanes hold the jobs and the conversations.
+//! The order of turns: at most one conversation per plugin in flight, at most N in all, newest save first, so that the
+//! file being edited does not wait behind 300 copied ones. The lanes hold the jobs and the conversations.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -11,7 +11,7 @@ use crate::plugin::Key;
 #[derive(Debug)]
 pub(super) struct Queue {
     limit: NonZeroUsize,
-    /// The lanes in which a job waits, with the times of the jobs: the newest first, those of one time as they came.
+    /// Waiting lanes with the times of their jobs, newest first; equal times keep their order.
     order: VecDeque<(Duration, Key)>,
     in_flight: BTreeSet<Key>,
 }
@@ -22,7 +22,7 @@ impl Queue {
         Self { limit, order: VecDeque::new(), in_flight: BTreeSet::new() }
     }
 
-    /// Gives a lane the place of a job that is this new. No job may have waited in it.
+    /// Inserts a lane by the time of its job. It must not be queued yet.
     pub(super) fn push(&mut self, key: Key, since: Duration) {
         let place = self.order.partition_point(|(other, _)| *other >= since);
         self.order.insert(place, (since, key));

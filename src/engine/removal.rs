@@ -124,8 +124,8 @@ enum Stage {
     SavingBackup,
     /// It is being deleted.
     Deleting { kept: PathBuf },
-    /// Checking that it is gone.
-    Checking { kept: PathBuf },
+    /// Checking that it is gone. `answered`: the server says that it is.
+    Checking { kept: PathBuf, answered: bool },
     /// The switch was flipped. `last`: for the second time, since somebody else had flipped it first.
     Flipping { last: bool },
     /// The flip got no answer: reading the switch back.
@@ -149,12 +149,14 @@ impl Removal {
         match (std::mem::replace(&mut self.stage, Stage::Asked), reply) {
             (Stage::Asked, Reply::Row(row)) => self.on_found(&row),
             (Stage::Asked, Reply::Absent) => Step::Done(Outcome::Kept(Kept::Gone)),
-            (Stage::Deleting { kept }, Reply::Deleted | Reply::Absent | Reply::Lost { .. }) => {
-                self.call(Stage::Checking { kept }, Call::Get(self.key.clone()))
+            (Stage::Deleting { kept }, reply @ (Reply::Deleted | Reply::Absent | Reply::Lost { .. })) => {
+                let answered = !matches!(reply, Reply::Lost { .. });
+                self.call(Stage::Checking { kept, answered }, Call::Get(self.key.clone()))
             }
-            (Stage::Checking { kept }, Reply::Absent) => Step::Done(Outcome::Deleted { kept }),
-            (Stage::Checking { .. }, Reply::Row(_)) => {
-                let words = "the server says that it has deleted it, and still has it".to_owned();
+            (Stage::Checking { kept, .. }, Reply::Absent) => Step::Done(Outcome::Deleted { kept }),
+            (Stage::Checking { answered, .. }, Reply::Row(_)) => {
+                let what = if answered { "the server reported it as deleted" } else { "no answer came" };
+                let words = format!("{what}, but the server still has it; will retry");
                 Step::Done(Outcome::NotYet(Failure::Call(CallFailure::Odd { words })))
             }
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(row)) if row.is_active == Some(false) => {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use super::access::Access;
 use super::files::Owner;
 pub use super::result::{PassResult, RequestResult};
+use super::retry::Cause;
 use super::tree::Pending;
 use super::{Effect, Engine, Now};
 use crate::plugin::{Digest, Key};
@@ -137,7 +138,9 @@ impl Engine {
     pub fn progress(&self, key: &Key, path: &Path) -> Progress {
         let lane = self.site.lanes.get(key);
         let is_requested = lane.is_some_and(|lane| lane.request.is_some_and(Request::is_due));
-        let retries = lane.is_some_and(|lane| lane.retry.as_ref().is_some_and(|retry| retry.due.is_some()));
+        let retries = lane.is_some_and(|lane| {
+            lane.retry.as_ref().is_some_and(|retry| retry.cause == Cause::Crash && retry.due.is_some())
+        });
         if self.tree.scanning || self.tree.pending.contains_key(path) || self.is_use_asked(key) {
             return Progress::Busy;
         }

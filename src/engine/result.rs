@@ -1,4 +1,4 @@
-//! What has become of a plugin: in a pass, and for those who asked for its deploy.
+//! How a plugin fared, in a pass or for a deploy request.
 
 /// The result of a plugin in a pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl PassResult {
 /// What has become of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestResult {
-    /// It ended like this.
+    /// The deploy ended.
     Ended(PassResult),
     /// The server does not hold the text yet: it could not be reached, or used.
     Waits,

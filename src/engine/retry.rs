@@ -1,5 +1,5 @@
 //! Retries with growing pauses while the server can be reached: of a text at which it failed, of a deploy for which the
-//! disk had no room, of a repair. After an outage of the server everything is planned anew instead.
+//! disk had no room, of switching on a new function. After an outage of the server everything is planned anew instead.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,14 +7,15 @@ use std::time::Duration;
 use super::deploy::{Deploy, Failure, Outcome};
 use super::files::Owner;
 use super::job::{Job, Task};
+use super::result::PassResult;
 use super::tree::Pending;
 use super::{Engine, Now};
 use crate::plugin::Key;
 
 /// The longest pause between two tries.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
-/// How often a single pass tries a repair again before it ends.
-const MOST_REPAIRS_IN_A_PASS: u32 = 3;
+/// How often a single pass tries to switch a function on before it ends.
+const MOST_ACTIVATIONS_IN_A_PASS: u32 = 3;
 
 /// Why something is tried again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,9 +24,8 @@ pub(super) enum Cause {
     Crash,
     /// The disk had no room for the copy or the intent that must be saved first.
     DiskFull,
-    /// What an unfinished deploy left behind could not be repaired: a function is off that should be on, or a refused
-    /// text may be running.
-    Repair,
+    /// A new function could not be switched on, as `activate_new` asks.
+    Activation,
 }
 
 /// One thing that is tried again.
@@ -72,15 +72,16 @@ impl Engine {
         is_known
     }
 
-    /// Schedules a repair. Another try of the plugin would begin with it.
-    pub(super) fn repair_later(&mut self, key: &Key, now: Now) {
-        let lane = self.site.lanes.of(key);
-        if lane.retry.as_ref().is_some_and(|retry| retry.cause != Cause::Repair) {
-            return;
-        }
-        let retry = lane.count_retry(Cause::Repair);
-        let goes_on = self.policy.once.is_none() || retry.attempts <= MOST_REPAIRS_IN_A_PASS;
+    /// Schedules another try to switch a new function on.
+    pub(super) fn activate_later(&mut self, key: &Key, now: Now) {
+        let retry = self.site.lanes.of(key).count_retry(Cause::Activation);
+        let goes_on = self.policy.once.is_none() || retry.attempts <= MOST_ACTIVATIONS_IN_A_PASS;
         retry.due = goes_on.then(|| now.at + backoff(retry.attempts, now.chance));
+        if !goes_on {
+            // It would begin with another try.
+            self.site.lanes.give_up(key);
+            self.note_result(key, PassResult::Failed);
+        }
     }
 
     /// Begins the tries whose time has come.
@@ -101,11 +102,12 @@ impl Engine {
             match cause {
                 Cause::Crash => self.retry_crashed(&key, again, now),
                 Cause::DiskFull => self.retry_stored(&key, again, now),
-                Cause::Repair if self.site.lanes.is_idle(&key) => {
+                Cause::Activation if self.site.lanes.is_idle(&key) => {
                     self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
                 }
-                // A waiting deploy begins with this repair. It may be taken back first, so look again later.
-                Cause::Repair => {
+                // The waiting job begins with it.
+                Cause::Activation if self.site.lanes.in_flight(&key).is_none() => {}
+                Cause::Activation => {
                     if let Some(retry) = &mut self.site.lanes.of(&key).retry {
                         retry.due = Some(now.at + backoff(retry.attempts, now.chance));
                     }

@@ -229,6 +229,7 @@ impl Engine {
         let intents: Vec<_> = self.site.lanes.with(|lane| lane.intent.as_ref()).map(|(key, _)| key.clone()).collect();
         for key in intents {
             if self.site.lanes.in_flight(&key).is_none() {
+                self.site.lanes.of(&key).activate_now();
                 self.site.lanes.request(key, Job { task: Task::Recover, since: now.at, in_pass: false });
             }
         }

@@ -192,7 +192,7 @@ impl Engine {
         if self.first_pass && self.policy.once.is_none() {
             let is_sole = |plugin: &&Arc<Plugin>| matches!(self.tree.files.owner(&plugin.key), Owner::One(_));
             let found = self.tree.files.plugins().filter(|plugin| self.policy.selects_plugin(plugin)).filter(is_sole);
-            // As many as the pass compares. Files still to be read are probably plugins.
+            // The number that the pass will compare; unread files count as plugins.
             let plugins = found.count() + self.n_skipped() + self.tree.pending.len();
             let (roots, server) = (self.policy.roots.clone(), self.policy.server.clone());
             self.tell(Notice::general(NoticeKind::Ready { roots, plugins, server }));

@@ -329,7 +329,7 @@ fn a_forced_text_that_the_server_holds_can_be_refused() {
 }
 
 #[test]
-fn a_failed_repair_is_tried_again_soon() {
+fn a_failed_repair_is_retried_after_an_outage() {
     check_with(
         policy(),
         old_server(),
@@ -337,7 +337,7 @@ fn a_failed_repair_is_tried_again_soon() {
          0ms given start 0.9.6 a=v1
          3ms given refused a
          8ms #1 unreachable
-         508ms wake
+         508ms wake: 0.9.6 a=v1
          511ms #2 row a v1 old off
          512ms #3 row a v1 old off
          513ms #4 row a v1 old",
@@ -345,16 +345,19 @@ fn a_failed_repair_is_tried_again_soon() {
             8ms #1 unreachable
                   a refused ms=6 words=boom
                   a went_off cause="connection refused"
-                  summary failed=1 ms=8
+                  unreachable cause="connection refused" next_ms=500
                   save
-            508ms wake
+            508ms wake: 0.9.6 a=v1
+                  a refused_before on_server=true words=boom
                   #2 get a
             511ms #2 row a v1 old off
                   #3 update a v1
             512ms #3 row a v1 old off
                   #4 toggle a
             513ms #4 row a v1 old
+                  back away_ms=505
                   a restored
+                  summary ms=513 refused=1
                   save
                   clear intent of a
         "#]],
@@ -362,7 +365,7 @@ fn a_failed_repair_is_tried_again_soon() {
 }
 
 #[test]
-fn a_denied_repair_is_repeated_at_the_next_pass() {
+fn a_denied_repair_is_retried_at_the_next_pass() {
     check_with(
         policy(),
         old_server(),
@@ -378,9 +381,10 @@ fn a_denied_repair_is_repeated_at_the_next_pass() {
             8ms #1 not-allowed
                   a refused ms=6 words=boom
                   a went_off cause="401 Unauthorized"
-                  summary failed=1 ms=8
+                  unreachable cause="401 Unauthorized" next_ms=500
                   save
             5000ms rescan: 0.9.6 a=v1
+                  ready plugins=1 roots=["plugins"]
                   a refused_before on_server=true words=boom
                   pass todo=1
                   #2 get a
@@ -389,6 +393,7 @@ fn a_denied_repair_is_repeated_at_the_next_pass() {
             5004ms #3 row a v1 old off
                   #4 toggle a
             5005ms #4 row a v1 old
+                  back away_ms=4997
                   a restored
                   summary ms=5 refused=1
                   save
@@ -420,7 +425,7 @@ fn a_lost_toggle_is_repeated() {
 }
 
 #[test]
-fn toggles_that_stay_lost_are_repeated_soon() {
+fn toggles_that_stay_lost_count_as_an_outage() {
     check(
         "0ms given 0.9.6 a=v1
          10ms given refused a v2
@@ -451,9 +456,10 @@ fn toggles_that_stay_lost_are_repeated_soon() {
             23ms #8 row a v1 old off
                   a refused ms=13 words=boom
                   a went_off cause="no answer came"
+                  unreachable cause="no answer came" next_ms=500
                   save
             523ms wake
-                  #9 get a
+                  #9 connect
         "#]],
     );
 }
@@ -484,11 +490,14 @@ fn a_repair_does_not_resend_a_refused_text() {
     );
     expect![[r#"
         5000ms rescan: 0.9.6 a=v1
+              ready plugins=1 roots=["plugins"]
               a refused_before on_server=true words=boom
               pass todo=1
               #1 get a
         6000ms rescan: 0.9.6 a=v1
+              ready plugins=1 roots=["plugins"]
               a refused_before on_server=true words=boom
+              back away_ms=5992
         6003ms #1 row a v1 old off
               #2 update a v1
         6004ms #2 row a v1 old off
