@@ -1,6 +1,6 @@
 //! Project paths: what the user would type, and where it is on disk. The only place that shortens paths.
 
-use std::borrow::Borrow;
+use std::borrow::{Borrow, Cow};
 use std::collections::BTreeSet;
 use std::ops::Bound;
 use std::path::{Component, Path, PathBuf, Prefix};
@@ -126,6 +126,18 @@ fn as_typed(path: PathBuf) -> PathBuf {
 pub fn slashed(path: &(impl AsRef<Path> + ?Sized)) -> String {
     let shown = path.as_ref().display().to_string();
     if cfg!(windows) { shown.replace('\\', "/") } else { shown }
+}
+
+/// A path or an address as the user would type it in a shell, with quotes if it needs them.
+#[must_use]
+pub fn shell_word(word: &str) -> String {
+    if !cfg!(windows) {
+        // The error is a NUL, which no path has.
+        return shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned);
+    }
+    // No path of Windows has a double quote.
+    let is_plain = !word.contains(|c: char| c.is_whitespace() || "&|<>^()%!;,'`$".contains(c));
+    if is_plain { word.to_owned() } else { format!("\"{word}\"") }
 }
 
 /// A name for a file or folder. Windows keeps some names for devices, such as `nul` and `aux.txt`: there a dash is put

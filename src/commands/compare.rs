@@ -1,7 +1,8 @@
 //! Compares files with the server: `diff` shows the differences, `pull` writes the server's text to the file.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::slice;
 use std::sync::Arc;
 
 use super::ask::agreed;
@@ -16,7 +17,7 @@ use crate::engine::ledger::Rollback;
 use crate::error::Error;
 use crate::notice::{Between, Level, Notice, NoticeKind, Report, Subject, Task, Trouble, set_id};
 use crate::output::{Screen, changed_lines, unified};
-use crate::paths::{slashed, without_dots};
+use crate::paths::{shell_word, slashed, without_dots};
 use crate::plugin::{Digest, Key, Kind, normal};
 
 /// With more plugins than this, read the server's whole tables.
@@ -154,6 +155,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
     }
     let mut compared = Compared::read(context, server, typed).await?;
     let screen = compared.screen.clone();
+    let base = patch_base(&compared.targets, context);
     let (mut same, mut differ) = (0, false);
     for target in std::mem::take(&mut compared.targets) {
         let stored = match compared.stored(&target) {
@@ -170,7 +172,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
             }
             (Some(local), Some(stored)) => {
                 differ = true;
-                let path = in_patch(&local.path, context);
+                let path = in_patch(&local.path, &base, context);
                 // Undo the server's rewriting of imports: it is not a difference.
                 let theirs = normal::respelled(&stored.source, &local.text);
                 let (from, to) = (format!("a/{path}\t(server)"), format!("b/{path}"));
@@ -206,7 +208,7 @@ async fn diff_with_earlier(
     let entry = chosen(&entries, Some(wanted), None, &target.key, &context.screen.commands)?;
     let earlier = text_of(entry, &target.key, server).await?;
     let (name, now) = if let Some(local) = &target.local {
-        (in_patch(&local.path, context), Arc::clone(&local.text))
+        (in_patch(&local.path, &patch_base(slice::from_ref(target), context), context), Arc::clone(&local.text))
     } else {
         let current = entries.iter().find(|entry| entry.current).and_then(|entry| entry.text.as_ref());
         let current = current.ok_or_else(|| {
@@ -245,12 +247,20 @@ fn tell_alone(alone: &BTreeSet<Key>, screen: &Screen, hinted: bool) {
     }
 }
 
-/// A path as patches need it: without `..`, from the current folder; of a file elsewhere from that of the settings.
-fn in_patch(path: &Path, context: &CommandContext) -> String {
+/// The folder that the paths of a patch are relative to, never with `..`: the current one if all files are in it, else the
+/// project's.
+fn patch_base(targets: &[Target], context: &CommandContext) -> PathBuf {
+    let mut paths = targets.iter().filter_map(|target| target.local.as_ref()).map(|local| &local.path);
+    if paths.all(|path| without_dots(&context.cwd.join(path)).starts_with(&context.cwd)) {
+        context.cwd.clone()
+    } else {
+        without_dots(&context.cwd.join(&context.config.project))
+    }
+}
+
+fn in_patch(path: &Path, base: &Path, context: &CommandContext) -> String {
     let full = without_dots(&context.cwd.join(path));
-    let project = without_dots(&context.cwd.join(&context.config.project));
-    let within = [&context.cwd, &project].into_iter().find_map(|folder| full.strip_prefix(folder).ok());
-    slashed(within.unwrap_or(&full)).trim_start_matches('/').to_owned()
+    slashed(full.strip_prefix(base).unwrap_or(&full)).trim_start_matches('/').to_owned()
 }
 
 /// Writes the server's texts to the files that differ; with `all`, also to new files.
@@ -315,7 +325,7 @@ fn take(context: &CommandContext, compared: &mut Compared, target: &Target) -> R
     if let Some(rival) = compared.files.rival(local, &compared.names) {
         let (path, id) = (slashed(&local.path), &target.key.id);
         let message = format!("`{path}` was not written: `{}` claims the id `{id}` as well", slashed(&rival));
-        let command = context.screen.commands.line("pull", &path);
+        let command = context.screen.commands.line("pull", &shell_word(&path));
         let hint = format!("name the one that you mean, as in {command}, or exclude the other");
         return Err(Error::failed(message).hinted(hint));
     }

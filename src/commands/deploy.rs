@@ -6,6 +6,7 @@ use crate::disk::{Other, Request, RequestId, Requested};
 use crate::engine::Code;
 use crate::error::Error;
 use crate::notice::Level;
+use crate::paths::without_dots;
 
 /// After so many looks the watch should have taken the request.
 const PATIENCE: u32 = 500;
@@ -48,9 +49,9 @@ impl<'a> DeployRequest<'a> {
                     return Err(Error::new(format!("{} has no file here", target.key))
                         .hinted(format!("{} writes one", commands.line("pull", target.key.id.as_str()))));
                 };
-                // From the project's folder, wherever this command runs.
-                let path = local.path.strip_prefix(&context.config.project).unwrap_or(&local.path);
-                let requested = Requested::new(&target.key, path);
+                // The watch may run in another folder.
+                let path = without_dots(&context.cwd.join(&local.path));
+                let requested = Requested::new(&target.key, &path);
                 if !request.plugins.contains(&requested) {
                     request.plugins.push(requested);
                 }

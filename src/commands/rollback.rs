@@ -157,7 +157,7 @@ impl Rollback {
                 let refusal = Error::failed(format!("nothing was restored: {other} is deploying {key} just now"));
                 return Err(refusal.hinted("try again in a moment"));
             }
-            if let Some(code) = self.recover(intent).await {
+            if let Some(code) = self.recover(intent).await? {
                 return Ok(code);
             }
         }
@@ -205,22 +205,24 @@ impl Rollback {
         }
     }
 
-    /// First repairs what an interrupted deploy left behind. `Some` if that failed: the rollback cannot go on, since it
-    /// would preserve the wrong switch.
-    async fn recover(&mut self, intent: UpdateIntent) -> Option<Code> {
+    /// First repairs what an interrupted deploy left behind. `Some` or an error if that failed: the rollback cannot go on,
+    /// since it would preserve the wrong switch.
+    async fn recover(&mut self, intent: UpdateIntent) -> Result<Option<Code>, Error> {
         let (mut recovery, step) = Recovery::start(self.target.key.clone(), intent);
         let outcome = talk(&self.client, step, |reply| recovery.reply(reply)).await;
         match outcome {
             repair::Outcome::Recovered { left, .. } => {
-                let is_open = left.unsettled().is_some();
-                self.say(NoticeKind::of_recovery(left));
-                if is_open {
-                    return Some(Code::NotDeployed);
+                if let Some(cause) = left.unsettled() {
+                    let what = "what an interrupted deploy left behind cannot be repaired";
+                    return Err(Error::failed(format!("nothing was restored: {what}: {cause}")));
                 }
+                self.say(NoticeKind::of_recovery(left));
                 self.trouble(self.folder.clear_intent(&self.target.key));
-                None
+                Ok(None)
             }
-            repair::Outcome::Failed(failure) => Some(self.tell(Outcome::Failed(failure.into()), None, Duration::ZERO)),
+            repair::Outcome::Failed(failure) => {
+                Ok(Some(self.tell(Outcome::Failed(failure.into()), None, Duration::ZERO)))
+            }
         }
     }
 

@@ -18,7 +18,7 @@ use super::trust::{LOG_COMMAND, Project};
 use super::{CaFile, ConfigError, Sources, World};
 use crate::cli::{Args, Command};
 use crate::engine::files::Links;
-use crate::paths::{canonical, slashed, tidy, without_dots};
+use crate::paths::{canonical, shell_word, slashed, tidy, without_dots};
 use crate::plugin::Digest;
 
 impl Merged {
@@ -156,12 +156,14 @@ impl Merged {
                     without_dots(&world.cwd.join(root))
                 }
                 Err(_) => {
-                    let around = world.cwd.ancestors().find(|folder| folder.ends_with(root)).and_then(|folder| {
+                    let is_project = world.cwd.join("watch.toml").exists();
+                    let inside = world.cwd.ancestors().find(|folder| !is_project && folder.ends_with(root));
+                    let around = inside.and_then(|folder| {
                         let n_names = root.components().count();
                         folder.ancestors().nth(n_names)
                     });
                     return Err(cannot("there is no such folder").hinted(match around {
-                        Some(around) => format!("you are inside a folder of this name: run it in {}", ticked(around)),
+                        Some(around) => format!("you are inside such a folder: run owui-watch in {}", ticked(around)),
                         None => "create it, or set `root` in watch.toml (or --root) to the folder with the plugins"
                             .to_owned(),
                     }));
@@ -170,7 +172,7 @@ impl Merged {
             if real.exists() && !real.is_dir() {
                 return Err(cannot("it is not a folder").hinted(format!(
                     "`root` is the folder around it\n`owui-watch {}` limits a run to this plugin",
-                    slashed(&root)
+                    shell_word(&slashed(&root))
                 )));
             }
             if let Some((other, _)) =

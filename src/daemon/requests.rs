@@ -40,12 +40,16 @@ impl OpenRequest {
         self.plugins.iter().any(|plugin| is_of(plugin, about))
     }
 
-    /// What was told, as the command shows it. The watch does not deploy the `others`.
-    fn transcript(&self, ends: bool, others: Vec<Subject>, tally: PassSummary) -> Vec<Told> {
+    /// The answer's lines, as the command prints them. `others` are plugins that this watch does not deploy. `tally` is
+    /// `None` while some wait for the server.
+    fn transcript(&self, ends: bool, others: Vec<Subject>, tally: Option<PassSummary>) -> Vec<Told> {
         let mut transcript = Transcript::new(&self.commands);
         let (mut told, mut bytes) = (Vec::new(), 0);
-        for (notice, time) in &self.told {
-            let (line, more, json) = transcript.add(notice, *time);
+        let (now, n_others) = (wall_clock(), others.len());
+        let not_deployed = |about| Notice { about, what: NoticeKind::Trouble(Trouble::NotDeployedHere) };
+        let others = others.into_iter().map(|about| (not_deployed(about), now));
+        for (notice, time) in self.told.iter().cloned().chain(others) {
+            let (line, more, json) = transcript.add(&notice, time);
             bytes += line.len() + more.len() + json.len();
             if bytes > MOST_BYTES {
                 break;
@@ -53,18 +57,15 @@ impl OpenRequest {
             told.push(Told { level: notice.level().name().to_owned(), line, more, json });
         }
         let general = |trouble| Notice { about: Subject::default(), what: NoticeKind::Trouble(trouble) };
-        let left_out = self.told.len() + self.n_left_out - told.len();
+        let left_out = self.told.len() + n_others + self.n_left_out - told.len();
         let mut last = Vec::new();
         if left_out > 0 {
             last.push(general(Trouble::NotShown(left_out)));
         }
-        let not_deployed = |about| Notice { about, what: NoticeKind::Trouble(Trouble::NotDeployedHere) };
-        last.extend(others.into_iter().map(not_deployed));
-        if ends && tally.not_deployed() > 0 {
+        if ends && tally.is_none_or(|tally| tally.not_deployed() > 0) {
             last.push(general(Trouble::WatchEnded));
         }
-        let now = wall_clock();
-        if self.plugins.len() > 1 {
+        if let Some(tally) = tally.filter(|_| self.plugins.len() > 1) {
             let took = now.duration_since(self.since).try_into().unwrap_or_default();
             last.push(Notice::general(NoticeKind::Summary { tally, took, dry_run: false }));
         }
@@ -75,7 +76,7 @@ impl OpenRequest {
         told
     }
 
-    /// Whether something was told of a plugin.
+    /// Whether any notice was about this plugin.
     fn has_heard_of(&self, plugin: &(Key, Arc<Path>)) -> bool {
         self.told.iter().any(|(notice, _)| is_of(plugin, &notice.about))
     }
@@ -92,8 +93,8 @@ impl OpenRequest {
             .collect()
     }
 
-    /// What has become of the plugins.
-    fn tally(&self, engine: &Engine) -> PassSummary {
+    /// Counts the plugins by result; `None` while some wait for the server.
+    fn tally(&self, engine: &Engine) -> Option<PassSummary> {
         let mut tally = PassSummary::default();
         for plugin in &self.plugins {
             let (key, path) = plugin;
@@ -104,11 +105,12 @@ impl OpenRequest {
                 Some(RequestResult::Ended(PassResult::Refused)) => &mut tally.refused,
                 Some(RequestResult::Ended(PassResult::Held)) => &mut tally.held,
                 None if engine.progress(key, path) == Progress::Done && self.has_heard_of(plugin) => &mut tally.skipped,
-                Some(RequestResult::Ended(PassResult::Failed) | RequestResult::Waits) | None => &mut tally.failed,
+                Some(RequestResult::Waits) => return None,
+                Some(RequestResult::Ended(PassResult::Failed)) | None => &mut tally.failed,
             };
             *count += 1;
         }
-        tally
+        Some(tally)
     }
 
     /// The exit code.
@@ -128,7 +130,7 @@ impl OpenRequest {
     }
 }
 
-/// Whether something is about a plugin, or about its broken file.
+/// Whether a notice is about this plugin or its broken file.
 fn is_of((key, path): &(Key, Arc<Path>), about: &Subject) -> bool {
     match &about.key {
         Some(about) => about == key,
@@ -214,9 +216,8 @@ impl Daemon<'_> {
             if let Some((plugin, done)) = request.done.take() {
                 events.extend(self.on_done(&plugin, done));
             }
-            // They are named from the project's folder.
             for plugin in &mut request.plugins {
-                plugin.path = self.outside.config.project.join(&plugin.path);
+                plugin.path = self.outside.as_watched(&plugin.path);
             }
             if !request.plugins.is_empty() {
                 plugins.extend(self.outside.requests.take(id, &request));
@@ -308,12 +309,12 @@ mod tests {
     fn an_answer_says_how_many_lines_it_leaves_out() {
         let last = |n_told, ends| {
             let tally = PassSummary { failed: usize::from(ends), ..PassSummary::default() };
-            let told = request(n_told).transcript(ends, Vec::new(), tally);
+            let told = request(n_told).transcript(ends, Vec::new(), Some(tally));
             (told.len(), told.last().unwrap().line.trim_end().to_owned())
         };
         assert_eq!(last(MOST_TOLD, false).0, MOST_TOLD);
         let (n, line) = last(MOST_TOLD + 7, false);
         assert!(n == MOST_TOLD + 1 && line.contains("7 more lines"), "{n}: {line}");
-        assert!(last(1, true).1.contains("the watch ended first"));
+        assert!(last(1, true).1.contains("ended before it had deployed everything"));
     }
 }

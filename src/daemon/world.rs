@@ -27,6 +27,7 @@ use crate::engine::ledger::{Ledger, Rollback};
 use crate::engine::{Event, Now, Scan, Ticket};
 use crate::git::Git;
 use crate::notice::{Notice, NoticeKind, Subject, Trouble};
+use crate::paths::ProjectPath;
 use crate::plugin::Key;
 use crate::watcher::{Sign, Watcher};
 
@@ -50,7 +51,7 @@ pub(super) struct Outside {
     pub(super) requests: Requests,
     pub(super) trials: Trials,
     pub(super) checks: Checks,
-    pub(super) config: Config,
+    config: Config,
     /// Whether it deploys saves, and not one pass.
     watches: bool,
     /// Told once: a full disk would repeat it with every line and every save.
@@ -218,6 +219,12 @@ impl Outside {
         }
         let rescan = signs.anything.then_some(Event::Rescan);
         (rescan.into_iter().chain(signs.saving.into_iter().map(Event::Saving)).collect(), signs.anything)
+    }
+
+    /// A path from the top, as this watch spells it.
+    pub(super) fn as_watched(&self, path: &Path) -> PathBuf {
+        let shown = self.config.roots.iter().find_map(|root| ProjectPath::new(root).ok()?.show(path));
+        shown.unwrap_or_else(|| path.to_owned())
     }
 
     /// Passes on which files are being written, during a scan. The next daemon finds the rest by a scan of its own.

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::Subject;
+use crate::paths::shell_word;
 
-/// The flags that commands in hints repeat, since without them another server or folder would be meant. None by default.
+/// Flags that commands in hints repeat, so that they reach the same server and files. None by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Commands {
@@ -25,9 +26,7 @@ impl Commands {
     pub fn new(config: Option<&Path>, url: Option<&str>, roots: &[PathBuf]) -> Self {
         let flags = |values: &mut dyn Iterator<Item = (&str, &str)>| {
             values.fold(String::new(), |mut flags, (flag, value)| {
-                // No path has the NUL that cannot be quoted.
-                let value = shlex::try_quote(value).unwrap_or_default();
-                write!(flags, " {flag} {value}").ok();
+                write!(flags, " {flag} {}", shell_word(value)).ok();
                 flags
             })
         };
@@ -38,7 +37,7 @@ impl Commands {
         Self { server, roots: flags(&mut roots), names_no_plugin: false }
     }
 
-    /// The same for any plugin: two plugins have the same remedy if this makes it equal.
+    /// With `ID` in place of the plugin's id, to see whether two plugins share a remedy.
     #[must_use]
     pub fn of_any(&self) -> Self {
         Self { names_no_plugin: true, ..self.clone() }
@@ -57,10 +56,10 @@ impl Commands {
     #[must_use]
     pub fn line(&self, command: &str, arguments: &str) -> String {
         let Self { server, roots, .. } = self;
-        // It looks for the plugin's file in all roots.
+        // It takes no `--root`: it must see every root.
         let roots = if command == "delete" { "" } else { roots };
         let space = if arguments.is_empty() { "" } else { " " };
-        // Not spelt as a command line, which a test would try: it tries those that the samples show.
+        // Escaped, because a test runs every literal command line; the samples cover these.
         format!("\u{60}owui-watch {command}{server}{roots}{space}{arguments}\u{60}")
     }
 }

@@ -92,7 +92,7 @@ impl Notice {
         }
     }
 
-    /// One object for `--json`, with commands in its hint that are written like this. Field names are stable; `docs/json.md` lists them.
+    /// One object for `--json`. `commands`: the flags that its hint repeats. Field names are stable; `docs/json.md` lists them.
     #[must_use]
     pub fn to_json(&self, time: &str, commands: &Commands) -> Value {
         let mut object = Map::new();

@@ -357,7 +357,7 @@ fn troubled(trouble: &Trouble) -> String {
         Trouble::Unread(notices) => {
             format!("the output was not read for a while: {} not shown", count(*notices, "notice"))
         }
-        Trouble::WatchEnded => "the watch ended first".to_owned(),
+        Trouble::WatchEnded => "the watch ended before it had deployed everything".to_owned(),
         Trouble::NotShown(n) => format!("{} not shown here", count(*n, "more line")),
         Trouble::NotDeployedHere => "the running watch does not deploy it".to_owned(),
     }
@@ -558,7 +558,7 @@ mod tests {
             Warning trouble: `sh log.sh` ended; next start in 2 s
             Warning trouble: 1 line of the server's log was left out: too many at once
             Warning trouble: the output was not read for a while: 2 notices not shown
-            Warning trouble: the watch ended first
+            Warning trouble: the watch ended before it had deployed everything
             Warning trouble: 12 more lines not shown here
             Warning trouble: the running watch does not deploy it
             Detail sending: comparing with the server (changed on server)

@@ -31,7 +31,7 @@ pub struct Console {
 }
 
 impl Console {
-    /// Prints notices of at least this level; all of them as JSON. Commands in hints are written like this.
+    /// Prints notices of at least this level; all of them as JSON. `commands`: the flags that hints repeat.
     #[must_use]
     pub fn new(format: Format, least: Level, commands: Commands) -> Self {
         let zone = LazyLock::new(TimeZone::system as fn() -> TimeZone);

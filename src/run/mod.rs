@@ -298,7 +298,7 @@ fn client(config: &Config) -> Result<Client, Error> {
     Client::new(&client::Options { url: config.url.clone(), key: config.key.clone(), authorities, timeouts })
 }
 
-/// Watches, or makes one pass. `read` reads the settings again. Commands in hints are written like `commands`.
+/// Watches, or makes one pass. `read` reads the settings again. `commands`: the flags for hints.
 async fn watch(
     args: &Args,
     (config, sources): (Config, Sources),
@@ -458,7 +458,7 @@ fn screen(args: &Args) -> Screen {
     Screen { format: format(args), least: least(args), commands: commands(args, None) }
 }
 
-/// How commands in hints are written, for this server if it is not that of the settings.
+/// The flags for commands in hints. `url` overrides the settings' server.
 fn commands(args: &Args, url: Option<&str>) -> Commands {
     Commands::new(args.config.as_deref(), url.or(args.url.as_deref()), &args.root)
 }

@@ -45,7 +45,7 @@ pub struct Request {
     pub plugins: Vec<Requested>,
     /// What a command did with a plugin. It has no answer.
     pub done: Option<(Requested, Done)>,
-    /// How hints in the answer write commands, as notices have it.
+    /// The flags that commands in the answer's hints repeat, as notices have them.
     pub commands: serde_json::Value,
 }
 
@@ -85,7 +85,7 @@ pub enum Done {
 pub struct Requested {
     kind: Kind,
     id: String,
-    /// The file, from the folder of the settings; empty without one.
+    /// The file, from the top; empty without one.
     pub path: PathBuf,
 }
 

@@ -189,7 +189,10 @@ fn of_trouble(trouble: &Trouble, commands: &Commands) -> Option<String> {
         }
         Trouble::RootLeadsOutside { .. } => "if you trust it, run `owui-watch trust` in the folder",
         Trouble::WouldNotDeploy(_) => {
-            "`owui-watch --once --dry-run` shows what is wrong with it; if nothing is, `exclude` leaves it out"
+            return Some(format!(
+                "{} shows what is wrong with it; if nothing is, `exclude` leaves it out",
+                commands.line("--once --dry-run", "")
+            ));
         }
         Trouble::LedgerUnwritten { .. } => "deploys go on; the next start compares every plugin with the server",
         Trouble::StateUnwritten { .. } => "deploys go on",

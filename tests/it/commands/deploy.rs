@@ -59,13 +59,21 @@ fn a_running_watch_deploys_what_it_holds() {
     watch.wait("remote_edit", Some("a"));
 }
 
-/// The watch names files from its own folder.
+/// The watch spells files from its own folder.
 #[test]
 fn a_running_watch_deploys_what_a_command_names_from_a_folder_below() {
     let (server, project, _watch) = holding();
     let mut command = project.command(&["deploy", "a"]);
     // The home folder is no project.
     command.current_dir(project.path("plugins")).env("HOME", project.path("home"));
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert_eq!(text(&server, "a"), filter("2"));
+    // Another way to name the same root.
+    server.edit_row(Kind::Function, "a", |row| row.content = filter("theirs"));
+    let state = project.path(".owui-watch");
+    let mut command = project.command(&["deploy", "--root", ".", "a"]);
+    command.current_dir(project.path("plugins")).env("OWUI_WATCH_STATE", state);
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert_eq!(text(&server, "a"), filter("2"));

@@ -17,6 +17,15 @@ fn from_below_a_patch_names_files_from_where_it_can_be_applied() {
         let printed = String::from_utf8(command.output().unwrap().stdout).unwrap();
         assert!(printed.starts_with(&format!("--- a/{path}\t(server)\n+++ b/{path}\n")), "{folder}: {printed}");
     }
+    // One folder is enough for all files.
+    project.put("plugins/below/c.py", filter("1"));
+    check(&project.run(&["--once"]), 0);
+    project.put("plugins/below/c.py", filter("2"));
+    project.put(A, filter("4"));
+    let mut command = project.command(&["diff", "a", "c"]);
+    command.current_dir(project.path("plugins/below")).env("HOME", project.path("home"));
+    let printed = String::from_utf8(command.output().unwrap().stdout).unwrap();
+    assert!(printed.contains("+++ b/plugins/a.py\n") && printed.contains("+++ b/plugins/below/c.py\n"), "{printed}");
 }
 
 #[test]

@@ -105,7 +105,7 @@ fn inside_the_root_the_error_names_the_folder_to_run_in() {
     project.world.cwd = project.world.cwd.join("plugins/pipes");
     project.refusal("--once").says(&expect![[r#"
         error: cannot watch `plugins`: there is no such folder
-        hint: you are inside a folder of this name: run it in `/tmp/work`
+        hint: you are inside such a folder: run owui-watch in `/tmp/work`
     "#]]);
 }
 

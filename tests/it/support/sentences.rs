@@ -1,6 +1,6 @@
 //! Sentences that many tests look for, once each.
 
-/// How a path leads out of the folder, before where it leads to.
+/// The words before the destination of a path that leaves the folder.
 pub(crate) const LEADS_OUT: &str = "outside the folder, to";
 
 /// The beginning of the error about a state folder.
