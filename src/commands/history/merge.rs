@@ -20,11 +20,13 @@ pub(super) fn merged(
     let mut alone: Vec<_> = versions.into_iter().map(Some).collect();
     let has_versions = !alone.is_empty();
     let digests: BTreeSet<_> = entries.iter().filter_map(Entry::digest).collect();
-    // Match versions to deployed texts first, then to texts found on the server.
-    for (digest, found) in digests.into_iter().flat_map(|digest| [(digest, false), (digest, true)]) {
+    // Match versions to deployed texts first: a copy that was made before the next deploy may be nearer in time. Texts
+    // found on the server come last.
+    let rounds: [&[Provenance]; 3] =
+        [&[Provenance::Deployed, Provenance::RolledBack], &[Provenance::Replaced], &[Provenance::Server]];
+    for (digest, what) in digests.into_iter().flat_map(|digest| rounds.map(|what| (digest, what))) {
         let ours: Vec<_> = (0..entries.len())
-            .filter(|n| entries[*n].digest() == Some(digest) && entries[*n].what != Provenance::Local)
-            .filter(|n| (entries[*n].what == Provenance::Server) == found)
+            .filter(|n| entries[*n].digest() == Some(digest) && what.contains(&entries[*n].what))
             .filter_map(|n| Some((entries[n].at?, n)))
             .collect();
         let has_it = |version: &Option<(Version, Option<Text>)>| {
@@ -34,7 +36,7 @@ pub(super) fn merged(
         let theirs: Vec<_> = alone.iter().enumerate().filter_map(|(n, version)| Some((has_it(version)?, n))).collect();
         for (ours, theirs) in paired(ours, theirs) {
             let version = alone[theirs].take().map(|(version, _)| version);
-            if found {
+            if what == [Provenance::Server] {
                 entries[ours].at = version.as_ref().map(|version| version.at);
             }
             entries[ours].version = version;
@@ -258,6 +260,18 @@ mod tests {
         );
         check(&merged(Vec::new(), Vec::new(), now("c", None)), &["server c current"]);
         check(&merged(vec![copy(Origin::Local, 1, "a")], Vec::new(), None), &["local a @1"]);
+    }
+
+    /// Deleted on the server with a copy, and created again at once: the server has one version, with whole seconds.
+    #[test]
+    fn a_deploy_after_a_deletion_is_current() {
+        let copies =
+            vec![copy(Origin::Deployed, 1, "a"), copy(Origin::Replaced, 4, "a"), copy(Origin::Deployed, 7, "a")];
+        let versions = vec![(version("v1", 5), Some(Text::new("a")))];
+        check(
+            &merged(copies, versions, Some((Text::new("a"), Some("v1".to_owned())))),
+            &["deployed a @7 =v1 current", "replaced a @4", "deployed a @1"],
+        );
     }
 
     #[test]

@@ -265,8 +265,13 @@ impl Report {
 
     /// The sentence for a line that names the plugin already, where that one differs.
     pub(super) fn without_name(&self) -> Option<String> {
-        let Report::Switched { switch, is, before, usage } = self else { return None };
-        Some(status::stands(*switch, *is, *before, *usage))
+        match self {
+            Report::Switched { switch, is, before, usage } => Some(status::stands(*switch, *is, *before, *usage)),
+            Report::DeletedStray { backup } => {
+                Some(format!("deleted from the server; a copy is in `{}`", slashed(backup)))
+            }
+            _ => None,
+        }
     }
 
     #[expect(clippy::too_many_lines, reason = "one table")]
