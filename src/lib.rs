@@ -92,9 +92,8 @@
 //! # Where a feature goes
 //!
 //! "+" marks a new file, which the module of its folder names too; "(reads)" marks one that is used as it is; the others
-//! change.
-//! The words after a file say what the feature needs there. Italics name another row that is needed too. Paths without a
-//! folder of the project's root are below `src/`. What users notice stands in `docs/` too.
+//! change. The words after a file say what the feature needs there. Italics name another row that is needed too. Paths
+//! without a folder of the project's root are below `src/`. What users notice stands in `docs/` too.
 //!
 //! | feature | files |
 //! | --- | --- |

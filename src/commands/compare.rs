@@ -24,7 +24,7 @@ use crate::plugin::{Digest, Key, Kind, normal};
 const FEW: usize = 3;
 
 /// The files and the server's rows for one command.
-struct Compared {
+struct Compared<'a> {
     /// The plugins that the user named.
     names: Vec<String>,
     /// Whether everything is compared.
@@ -37,12 +37,12 @@ struct Compared {
     stored: BTreeMap<Key, Option<String>>,
     /// Whether a comparison failed. The error is already printed.
     failed: bool,
-    screen: Screen,
+    screen: &'a Screen,
 }
 
-impl Compared {
+impl<'a> Compared<'a> {
     /// Reads the named plugins, or everything; then also finds the plugins that only the server has.
-    async fn read(context: &CommandContext, server: Server<'_>, typed: &[String]) -> Result<Self, Error> {
+    async fn read(context: &'a CommandContext, server: Server<'_>, typed: &[String]) -> Result<Self, Error> {
         let names: Vec<_> = typed.iter().map(|word| context.spelled(word)).collect();
         // No name means everything. So does the folder that contains all roots.
         let both_ways = names.is_empty() || names.iter().any(String::is_empty);
@@ -63,7 +63,7 @@ impl Compared {
             targets: Vec::new(),
             stored: BTreeMap::new(),
             failed: false,
-            screen: context.screen.clone(),
+            screen: &context.screen,
         };
         if both_ways {
             for folder in compared.files.missing.clone() {
@@ -154,7 +154,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
         }
     }
     let mut compared = Compared::read(context, server, typed).await?;
-    let screen = compared.screen.clone();
+    let screen = compared.screen;
     let base = patch_base(&compared.targets, context);
     let (mut same, mut differ) = (0, false);
     for target in std::mem::take(&mut compared.targets) {
@@ -176,7 +176,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
                 // Undo the server's rewriting of imports: it is not a difference.
                 let theirs = normal::respelled(&stored.source, &local.text);
                 let (from, to) = (format!("a/{path}\t(server)"), format!("b/{path}"));
-                show(&screen, target.subject(), Between::ServerAndFile, (&from, &theirs), (&to, &local.text), stat);
+                show(screen, target.subject(), Between::ServerAndFile, (&from, &theirs), (&to, &local.text), stat);
             }
             (Some(_), None) => {
                 differ = true;
@@ -189,7 +189,7 @@ pub async fn diff(context: &CommandContext, typed: &[String], stat: bool) -> Res
             (None, None) => screen.aside(&Notice::report(target.subject(), Report::Nowhere)),
         }
     }
-    tell_alone(&compared.alone, &screen, true);
+    tell_alone(&compared.alone, screen, true);
     if !differ && !compared.failed {
         screen.aside(&Notice::report(Subject::default(), Report::NoDifference { plugins: same }));
     }
@@ -268,11 +268,11 @@ pub async fn pull(context: &CommandContext, typed: &[String], all: bool) -> Resu
     context.warn_of_unused_state();
     let server = Server::connect(context).await?;
     let mut compared = Compared::read(context, server, typed).await?;
-    let screen = compared.screen.clone();
+    let screen = compared.screen;
     let one_by_one = !compared.both_ways;
     let new = if all { std::mem::take(&mut compared.alone) } else { BTreeSet::new() };
     if !new.is_empty() && !context.yes {
-        tell_alone(&new, &screen, false);
+        tell_alone(&new, screen, false);
         let (root, n) = (first_root(context), new.len());
         let files = if n == 1 { "1 new file".to_owned() } else { format!("{n} new files") };
         if !agreed(&format!("write {files} to `{}`?", slashed(&root)), Task::Pull)? {
@@ -302,7 +302,7 @@ pub async fn pull(context: &CommandContext, typed: &[String], all: bool) -> Resu
             Err(refusal) => compared.fail(target.subject(), Task::Pull, &refusal),
         }
     }
-    tell_alone(&compared.alone, &screen, true);
+    tell_alone(&compared.alone, screen, true);
     if pulled == 0 && !one_by_one && !compared.failed {
         screen.aside(&Notice::report(Subject::default(), Report::NothingToPull));
     }

@@ -156,13 +156,10 @@ impl Merged {
                     without_dots(&world.cwd.join(root))
                 }
                 Err(_) => {
+                    let inside = world.cwd.ancestors().find(|folder| folder.ends_with(root));
+                    let around = inside.and_then(|folder| folder.ancestors().nth(root.components().count()));
                     let is_project = world.cwd.join("watch.toml").exists();
-                    let inside = world.cwd.ancestors().find(|folder| !is_project && folder.ends_with(root));
-                    let around = inside.and_then(|folder| {
-                        let n_names = root.components().count();
-                        folder.ancestors().nth(n_names)
-                    });
-                    return Err(cannot("there is no such folder").hinted(match around {
+                    return Err(cannot("there is no such folder").hinted(match around.filter(|_| !is_project) {
                         Some(around) => format!("you are inside such a folder: run owui-watch in {}", ticked(around)),
                         None => "create it, or set `root` in watch.toml (or --root) to the folder with the plugins"
                             .to_owned(),

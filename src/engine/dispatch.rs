@@ -20,7 +20,7 @@ use super::repair::Recovery;
 use super::request::Request;
 use super::result::{PassResult, RequestResult};
 use super::retry::{Again, Cause};
-use super::tree::{Complaint, Pending, Tree};
+use super::tree::{Complaint, Pending};
 use super::{Effect, Engine, Now, SLOW, Ticket, refusal};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::id::PluginId;
@@ -347,8 +347,9 @@ impl Engine {
     /// The next job that may start. A text that was sent and never confirmed comes after the others, also after those
     /// that are still being read: it may bring the server down, and a single pass must get to all that do not.
     pub(super) fn next_job(&mut self) -> Option<(Key, Job)> {
-        let is_reading = |tree: &Tree| tree.pending.values().any(|pending| pending.due.is_none());
-        self.next_job_that(false).or_else(|| if is_reading(&self.tree) { None } else { self.next_job_that(true) })
+        let next = self.next_job_that(false);
+        let is_reading = || self.tree.pending.values().any(|pending| pending.due.is_none());
+        if next.is_some() || is_reading() { next } else { self.next_job_that(true) }
     }
 
     /// A text that may have brought the server down is sent alone, so that the right text is blamed. A repair waits for

@@ -14,7 +14,7 @@ use super::{Effect, Engine, Now};
 use crate::notice::{Notice, NoticeKind};
 use crate::plugin::{Key, Plugin};
 
-/// The pause before the next try if the disk had no room for the copy.
+/// The pause before the next try of a removal that may succeed later.
 const RETRY: Duration = Duration::from_secs(30);
 
 /// The pause before the next look if other files are being written.
@@ -163,7 +163,7 @@ impl Engine {
                 }
                 return;
             }
-            // The disk may have room for the copy later.
+            // The disk may have room for the copy later, or the server may have deleted it by then.
             Outcome::NotYet(failure) => {
                 let is_known = self.site.removal_mut(key).is_some_and(|removal| {
                     removal.due = Some(now.at + RETRY);

@@ -60,6 +60,7 @@ use jiff::Timestamp;
 
 use crate::check::Choices;
 use crate::notice::{Notice, NoticeKind, Subject};
+use crate::paths::is_under;
 use crate::plugin::{Digest, Key, Plugin};
 use access::{Access, Outage, Seen, ServerListing};
 use deploy::{Adopt, Backup, Call, CallFailure, DeployPolicy, ListedRow, Reply};
@@ -261,7 +262,7 @@ impl Policy {
     }
 
     fn watches(&self, path: &Path) -> bool {
-        self.roots.iter().any(|root| path.starts_with(root) || root.as_os_str() == ".")
+        self.roots.iter().any(|root| is_under(path, root))
     }
 
     fn selects_plugin(&self, plugin: &Plugin) -> bool {

@@ -156,8 +156,7 @@ impl Removal {
             (Stage::Checking { kept, .. }, Reply::Absent) => Step::Done(Outcome::Deleted { kept }),
             (Stage::Checking { answered, .. }, Reply::Row(_)) => {
                 let what = if answered { "the server reported it as deleted" } else { "no answer came" };
-                let words = format!("{what}, but the server still has it; will retry");
-                Step::Done(Outcome::NotYet(Failure::Call(CallFailure::Odd { words })))
+                Step::Done(Outcome::NotYet(Failure::Stumbled { cause: format!("{what}, but the server still has it") }))
             }
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(row)) if row.is_active == Some(false) => {
                 Step::Done(Outcome::Deactivated)

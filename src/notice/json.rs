@@ -92,7 +92,8 @@ impl Notice {
         }
     }
 
-    /// One object for `--json`. `commands`: the flags that its hint repeats. Field names are stable; `docs/json.md` lists them.
+    /// One object for `--json`. Field names are stable; `docs/json.md` lists them. `commands`: the flags that its hint
+    /// repeats.
     #[must_use]
     pub fn to_json(&self, time: &str, commands: &Commands) -> Value {
         let mut object = Map::new();

@@ -133,7 +133,10 @@ impl Notice {
             }
             NoticeKind::Failed { failure, .. } => failed(failure),
             NoticeKind::NotRemoved { failure: Failure::KeepFailed { words }, .. } => {
-                format!("not deleted: no copy of it can be kept: {words}")
+                format!("not deleted: no copy of it can be kept: {words}; will retry")
+            }
+            NoticeKind::NotRemoved { failure: Failure::Stumbled { cause }, .. } => {
+                format!("not deleted: {cause}; will retry")
             }
             NoticeKind::NotRemoved { deletes: true, failure } => format!("not deleted: {}", failed(failure)),
             NoticeKind::NotRemoved { deletes: false, failure } => format!("not switched off: {}", failed(failure)),
@@ -664,7 +667,7 @@ mod tests {
             Info removed: removed here; will be switched off on the server in 30 s unless it comes back
             Info removed: removed here; will be deleted on the server in 30 s unless it comes back
             Info deactivated: switched off on the server because its file is gone
-            Error not_removed: not deleted: no copy of it can be kept: No space left on device
+            Error not_removed: not deleted: no copy of it can be kept: No space left on device; will retry
             Error not_removed: not switched off: this key may not change it: 401 Unauthorized
             Warning left_off: its file is back; the function was switched off meanwhile and stays off
             Info deleted: deleted on the server because its file is gone; a copy is in state/copy.py

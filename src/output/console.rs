@@ -20,7 +20,6 @@ use crate::notice::{Commands, Level, Notice};
 pub struct Console {
     format: Format,
     least: Level,
-    commands: Commands,
     /// Finding it reads the names of all zones, which programs that read JSON need not wait for.
     zone: LazyLock<TimeZone>,
     lines: Lines,
@@ -34,9 +33,8 @@ impl Console {
     /// Prints notices of at least this level; all of them as JSON. `commands`: the flags that hints repeat.
     #[must_use]
     pub fn new(format: Format, least: Level, commands: Commands) -> Self {
-        let zone = LazyLock::new(TimeZone::system as fn() -> TimeZone);
-        let lines = Lines::new(true, commands.clone());
-        Self { format, least, commands, zone, lines, repeats: Repeats::default(), live: None, gone: false }
+        let (zone, lines) = (LazyLock::new(TimeZone::system as fn() -> TimeZone), Lines::new(true, commands));
+        Self { format, least, zone, lines, repeats: Repeats::default(), live: None, gone: false }
     }
 
     /// Shows a live view in this terminal. That of a single pass is no more than how far a long one has come.
@@ -45,13 +43,13 @@ impl Console {
         let terminal = terminal.filter(|_| self.format == Format::Lines);
         let live = terminal.map(|terminal| Live::new(terminal, once));
         // Editors that run a pass look for the line with the place.
-        Self { live, lines: Lines::new(!once, self.commands.clone()), ..self }
+        Self { live, lines: Lines::new(!once, self.lines.commands().clone()), ..self }
     }
 
     /// Prints a notice.
     pub fn tell(&mut self, notice: &Notice, time: Timestamp) {
         let printed = match self.format {
-            Format::Json => print(&json_line(notice, time, &self.commands), ""),
+            Format::Json => print(&json_line(notice, time, self.lines.commands()), ""),
             Format::Lines if notice.level() < self.least => return,
             Format::Lines => {
                 let [above, below] = [console::Term::stdout(), console::Term::stderr()].map(|it| columns(&it));

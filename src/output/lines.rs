@@ -46,6 +46,11 @@ impl Lines {
         Self { wraps_places, commands, id_width: 12, version_width: 0, hinted: BTreeSet::new() }
     }
 
+    /// How commands in hints are written.
+    pub(super) fn commands(&self) -> &Commands {
+        &self.commands
+    }
+
     /// The status line without time and duration, if it fits on one line: the same again may replace it.
     pub(super) fn repeatable(&self, notice: &Notice, columns: u16) -> Option<String> {
         let line = self.line(notice, "", 1, columns >= NARROW);

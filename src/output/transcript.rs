@@ -10,14 +10,13 @@ use crate::notice::{Commands, Notice};
 /// Renders notices one after the other.
 pub struct Transcript {
     lines: Lines,
-    commands: Commands,
     zone: TimeZone,
 }
 
 impl Transcript {
     /// Nothing is rendered yet. Commands in hints will be written like this.
     pub(crate) fn new(commands: &Commands) -> Self {
-        Self { lines: Lines::new(false, commands.clone()), commands: commands.clone(), zone: TimeZone::system() }
+        Self { lines: Lines::new(false, commands.clone()), zone: TimeZone::system() }
     }
 
     /// The status line, what explains it, and the JSON of a notice.
@@ -25,6 +24,6 @@ impl Transcript {
         let clock = time.to_zoned(self.zone.clone()).strftime("%H:%M:%S").to_string();
         let (line, more) = self.lines.render(notice, &clock, 1, None, None);
         let plain = |text: &str| anstream::adapter::strip_str(text).to_string();
-        (plain(&line), plain(&more), json_line(notice, time, &self.commands))
+        (plain(&line), plain(&more), json_line(notice, time, self.lines.commands()))
     }
 }

@@ -451,48 +451,34 @@ fn a_save_does_not_hurry_a_switch_that_fails() {
         Ledger::default(),
         "0ms given new a=v1
          3ms given deployed a
-         5ms #1 crashed
-         505ms wake
-         506ms #2 row a v1 off
-         507ms #3 crashed
+         5ms given off a
          1200ms write a v2
-         1201ms #4 row a v1 off
-         1202ms #5 crashed
+         1201ms #1 row a v1 off
+         1202ms #2 crashed
          3202ms wake
-         3203ms #6 row a v1 off
-         3204ms #7 row a v1
-         3205ms #8 row a v1
-         3206ms #9 row a v2",
+         3203ms #3 row a v1 off
+         3204ms #4 row a v1
+         3205ms #5 row a v1
+         3206ms #6 row a v2",
         &expect![[r#"
-            5ms #1 crashed
-                  archive v1
-                  a created ms=3
-                  a not_switched_on cause="the server fails: Internal Server Error"
-                  summary failed=1 ms=5
-                  save
-            505ms wake
-                  #2 get a
-            506ms #2 row a v1 off
-                  #3 toggle a
-            507ms #3 crashed
             1200ms write a v2
-                  #4 get a
-            1201ms #4 row a v1 off
-                  #5 toggle a
-            1202ms #5 crashed
+                  #1 get a
+            1201ms #1 row a v1 off
+                  #2 toggle a
+            1202ms #2 crashed
             3202ms wake
-                  #6 get a
-            3203ms #6 row a v1 off
-                  #7 toggle a
-            3204ms #7 row a v1
+                  #3 get a
+            3203ms #3 row a v1 off
+                  #4 toggle a
+            3204ms #4 row a v1
                   a switched_on
                   a sending why=edited
-                  #8 get a
+                  #5 get a
                   save
                   clear intent of a
-            3205ms #8 row a v1
-                  #9 update a v2
-            3206ms #9 row a v2
+            3205ms #5 row a v1
+                  #6 update a v2
+            3206ms #6 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=2006
                   save
@@ -507,37 +493,24 @@ fn a_single_pass_that_cannot_switch_on_deploys_no_newer_text() {
         Ledger::default(),
         "0ms given new a=v1
          3ms given deployed a
-         5ms #1 crashed
-         505ms wake
-         506ms #2 row a v1 off
-         507ms #3 crashed
+         5ms given off a
          1200ms write a v2
-         1201ms #4 row a v1 off
-         1202ms #5 crashed
+         1201ms #1 row a v1 off
+         1202ms #2 crashed
          3202ms wake
-         3203ms #6 row a v1 off
-         3204ms #7 crashed",
+         3203ms #3 row a v1 off
+         3204ms #4 crashed",
         &expect![[r#"
-            5ms #1 crashed
-                  archive v1
-                  a created ms=3
-                  a not_switched_on cause="the server fails: Internal Server Error"
-                  save
-            505ms wake
-                  #2 get a
-            506ms #2 row a v1 off
-                  #3 toggle a
-            507ms #3 crashed
             1200ms write a v2
-                  #4 get a
-            1201ms #4 row a v1 off
-                  #5 toggle a
-            1202ms #5 crashed
+                  #1 get a
+            1201ms #1 row a v1 off
+                  #2 toggle a
+            1202ms #2 crashed
             3202ms wake
-                  #6 get a
-            3203ms #6 row a v1 off
-                  #7 toggle a
-            3204ms #7 crashed
+                  #3 get a
+            3203ms #3 row a v1 off
+                  #4 toggle a
+            3204ms #4 crashed
                   summary failed=1 ms=3204
                   exit NotDeployed
         "#]],

@@ -8,6 +8,7 @@
 //! - `given sent a v2`: `a` is saved, and its text is on its way. Without `v2`: the deploy in flight is continued to there.
 //! - `given deployed a v2`, `given refused a v2` (or `refused a v2: WORDS`), `given crashed a v2`, `given lost a v2`: as
 //!   `sent`, with this answer. After it the old text is read back, but not after `lost`: the server cannot be reached then.
+//! - `given off a`: the switch of the new `a` fails twice, the second time half a second later; `activate_new` is set.
 //! - `given away a v2`: `a` is saved, and the server cannot be reached.
 //! - `given gone a`: the file is deleted and stays away for as long as a removal waits.
 //!
@@ -94,6 +95,17 @@ impl Script {
                 self.step(&format!("#{number} lost"));
                 let (number, _) = self.request_about(id);
                 self.step(&format!("#{number} unreachable"));
+            }
+            ["off", id] => {
+                let (number, _) = self.request_about(id);
+                self.step(&format!("#{number} crashed"));
+                self.world.at += Duration::from_millis(500);
+                self.step("wake");
+                let (number, _) = self.request_about(id);
+                let row = self.row(id, &self.server[*id], "off");
+                self.answer(number, Reply::Row(Box::new(row)));
+                let (number, _) = self.request_about(id);
+                self.step(&format!("#{number} crashed"));
             }
             ["away", id, text @ ..] => {
                 self.save(id, text);

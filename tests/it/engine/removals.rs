@@ -170,6 +170,44 @@ fn a_folder_without_plugins_removes_nothing() {
     );
 }
 
+/// It may have answered too early, or without having done anything.
+#[test]
+fn a_deletion_that_the_server_has_not_made_is_tried_again() {
+    check_removal(
+        OnDelete::Delete,
+        "2000ms given gone a
+         32351ms #1 row a v1
+         32352ms #2 saved
+         32353ms #3 deleted
+         32354ms #4 row a v1
+         62354ms wake
+         62355ms #5 row a v1
+         62356ms #6 saved
+         62357ms #7 lost
+         62358ms #8 row a v1",
+        &expect![[r#"
+            32351ms #1 row a v1
+                  #2 back up v1
+            32352ms #2 saved
+                  #3 delete a
+            32353ms #3 deleted
+                  #4 get a
+            32354ms #4 row a v1
+                  a not_removed reason=stumbled
+            62354ms wake
+                  look for plugins/a.py
+                  #5 get a
+            62355ms #5 row a v1
+                  #6 back up v1
+            62356ms #6 saved
+                  #7 delete a
+            62357ms #7 lost
+                  #8 get a
+            62358ms #8 row a v1
+        "#]],
+    );
+}
+
 #[test]
 fn when_most_files_vanish_nothing_is_removed() {
     check_removal(
