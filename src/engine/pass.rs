@@ -99,7 +99,7 @@ impl Engine {
 
     /// Starts the pass proper. `unread`: the number of plugins whose text must be read first.
     pub(super) fn plan_pass(&mut self, holds: ServerListing, unread: usize) {
-        let todo = self.site.lanes.n_waiting() + unread;
+        let todo = self.site.lanes.all_waiting().filter(|job| job.deploy().is_some()).count() + unread;
         let Some(pass) = &mut self.site.pass else { return };
         pass.holds = holds;
         let first_time = !std::mem::replace(&mut pass.planned, true);

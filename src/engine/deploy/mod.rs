@@ -684,9 +684,6 @@ impl Deploy {
             (Reply::Row(after), Unverified::Lost(cause)) if is_stub(before) && is_stub(&after) => {
                 self.delete_stub(Outcome::Failed(Failure::Unanswered { cause }))
             }
-            (reply, Unverified::Lost(_)) if is_stub(before) && !matches!(reply, Reply::Row(_)) => {
-                self.unexpected(reply)
-            }
             // Probably not carried out; the next try reads first.
             (_, Unverified::Lost(cause)) => unanswered(cause),
             (reply, Unverified::Refused(objection)) => {
@@ -821,11 +818,15 @@ impl Deploy {
         }
     }
 
-    /// Deletes the row only if it is still the stub.
+    /// Deletes the row only if it is still the stub. If the server is gone, the next visit deletes it.
     fn on_stub_checked(&mut self, reply: Reply, outcome: Outcome) -> Step {
-        match reply {
-            Reply::Row(row) if is_stub(&row) => self.delete_stub(outcome),
-            reply => on_stub_deleted(reply, outcome),
+        match (reply, outcome) {
+            (Reply::Row(row), outcome) if is_stub(&row) => self.delete_stub(outcome),
+            (reply @ (Reply::Unreachable { .. } | Reply::Lost { .. }), Outcome::Crashed { refusal, left }) => {
+                let (cause, _) = repair::cause_of(reply);
+                Objection::Crashed(refusal).gone(left, &cause)
+            }
+            (reply, outcome) => on_stub_deleted(reply, outcome),
         }
     }
 

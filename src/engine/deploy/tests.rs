@@ -524,7 +524,7 @@ fn the_conversation() {
         reading back, lost (absent > noted > masked > absent > stub > stub > noted > lost)
             Created { active: Ok(Some(true)) } <- ours
             toggle <- ours, off
-            Unanswered { cause: "words" } <- deployed | theirs | old | old, off | no text
+            Unanswered { cause: "words" } <- deployed | theirs | old | old, off | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
             delete <- stub
         reading back, lost (old > noted > lost)
             Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off

@@ -122,7 +122,6 @@ fn a_crash_is_repaired_without_the_file() {
                   nothing_found roots=["plugins"]
             1ms #1 connected 0.11.4
                   connected server_version=0.11.4
-                  pass todo=1
                   #2 get a
             2ms #2 row a v1 old off
                   #3 update a v1
@@ -152,7 +151,6 @@ fn a_plugin_edited_since_the_crash_is_left_alone() {
                   nothing_found roots=["plugins"]
             1ms #1 connected 0.11.4
                   connected server_version=0.11.4
-                  pass todo=1
                   #2 get a
             2ms #2 row a v9 old off
                   a recovered
@@ -386,7 +384,6 @@ fn a_denied_repair_is_retried_at_the_next_pass() {
             5000ms rescan: 0.9.6 a=v1
                   ready plugins=1 roots=["plugins"]
                   a refused_before on_server=true words=boom
-                  pass todo=1
                   #2 get a
             5003ms #2 row a v1 old off
                   #3 update a v1
@@ -492,7 +489,6 @@ fn a_repair_does_not_resend_a_refused_text() {
         5000ms rescan: 0.9.6 a=v1
               ready plugins=1 roots=["plugins"]
               a refused_before on_server=true words=boom
-              pass todo=1
               #1 get a
         6000ms rescan: 0.9.6 a=v1
               ready plugins=1 roots=["plugins"]

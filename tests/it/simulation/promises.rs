@@ -993,9 +993,7 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
             }
             promises.lost.remove(key);
             if cause == Cause::Crash {
-                // What stands there for a moment is not left behind because of that.
-                let stub = promises.read.get(key).is_some_and(|read| read.text.sort == Sort::Stub);
-                if matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. }) && !stub {
+                if matches!(reply, Reply::Unreachable { .. } | Reply::Lost { .. }) {
                     promises.crashed.remove(key);
                     promises.on_unanswered(key, digest);
                 }
@@ -1012,9 +1010,7 @@ fn on_answer(world: &mut World, call: &Call, reply: &Reply) {
                 (Reply::Absent, before) => before.is_none(),
                 (Reply::Row(_), None) => false,
                 (Reply::Unreachable { .. } | Reply::Lost { .. }, None) => true,
-                // What stands there for a moment is not left behind because of that.
-                (_, Some(before)) => before.text.sort != Sort::Stub,
-                (_, None) => false,
+                (_, before) => before.is_some(),
             };
             if is_so {
                 promises.crashed.remove(key);

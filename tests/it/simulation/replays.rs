@@ -1413,3 +1413,16 @@ fn a_function_whose_create_was_lost_and_denied_is_switched_on_later() {
          1000 fault after restore 1",
     );
 }
+
+#[test]
+fn a_text_that_ends_the_server_in_place_of_a_stub_is_given_up_and_the_stub_goes() {
+    replay(
+        "seed 200669039 once hold
+         0 write b b1!
+         0 fault shut update 1
+         0 start
+         1000 start
+         0 downgrade 0.9.6 12729
+         0 write b b8#",
+    );
+}
