@@ -213,6 +213,12 @@ impl Objection {
         }
     }
 
+    /// Whether a server that keeps versions (0.12) has refused an update. It never hides the reason. If the reason is
+    /// hidden, an older server has answered: it may have been put back in the meantime.
+    fn is_of_versioned(&self) -> bool {
+        matches!(self, Objection::Refused(words) if !refusal::masked(words))
+    }
+
     fn outcome(self, left: Aftermath) -> Outcome {
         match self {
             Objection::Refused(words) => Outcome::Refused { refusal: Refusal::said(words), left },
@@ -652,7 +658,9 @@ impl Deploy {
                 Some(objection) if is_stub(&before) => {
                     self.ask(Stage::CheckingStub { outcome: objection.outcome(Aftermath::AsItWas) })
                 }
-                Some(objection @ Objection::Refused(_)) if before.versioned => objection.over(Aftermath::AsItWas),
+                Some(objection) if before.versioned && objection.is_of_versioned() => {
+                    objection.over(Aftermath::AsItWas)
+                }
                 Some(objection) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Refused(objection) }),
                 None => self.unexpected(reply),
             },
@@ -712,14 +720,20 @@ impl Deploy {
     /// Starts the repair after a refusal. Before 0.12 a refusal affects the function's switch and the running text,
     /// until the old text is loaded again.
     fn restore(&mut self, before: &Row, after: &Row, objection: Objection) -> Step {
-        if before.versioned {
+        if before.versioned && after.versioned {
             return objection.over(Aftermath::AsItWas);
         }
         // Somebody else already loaded another text: do not reload ours.
         let reload = before.digest() == after.digest();
         self.restores = after.digest();
-        let (repair, next) = Repair::start(&self.plugin.key, before.is_active == Some(true), after, reload);
-        self.heal(repair, next, objection)
+        let was_active = before.is_active == Some(true);
+        match Repair::start(&self.plugin.key, was_active, after, reload) {
+            // The server has gone back to an older version since, so the intent does not say what is to be repaired.
+            (repair, Next::Call(call)) if before.versioned => {
+                self.send(before.digest(), was_active, Stage::Repair { repair, objection }, call)
+            }
+            (repair, next) => self.heal(repair, next, objection),
+        }
     }
 
     fn heal(&mut self, repair: Repair, next: Next, objection: Objection) -> Step {

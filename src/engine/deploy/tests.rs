@@ -405,14 +405,12 @@ fn the_conversation() {
             KeepFailed { words: "disk full" } <- not kept
         updating (deployed)
             Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-            get <- deployed | theirs | old | old, off | stub | no text | crashed | lost | foreign
+            get <- deployed | theirs | old | old, off | stub | no text | masked | crashed | lost | foreign
             Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- refused
-            Refused { refusal: Refusal { words: "[ERROR: Error creating function]", kind: Said }, left: AsItWas } <- masked
         updating, kept (theirs > kept)
             Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off
-            get <- deployed | theirs | old | old, off | stub | no text | crashed | lost | foreign
+            get <- deployed | theirs | old | old, off | stub | no text | masked | crashed | lost | foreign
             Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- refused
-            Refused { refusal: Refusal { words: "[ERROR: Error creating function]", kind: Said }, left: AsItWas } <- masked
         turned away (deployed > unclear)
             NotAllowed { status: 403, words: "words" } <- not allowed
             NotAllowed { status: 401, words: "words" } <- unclear
@@ -422,7 +420,8 @@ fn the_conversation() {
             Unanswered { cause: "words" } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
         reading back, refused (deployed > crashed)
             Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-            Crashed { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | stumbled | foreign | too long | connected | rows | deleted | versions | text | rows with it
+            Crashed { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- deployed | theirs | stub | no text | taken | refused | masked | crashed | not allowed | unclear | stumbled | foreign | too long | connected | rows | deleted | versions | text | rows with it
+            note <- old | old, off
             Unanswered { cause: "words, and then words" } <- unreachable | lost
         reading back, other (theirs > kept > theirs)
             Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off

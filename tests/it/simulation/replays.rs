@@ -1426,3 +1426,21 @@ fn a_text_that_ends_the_server_in_place_of_a_stub_is_given_up_and_the_stub_goes(
          0 write b b8#",
     );
 }
+
+#[test]
+fn a_server_that_goes_back_to_an_older_version_between_look_and_update_is_repaired() {
+    replay(
+        "seed 201263970
+         0 start
+         0 swap b b4
+         0 hand a a5
+         0 slow a broken a2 477
+         0 write a -6
+         1000 write b b6
+         0 hand c c9
+         0 blink c gone c13! 219
+         0 blink a gone a10 46
+         140 rollback t t3 97
+         89 downgrade 0.11.4 1465",
+    );
+}
