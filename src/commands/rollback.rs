@@ -214,7 +214,8 @@ impl Rollback {
             repair::Outcome::Recovered { left, .. } => {
                 if let Some(cause) = left.unsettled() {
                     let what = "what an interrupted deploy left behind cannot be repaired";
-                    return Err(Error::failed(format!("nothing was restored: {what}: {cause}")));
+                    let refusal = Error::failed(format!("nothing was restored: {what}: {cause}"));
+                    return Err(refusal.hinted("try again in a moment"));
                 }
                 self.say(NoticeKind::of_recovery(left));
                 self.trouble(self.folder.clear_intent(&self.target.key));

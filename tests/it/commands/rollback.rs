@@ -186,20 +186,38 @@ fn a_refused_rollback_changes_nothing() {
 }
 
 /// The program was killed between a refusal and its repair, so the function is off.
-#[test]
-fn rollback_first_repairs_an_interrupted_deploy() {
+fn interrupted() -> (FakeServer, Project, Key, UpdateIntent) {
     let server = FakeServer::of(Version::V0_9_6);
     let project = deployed_twice(&server);
-    let (a, now) = (key(Kind::Function, "a"), filter("2"));
+    let a = key(Kind::Function, "a");
     server.edit_row(Kind::Function, "a", |row| row.is_active = false);
-    let under_way =
-        UpdateIntent { ours: vec![Digest::of_text(REFUSED)], replaced: Some(Digest::of_text(&now)), was_active: true };
+    let replaced = Some(Digest::of_text(&filter("2")));
+    let under_way = UpdateIntent { ours: vec![Digest::of_text(REFUSED)], replaced, was_active: true };
     state(&project, &server).save_intent(&a, &under_way).unwrap();
+    (server, project, a, under_way)
+}
+
+#[test]
+fn rollback_first_repairs_an_interrupted_deploy() {
+    let (server, project, ..) = interrupted();
     let told = notices(&project, &["rollback", "a", "1", "--yes"], 0);
     assert_eq!(of(&told, "restored")["id"], "a");
     let after = server.row(Kind::Function, "a").unwrap();
     assert_eq!((after.content, after.is_active), (filter("1"), true));
     assert!(state(&project, &server).intents().is_empty());
+}
+
+#[test]
+fn without_that_repair_nothing_is_rolled_back() {
+    let (server, project, a, under_way) = interrupted();
+    server.fail_next_of("toggle", 9, Fault::Status(503));
+    let ran = project.run(&["rollback", "a", "1", "--yes"]);
+    check(&ran, 1);
+    let cause = "what an interrupted deploy left behind cannot be repaired: 503 Service Unavailable";
+    assert_eq!(ran.stderr, format!("error: nothing was restored: {cause}\nhint: try again in a moment\n"));
+    assert_eq!(text(&server, "a"), filter("2"));
+    assert_eq!(state(&project, &server).intents().get(&a), Some(&under_way));
+    assert_eq!(rollback_of(&project, &server, &a), None);
 }
 
 #[test]
