@@ -79,6 +79,8 @@ pub const TESTED: [&str; 4] = ["0.6.43", "0.9.6", "0.11.4", "0.12.4"];
 
 /// How long a deploy takes before the user is told that it is still on its way.
 const SLOW: Duration = Duration::from_secs(3);
+/// How long a scan takes before the user is told that saves wait for it. That of 10,000 files takes less than a second.
+const SCAN_SLOW: Duration = Duration::from_secs(10);
 /// How long a stop waits for what is in flight.
 const STOP_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -415,7 +417,7 @@ impl Engine {
             Ending::Stop { by } => Some(by),
             Ending::Replace { slow_at } => slow_at,
         });
-        rereads.chain(slow).chain(removals).chain(retry).chain(server).chain(ending).min()
+        rereads.chain(self.tree.slow_at).chain(slow).chain(removals).chain(retry).chain(server).chain(ending).min()
     }
 
     /// Takes one event, and answers with effects to perform in this order.
@@ -455,6 +457,7 @@ impl Engine {
         let results = self.site.pass.take().map(|pass| pass.results).unwrap_or_default();
         self.site.pass = Some(Pass { since: now.at, planned: false, holds: ServerListing::default(), results });
         self.tree.scanning = true;
+        self.tree.slow_at.get_or_insert(now.at + SCAN_SLOW);
         self.effects.push(Effect::Scan);
         let left_alone = matches!(self.site.access, Access::Away { until, asked: true, .. } if now.at < until);
         if !left_alone && !matches!(self.site.access, Access::Probing(_)) {
@@ -555,6 +558,9 @@ impl Engine {
                     self.effects.push(Effect::CheckPresence(Arc::clone(&removal.plugin.path)));
                 }
             }
+        }
+        if self.tree.slow_at.take_if(|at| *at <= now.at).is_some() {
+            self.tell(Notice::general(NoticeKind::ScanSlow { so_far: SCAN_SLOW }));
         }
         self.retry_due(now);
         let mut slow = Vec::new();

@@ -1,5 +1,6 @@
 //! The order of turns: at most one conversation per plugin in flight, at most N in all, newest save first, so that the
-//! file being edited does not wait behind 300 copied ones. The lanes hold the jobs and the conversations.
+//! file being edited does not wait behind 300 copied ones. Every [`OLDEST`]th turn goes to the oldest save, which would
+//! wait for ever beside files that a program writes all the time. The lanes hold the jobs and the conversations.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -7,10 +8,15 @@ use std::time::Duration;
 
 use crate::plugin::Key;
 
+/// Which turns go to the oldest save.
+const OLDEST: usize = 8;
+
 /// The order in which lanes get their turn.
 #[derive(Debug)]
 pub(super) struct Queue {
     limit: NonZeroUsize,
+    /// How many turns there were.
+    turns: usize,
     /// Waiting lanes with the times of their jobs, newest first; equal times keep their order.
     order: VecDeque<(Duration, Key)>,
     in_flight: BTreeSet<Key>,
@@ -19,7 +25,7 @@ pub(super) struct Queue {
 impl Queue {
     /// An empty queue that lets `limit` lanes have their turn at once.
     pub(super) fn new(limit: NonZeroUsize) -> Self {
-        Self { limit, order: VecDeque::new(), in_flight: BTreeSet::new() }
+        Self { limit, turns: 0, order: VecDeque::new(), in_flight: BTreeSet::new() }
     }
 
     /// Inserts a lane by the time of its job. It must not be queued yet.
@@ -44,12 +50,20 @@ impl Queue {
         if self.in_flight.len() >= self.limit.get() {
             return None;
         }
-        let turn = self.order.iter().position(|(_, key)| !self.in_flight.contains(key) && may_start(key))?;
+        let may_start = |(_, key): &(Duration, Key)| !self.in_flight.contains(key) && may_start(key);
+        let from = if (self.turns + 1).is_multiple_of(OLDEST) {
+            let oldest = self.order.iter().rfind(|waiting| may_start(waiting))?.0;
+            self.order.partition_point(|(since, _)| *since > oldest)
+        } else {
+            0
+        };
+        let turn = from + self.order.range(from..).position(may_start)?;
         self.order.remove(turn).map(|(_, key)| key)
     }
 
     /// This lane has its turn.
     pub(super) fn start(&mut self, key: Key) {
+        self.turns += 1;
         self.in_flight.insert(key);
     }
 
@@ -115,6 +129,21 @@ mod tests {
             assert_eq!(launch(&mut queue), Some(key(name)));
             queue.finish(&key(name));
         }
+    }
+
+    #[test]
+    fn the_oldest_save_goes_now_and_then() {
+        let mut queue = queue(1, &["old"]);
+        let turns: Vec<_> = (1..=OLDEST)
+            .map(|second| {
+                queue.push(key("written_all_the_time"), Duration::from_secs(u64::try_from(second).unwrap()));
+                let turn = launch(&mut queue).unwrap();
+                queue.finish(&turn);
+                turn
+            })
+            .collect();
+        assert!(turns[..OLDEST - 1].iter().all(|turn| *turn == key("written_all_the_time")));
+        assert_eq!(turns[OLDEST - 1], key("old"));
     }
 
     #[test]

@@ -43,6 +43,8 @@ pub(super) struct Tree {
     pub(super) missing: Vec<PathBuf>,
     /// A scan is running.
     pub(super) scanning: bool,
+    /// When to tell that it takes long, until that is told.
+    pub(super) slow_at: Option<Duration>,
 }
 
 /// A path that is being read, or will be.
@@ -174,7 +176,7 @@ impl Engine {
         for (path, loaded) in scan.files {
             self.on_loaded(path, loaded, now);
         }
-        self.tree.scanning = false;
+        (self.tree.scanning, self.tree.slow_at) = (false, None);
         self.tree.rechecked.clear();
         let keys: Vec<_> = self.tree.files.keys().cloned().collect();
         for key in keys {

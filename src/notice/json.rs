@@ -40,6 +40,7 @@ impl Notice {
             NoticeKind::Stopped { .. } => "stopped",
             NoticeKind::Trouble(_) | NoticeKind::SettingsKept { .. } => "trouble",
             NoticeKind::Sending { .. } => "sending",
+            NoticeKind::ScanSlow { .. } => "scan_slow",
             NoticeKind::Slow { .. } => "slow",
             NoticeKind::Created { .. } => "created",
             NoticeKind::Updated { .. } => "updated",
@@ -182,6 +183,7 @@ impl Notice {
                 ("skipped", json!(with_errors)),
             ],
             NoticeKind::Sending { why } => vec![("why", json!(why.word()))],
+            NoticeKind::ScanSlow { so_far } => vec![("so_far_ms", json!(millis(*so_far)))],
             NoticeKind::Slow { so_far, installs } => {
                 vec![("so_far_ms", json!(millis(*so_far))), ("installs", json!(installs))]
             }
@@ -453,6 +455,7 @@ mod tests {
             stopped {"held":3,"refused":1,"skipped":4,"waiting":2}
             trouble {}
             sending {"why":"changed_on_server"}
+            scan_slow {"so_far_ms":10000.0}
             slow {"so_far_ms":3000.0}
             slow {"installs":"httpx, pydantic","so_far_ms":3000.0}
             created {"active":false}

@@ -103,6 +103,7 @@ impl Notice {
             | NoticeKind::LeftOff
             | NoticeKind::RollbackUndone { .. }
             | NoticeKind::RootMissing { .. }
+            | NoticeKind::ScanSlow { .. }
             | NoticeKind::Trouble(_)
             | NoticeKind::SettingsKept { .. }
             | NoticeKind::Crashed { .. }

@@ -296,6 +296,11 @@ pub enum NoticeKind {
         /// Why.
         why: Why,
     },
+    /// Walking and reading the folders takes long.
+    ScanSlow {
+        /// How long it has taken so far.
+        so_far: Duration,
+    },
     /// A deploy takes long.
     Slow {
         /// How long it has taken so far.

@@ -245,6 +245,7 @@ pub(crate) fn samples() -> Vec<Notice> {
     ];
     let about_one = vec![
         NoticeKind::Sending { why: Why::ChangedOnServer },
+        NoticeKind::ScanSlow { so_far: ms(10_000) },
         NoticeKind::Slow { so_far: ms(3000), installs: None },
         NoticeKind::Slow { so_far: ms(3000), installs: Some("httpx, pydantic".to_owned()) },
         NoticeKind::Created { active: Some(false), global: false, took: ms(34) },

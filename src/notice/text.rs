@@ -82,6 +82,10 @@ impl Notice {
             }
             NoticeKind::Trouble(trouble) => troubled(trouble),
             NoticeKind::SettingsKept { why, .. } => format!("the settings stay as they were: {why}"),
+            NoticeKind::ScanSlow { so_far } => {
+                let so_far = duration(*so_far);
+                format!("still reading the folders after {so_far}; saves wait: does a network folder not answer?")
+            }
             NoticeKind::Slow { so_far, installs: None } => format!("still in progress after {}", duration(*so_far)),
             NoticeKind::Slow { so_far, installs: Some(packages) } => {
                 format!("still in progress after {}: the server may be installing {packages}", duration(*so_far))
@@ -565,6 +569,7 @@ mod tests {
             Warning trouble: 12 more lines not shown here
             Warning trouble: the running watch does not deploy it
             Detail sending: comparing with the server (changed on server)
+            Warning scan_slow: still reading the folders after 10 s; saves wait: does a network folder not answer?
             Info slow: still in progress after 3.0 s
             Info slow: still in progress after 3.0 s: the server may be installing httpx, pydantic
             Info created: created, switched off

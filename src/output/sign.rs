@@ -15,6 +15,7 @@ pub(super) fn sign(notice: &Notice) -> (&'static str, Style) {
         NoticeKind::WouldCreate | NoticeKind::WouldUpdate { .. } => ("→", Style::new()),
         NoticeKind::Summary { tally, .. } if !tally.is_complete() => ("!", YELLOW),
         NoticeKind::Waiting { .. }
+        | NoticeKind::ScanSlow { .. }
         | NoticeKind::Slow { .. }
         | NoticeKind::SettingsWait { .. }
         | NoticeKind::Held

@@ -256,6 +256,41 @@ fn a_file_missing_from_a_scan_is_read_again() {
     );
 }
 
+/// A network folder may not answer. Nothing is read meanwhile, so the user must know.
+#[test]
+fn a_scan_that_takes_long_is_told() {
+    check(
+        "0ms disk hangs
+         0ms rescan
+         1ms #1 connected
+         5000ms write a v1
+         10000ms wake
+         20000ms wake
+         30000ms disk answers
+         30000ms wake
+         30001ms #2 rows",
+        &expect![[r#"
+            0ms disk hangs
+            0ms rescan
+                  #1 connect
+            1ms #1 connected
+            5000ms write a v1
+            10000ms wake
+                  scan_slow so_far_ms=10000
+            20000ms wake
+            30000ms disk answers
+                  ready plugins=1 roots=["plugins"]
+                  #2 overview of functions
+            30000ms wake
+            30001ms #2 rows
+                  connected server_version=0.12.4
+                  pass todo=1
+                  a sending why=new
+                  #3 create a v1
+        "#]],
+    );
+}
+
 #[test]
 fn a_conflict_that_returns_is_reported_again() {
     check(

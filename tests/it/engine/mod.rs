@@ -9,7 +9,7 @@
 //! - `delete a` removes the file. `edit a v1` and `remove a` change the disk without an event, as before a rescan.
 //! - `saving a` begins a save; with `changing a` its writer is known to be at work.
 //! - `walking`: new folders are being walked; `walked a b`: these files are in them.
-//! - `root gone`, `root back`: the watched folder.
+//! - `root gone`, `root back`: the watched folder. `disk hangs`: no scan ends until `disk answers`.
 //! - `rolling-back a v2 v1`, `rolled-back a v2 v1`, `pulled a v1`, `no-rollback a`: another process, known from the next
 //!   event on. `deleted a`: it deleted the plugin on the server; `deleted a earlier`: with another text than the newest.
 //! - `rescan`, `wake`, `hang up`, `stop`, `replace`.
@@ -21,7 +21,7 @@
 //!
 //! - `given …` is an opening that many scripts share, see [`prelude`]. It and the lines before it are not logged.
 //!
-//! Scans, reads and the ledger take no time.
+//! Other scans, reads and the ledger take no time.
 //!
 //! Long because it has every word of the language.
 
@@ -92,6 +92,8 @@ struct ScriptWorld {
     rollbacks: BTreeMap<Key, Rollback>,
     rollbacks_changed: bool,
     is_scanning: bool,
+    /// A scan does not end.
+    hangs: bool,
     /// What the script has to answer, in the order of the numbers; `None` once answered.
     requests: Vec<(Ticket, Option<Request>)>,
     /// What a line answers itself, where it does.
@@ -184,6 +186,11 @@ impl Script {
             }
             ["root", "gone"] => self.world.root_is_gone = true,
             ["root", "back"] => self.world.root_is_gone = false,
+            ["disk", "hangs"] => self.world.hangs = true,
+            ["disk", "answers"] => {
+                self.world.hangs = false;
+                self.turn(Vec::new());
+            }
             ["wake"] => self.turn(vec![Event::Wake]),
             ["deploy", id] => self.turn(vec![Event::Deploy(vec![(key(id), path(id))])]),
             ["stop"] => self.turn(vec![Event::Stop]),
@@ -284,7 +291,7 @@ impl Script {
     fn turn(&mut self, events: Vec<Event>) {
         let Self { driver, world, .. } = self;
         let mut end = driver.take(events, world);
-        while end.is_none() && std::mem::take(&mut world.is_scanning) {
+        while end.is_none() && !world.hangs && std::mem::take(&mut world.is_scanning) {
             end = driver.on_scanned(world.find(), world);
         }
         let end = end.or_else(|| driver.settle(world));
