@@ -94,11 +94,11 @@ pub(super) enum Stage {
 }
 
 impl Repair {
-    /// Starts after a refusal, which left the row `after`. `reload`: the server may run another text than the stored
-    /// one.
-    pub(super) fn start(key: &Key, was_active: bool, after: &Row, reload: bool) -> (Self, Next) {
+    /// Starts after a refusal, which left the row `after`. Its text is loaded again even if somebody else stored it since:
+    /// nobody knows whether that was before the refused text was loaded.
+    pub(super) fn start(key: &Key, was_active: bool, after: &Row) -> (Self, Next) {
         let mut repair = Self::new(key, was_active, after.digest());
-        let next = if reload { repair.reload(after, false) } else { repair.switch_on(after) };
+        let next = repair.reload(after, false);
         (repair, next)
     }
 
@@ -344,7 +344,7 @@ impl Recovery {
     fn on_found(&mut self, row: &Row) -> Step {
         let (replaced, holds) = (self.intent.replaced, row.digest());
         let (repair, next) = match holds {
-            Some(_) if holds == replaced => Repair::start(&self.key, self.intent.was_active, row, true),
+            Some(_) if holds == replaced => Repair::start(&self.key, self.intent.was_active, row),
             Some(text) if self.intent.switches_on(text) => Repair::switch_on_new(&self.key, text, row),
             // The server took the update after all, or somebody else changed the plugin since and decides about its
             // switch.

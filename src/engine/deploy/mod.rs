@@ -723,11 +723,9 @@ impl Deploy {
         if before.versioned && after.versioned {
             return objection.over(Aftermath::AsItWas);
         }
-        // Somebody else already loaded another text: do not reload ours.
-        let reload = before.digest() == after.digest();
         self.restores = after.digest();
         let was_active = before.is_active == Some(true);
-        match Repair::start(&self.plugin.key, was_active, after, reload) {
+        match Repair::start(&self.plugin.key, was_active, after) {
             // The server has gone back to an older version since, so the intent does not say what is to be repaired.
             (repair, Next::Call(call)) if before.versioned => {
                 self.send(before.digest(), was_active, Stage::Repair { repair, objection }, call)

@@ -515,7 +515,9 @@ fn a_refusal_that_switched_another_text_off_is_noticed() {
         "0ms given 0.9.6 a=v1
          5000ms given sent a v2
          5002ms #1 refused no
-         5003ms #2 row a v0 old off",
+         5003ms #2 row a v0 old off
+         5004ms #3 row a v0 old off",
     );
+    assert!(log.contains("#3 update a v0"), "which text runs is unknown, and v0 is not loaded again:\n{log}");
     assert!(log.contains("toggle a") || log.contains("went_off"), "it is off, and nobody knows:\n{log}");
 }

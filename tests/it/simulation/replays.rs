@@ -1444,3 +1444,22 @@ fn a_server_that_goes_back_to_an_older_version_between_look_and_update_is_repair
          89 downgrade 0.11.4 1465",
     );
 }
+
+#[test]
+fn a_text_that_somebody_stored_before_ours_crashed_runs() {
+    replay(
+        "seed 202861500 0.9.6 activate
+         0 write a a1
+         100 start
+         71 fault late update 1
+         0 upgrade 0.11.4 9222
+         4834 mount
+         1899 write b b2
+         0 write a a9*
+         2938 move a c
+         100 reload
+         132 hand a a13
+         0 off 3363
+         0 swap c c14",
+    );
+}
