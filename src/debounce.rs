@@ -1,8 +1,8 @@
 //! When a path that had file events is ready to be read. Pure: events and the time in, paths out.
 //!
-//! Where the kernel says that a writer is done, a path is ready at once. Where it does not, the path is ready when it
-//! has been quiet for the debounce; and for ten times as long while a writer is known to be at work, who will say when
-//! it is done. While git holds its lock nothing is ready: what stands on disk then is half a checkout.
+//! Where the kernel says that a writer is done, a path is ready at once. Otherwise it is ready once it has been quiet
+//! for the debounce, or for ten times as long while a writer is known to be at work and will probably close it. While
+//! git holds its lock nothing is ready: the disk then holds half a checkout.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -126,8 +126,8 @@ impl Debouncer {
         BTreeMap::new()
     }
 
-    /// Paths that have been written for so long that the user should know why nothing happens; each is named once. An
-    /// incomplete path is never handed out, however long it takes.
+    /// Paths that have been written for so long that the user should know why nothing happens; each is named once. They
+    /// are not handed out before they are quiet, however long that takes.
     pub fn long_written(&mut self, now: Duration) -> Vec<Arc<Path>> {
         let long = |changing: &Changing| !changing.told && changing.since + WRITER_PATIENCE <= now;
         let named = self.changing.iter_mut().filter(|(_, changing)| long(changing));

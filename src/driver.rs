@@ -2,7 +2,7 @@
 //! the simulation and of the engine's scripts are models. All of them run this driver.
 //!
 //! Writes go through one ordered queue ([`Write`]): a record is on disk before the intent that it replaces is cleared,
-//! and nothing waits for it.
+//! and no deploy waits for a record.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::Path;

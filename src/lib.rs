@@ -80,7 +80,7 @@
 //! | trial | a call of a plugin on the server, to see whether it works |
 //! | notice | a fact for the user; its English, JSON and log words are made from it |
 //! | report | a notice of a command, about what it found or did |
-//! | board | a fold over notices: the state of each plugin, now. Who shows it keeps one of its own |
+//! | board | a fold over notices: the state of each plugin, now. Each display keeps its own |
 //! | live view | the last lines of the terminal, drawn from a board |
 //! | scripts | the engine's tests: timed events in, effects out |
 //!

@@ -1,8 +1,8 @@
 //! One [`Call`] in, one [`Reply`] out: the server's HTTP, and the only user of reqwest.
 //!
-//! Nothing here decides, waits or remembers, with two exceptions. A read that broke off before the first byte of its
-//! answer is repeated once, because the server closes idle connections without notice; a write is never repeated, but
-//! becomes [`Reply::Lost`]. And the session of a server without login is kept here, and renewed when it expires.
+//! Nothing here decides, waits or remembers, with two exceptions. A read whose connection breaks is repeated once,
+//! because the server closes idle connections without notice; a write is never repeated, but becomes [`Reply::Lost`].
+//! And the session of a server without login is kept here, and renewed when it expires.
 //!
 //! [`Reply::NotAllowed`] to [`Call::Connect`] or [`Call::Overview`] concerns the key: `Overview(Function)` succeeds
 //! only for admins, `Overview(Tool)` for admins and users who may export tools. To other calls it may concern one
@@ -288,7 +288,7 @@ impl Client {
         let changes = request.asked.changes();
         match self.send(request, token).await {
             Ok(received) => Ok(received),
-            // The server had closed this idle connection.
+            // The server may have closed this connection while it was idle.
             Err(Broken::Off(_)) if !changes => {
                 self.send(request, token).await.map_err(|broken| self.reply_to(&broken, request.asked))
             }

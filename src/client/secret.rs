@@ -31,7 +31,7 @@ impl Secret {
         Self(std::iter::once(token.to_owned()).chain((0..3).map(|before| in_base64(token, before))).collect())
     }
 
-    /// Masks it in a text. If only the filter for terminals would reveal it, the result is filtered.
+    /// Masks the secret in a text. If it appears only after filtering for terminals, the filtered text is returned.
     pub(super) fn mask(&self, text: &str) -> String {
         let masked = self.mask_as_it_is(text);
         let shown = printable::text(&masked);

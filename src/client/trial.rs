@@ -1,5 +1,5 @@
-//! Runs a plugin through the server's API, as a user's browser does. What a plugin raises hides in answers of any status:
-//! in HTTP 200, in a line of a stream, in a 400.
+//! Runs a plugin through the server's API, as a user's browser does. What a plugin raises hides in answers of any
+//! status: in HTTP 200, in a line of a stream, in a 400.
 
 use std::time::Duration;
 
@@ -34,7 +34,7 @@ pub enum Trial {
     Seen(String),
 }
 
-/// A trial in the sandbox, which watches what plugins do for the requests of it, and leaves out the filters of others.
+/// A trial in the sandbox, which watches what plugins do for the trial's requests and leaves out all other filters.
 #[derive(Clone, Debug)]
 pub struct Watched {
     /// A name that no other trial has.
@@ -100,7 +100,7 @@ impl Client {
                 end(request.asked, &received.answer())
             }
             Err(Broken::Late(_)) => TrialEnd::Late,
-            // The connection was there: what broke it is the plugin, as a generator does that raises.
+            // The connection was there, so the plugin broke it, as a generator that raises does.
             Err(Broken::Off(cause)) if changes => {
                 TrialEnd::Failed(cause.words(self.0.base.host_str().unwrap_or_default()))
             }
@@ -199,7 +199,7 @@ impl ChatAnswer {
     fn take(&mut self, mut part: Map<String, Value>, message: &str) -> Option<Result<(), TrialEnd>> {
         if let Some(error) = part.get("error").filter(|error| !error.is_null()) {
             let words = words_of(error);
-            // So the server answers what a pipe raises, and nothing else.
+            // The server gives this shape to what a pipe raises.
             let is_of_pipe = error.get("detail").is_some();
             return Some(Err(if is_of_pipe { TrialEnd::PipeFailed(words) } else { TrialEnd::Failed(words) }));
         }

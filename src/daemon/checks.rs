@@ -1,5 +1,5 @@
-//! Checks a plugin after its deploy, off the loop, one at a time, and once no plugin waits to be sent: a save reaches the
-//! server no later. Each text's diagnostics are told once.
+//! Checks a plugin after its deploy, off the loop, one at a time, and once no plugin waits to be sent: a save reaches
+//! the server no later. Each text's diagnostics are told once.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,7 +20,7 @@ pub(super) struct Checks {
     running: Option<(Key, JoinHandle<Vec<Notice>>)>,
     /// The texts whose diagnostics were told, or are being looked for.
     told: BTreeMap<Key, Digest>,
-    /// A pass deploys many plugins, which nobody has just edited.
+    /// A pass is running. It deploys plugins that nobody has just edited, so they are not checked.
     in_pass: bool,
     /// The server's, once it is known.
     version: ServerVersion,
@@ -85,8 +85,8 @@ impl Checks {
         self.told.remove(key);
     }
 
-    /// Waits for the diagnostics of a plugin, forever if none is checked. Starts the next check if there is time for it,
-    /// or if an answer waits for it.
+    /// Waits for the diagnostics of a plugin, forever if none is checked. Starts the next check if there is time for
+    /// it, or if an answer waits for it.
     pub(super) async fn next(&mut self, has_time: bool, is_awaited: impl Fn(&Key) -> bool) -> Vec<Notice> {
         if self.running.is_none() {
             let mut keys = self.waiting.keys();

@@ -13,7 +13,7 @@ pub fn is_ours_alone(name: &str) -> bool {
     SECRETS.contains(&name) || supervisor::VARIABLES.contains(&name)
 }
 
-/// Starts another program without our API key, and without what the service manager gave us.
+/// Withholds our API key, and what the service manager gave us, from another program.
 pub(super) fn withhold_secrets(command: &mut Command) {
     withhold_manager(command);
     for name in SECRETS {
@@ -21,7 +21,7 @@ pub(super) fn withhold_secrets(command: &mut Command) {
     }
 }
 
-/// Starts a program that the service manager does not watch. It may use our API key.
+/// Withholds what the service manager gave us from another program, which may use our API key.
 pub(super) fn withhold_manager(command: &mut Command) {
     for name in supervisor::VARIABLES {
         command.env_remove(name);

@@ -1,5 +1,5 @@
-//! The keys of the live view. Each does what a command or another program does: it is run beside the loop, and its output
-//! is printed above the view.
+//! The keys of the live view. Each does what a command or another program does: it is run beside the loop, and its
+//! output is printed above the view.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -27,7 +27,7 @@ use crate::printable;
 const OPENER: &str = if cfg!(target_os = "macos") { "open" } else { "xdg-open" };
 /// How many lines of a command are printed at most. The user can run it for all of them.
 const MOST_LINES: usize = 200;
-/// How many bytes of each of its outputs are kept. The rest is read and forgotten.
+/// How many bytes of a command's output are kept, both streams together. The rest is read and dropped.
 const MOST_BYTES: u64 = 256 * 1024;
 /// Some openers run as long as the browser. After this time another page may be opened.
 const OPENING: Duration = Duration::from_secs(3);
@@ -140,8 +140,8 @@ async fn run(output: Output, owui_watch: Vec<OsString>, word: &'static str, name
     let Some((program, flags)) = owui_watch.split_first() else { return };
     let mut command = Command::new(program);
     command.args(flags).args([word, "--"]).arg(&name).kill_on_drop(true);
-    // It answers no question: nobody could type the answer.
-    // A difference without colours is for `patch`, and may steer a terminal.
+    // No input: the command must not ask questions, since nobody could answer them.
+    // Colours: a diff without them is meant for `patch`, and could steer a terminal.
     command.stdin(Stdio::null()).env("CLICOLOR_FORCE", "1").env_remove("NO_COLOR");
     withhold_manager(command.as_std_mut());
     let line = command_line(word, &name);

@@ -70,7 +70,7 @@ pub enum End {
     Interrupted(u8),
 }
 
-/// A signal that is not `SIGKILL`.
+/// What a system signal or a key asks of the loop.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Signal {
     /// Ctrl-C, or `SIGTERM`: end. With its number.

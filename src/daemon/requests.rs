@@ -1,5 +1,5 @@
-//! Deploys that the command `deploy` asks a running watch for, and what is told about them meanwhile, which is the answer.
-//! Other commands tell what they did on the server.
+//! Deploys that the command `deploy` asks of a running watch. The answer is what the watch tells about them meanwhile.
+//! Other commands tell the watch what they did on the server.
 
 use std::path::Path;
 use std::sync::Arc;

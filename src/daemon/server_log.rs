@@ -1,5 +1,5 @@
-//! Runs `log_command` beside the watch, and reads the server's log from it. A task of its own; what it finds comes through a
-//! channel, and what does not fit there is counted and dropped.
+//! Runs `log_command` beside the watch, and reads the server's log from it. A task of its own; what it finds comes
+//! through a channel, and what does not fit there is counted and dropped.
 
 use std::collections::{BTreeMap, HashMap};
 use std::io;
@@ -41,7 +41,7 @@ const MOST_TIME: Duration = Duration::from_millis(250);
 const SECOND: Duration = Duration::from_secs(1);
 /// After this pause a traceback is complete.
 const QUIET: Duration = Duration::from_millis(200);
-/// How long the rest of the output may take after the command has ended, and its end after its output.
+/// How long the output may outlast the command, or the command its output.
 const GRACE: Duration = Duration::from_millis(500);
 /// The first pause before the command is started again, and the longest one.
 const SHORTEST_PAUSE: Duration = Duration::from_secs(1);
@@ -423,8 +423,8 @@ impl<R: AsyncRead + Unpin> Output<R> {
         self.stream.is_some()
     }
 
-    /// Reads up to the end of a line, or of the stream, or until it was enough for a second; with `skips`, as much as there
-    /// is. Safe to cancel.
+    /// Reads to the end of a line or of the stream, or until the limit for one second is reached; with `skips`, all
+    /// that is there. Safe to cancel.
     async fn read(&mut self, skips: bool) {
         while let Some(stream) = &mut self.stream {
             let bytes = stream.fill_buf().await.unwrap_or_default();

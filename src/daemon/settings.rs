@@ -1,8 +1,8 @@
 //! Decides when the settings are read again, and whether they have changed. A reload is a restart in place, which
 //! [`daemon`](super) carries out.
 //!
-//! A file event is a hint; the bytes are the truth. A save counts once two readings, a moment apart, are the same: half a
-//! `watch.toml` may be valid and name another server.
+//! A file event is a hint; the bytes are the truth. A save counts once two readings, a moment apart, are the same: half
+//! a `watch.toml` may be valid and name another server.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;

@@ -50,8 +50,8 @@ impl Signals {
         Some(signal)
     }
 
-    /// Waits for the second request to stop, and a little longer: what is being written is usually on disk by then. Only
-    /// for the end, since it takes the other signals.
+    /// Waits for the second request to stop, and a little longer: what is being written is usually on disk by then.
+    /// Only for the end, since it takes the other signals.
     pub(super) async fn second_stop(&mut self) -> u8 {
         loop {
             let is_stopping = self.stopped;

@@ -79,7 +79,7 @@ impl Start {
     }
 }
 
-/// A state folder in git would travel with every clone, and so would planted state.
+/// Refuses a state folder that git tracks: it would travel with every clone, and so would planted state.
 pub async fn refuse_tracked(state: &Path) -> Result<(), StateError> {
     if git::tracks(state).await { Err(StateError::tracked(state)) } else { Ok(()) }
 }

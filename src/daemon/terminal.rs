@@ -1,4 +1,4 @@
-//! The user's terminal beside its output: its size, its keys, and that a shell may suspend us.
+//! The user's terminal apart from its output: its size, its keys, and being suspended by the shell.
 
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -64,7 +64,7 @@ mod unix {
             if let Some(keys) = keyboard.clone() {
                 let send = send.clone();
                 on(&mut tasks, SignalKind::quit(), move || {
-                    // The end comes at once, but not without the terminal.
+                    // Quit at once, but give the terminal back first.
                     keys.release();
                     for _ in 0..2 {
                         send.send(Signal::Stop(SIGQUIT)).ok();

@@ -1,4 +1,5 @@
-//! Runs plugins on the server after their deploys, with a client of their own, so that no deploy waits for a connection.
+//! Runs plugins on the server after their deploys, with a client of their own, so that no deploy waits for a
+//! connection.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -92,7 +92,7 @@ impl Writer {
                     None
                 }
                 Write::Backup(..) | Write::Intent(..) | Write::Archive(_) | Write::ArchiveFound(_) => {
-                    // The one that was superfluous is replaced, and not before its turn.
+                    // This intent replaces the superfluous one, but not before its turn in the queue.
                     if let Write::Intent(_, key, _) = &write {
                         self.superfluous.remove(key);
                     }

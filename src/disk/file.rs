@@ -1,4 +1,4 @@
-//! Reads and writes plugin files as bytes, for `diff` and `pull`.
+//! Reads and writes single plugin files as bytes.
 
 use std::fs::Permissions;
 use std::io::{self, ErrorKind};

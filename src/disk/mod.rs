@@ -1,5 +1,4 @@
-//! The disk: finds files (`walk`), reads them (`read`), and keeps our own (`state`). Only this room, the configuration
-//! and the sandbox open files.
+//! The disk: finds files (`walk`), reads them (`read`), and keeps our own (`state`).
 
 mod age;
 pub mod file;
@@ -205,7 +204,7 @@ impl Plugins {
         loaded
     }
 
-    /// The result for a file that was removed.
+    /// What is at the path of a file that seems to be gone.
     #[must_use]
     pub fn trace(&self, path: &Path) -> FilePresence {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));

@@ -127,8 +127,8 @@ impl Plugins {
 /// Sees each plugin that is read, with its syntax tree, on the thread that read it.
 pub(super) type OnPlugin<'a> = &'a (dyn Fn(&Plugin, &Syntax) + Sync);
 
-/// Whether the file is `A.py` and this path ends in `a.py`: where case does not matter, the system opens it all the same,
-/// and after such a renaming it would count as two files.
+/// Whether the file's real name differs from this path in case only, as `A.py` from `a.py`. Where case does not matter,
+/// the system opens it under both names, and after such a rename it would count as two files.
 fn has_another_name(path: &Path) -> bool {
     // Where case matters, a path cannot name another file.
     if cfg!(target_os = "linux") || path.is_symlink() {

@@ -13,7 +13,8 @@ use crate::engine::files::Loaded;
 use crate::paths::{canonical, is_here, tidy};
 use crate::plugin::{Rule, kind};
 
-/// Far longer than a walk, and than the clock difference of machines that share a drive.
+/// A folder is quiet if it has not changed for this long: far longer than a walk takes, and than the clocks of machines
+/// that share a drive differ.
 const QUIET: Duration = Duration::from_mins(1);
 
 /// How often a scan repeats its walk while new folders appear. New folders in a watched folder send events.

@@ -80,8 +80,8 @@ pub struct Row {
     pub entry: Option<Entry>,
     /// Tools on servers before 0.8: present, if only as null.
     pub access_control: Option<Value>,
-    /// Whether the server keeps versions of the row (since 0.12). Then a refused update changes nothing. An older server
-    /// switches the function off, and may run another module than the stored one.
+    /// Whether the server keeps versions of the row (since 0.12). Then a refused update changes nothing. An older
+    /// server switches the function off, and may run another module than the stored one.
     pub versioned: bool,
     /// The current version, if it is versioned.
     pub version_id: Option<String>,
@@ -296,8 +296,8 @@ pub enum Reply {
         /// `Retry-After`, where the server gave one.
         retry_after: Option<Duration>,
     },
-    /// The server's database refused the change; the text is not the cause. Before 0.12 the server may run the sent text
-    /// although it did not store it.
+    /// The server's database refused the change; the text is not the cause. Before 0.12 the server may run the sent
+    /// text although it did not store it.
     Stumbled {
         /// The cause, for the user.
         cause: String,

@@ -53,7 +53,7 @@ impl Engine {
         }
     }
 
-    /// What the server holds, by the listing of the current pass, if that has no result for the plugin yet.
+    /// What the server holds, by the listing of the current pass, as long as the pass has no result for the plugin.
     pub(super) fn remote(&mut self, key: &Key) -> Remote {
         if let Some(remote) = self.site.lanes.get_mut(key).and_then(|lane| lane.unread.take()) {
             return remote;
@@ -81,7 +81,7 @@ impl Engine {
         }
     }
 
-    /// Plans a further try, also of a file that is about to be read again: what that finds is planned after it.
+    /// Plans another try, even if the file is about to be read again: the text read then is planned after this one.
     pub(super) fn plan_again(&mut self, plugin: &Arc<Plugin>, again: Again, now: Now) {
         self.plan_as(plugin, Remote::NotAsked, again, now.at, now);
     }
@@ -198,7 +198,7 @@ impl Engine {
         }
     }
 
-    /// Tells the errors that hold a deploy back. `was_told`: an outage may have ended since.
+    /// Tells the errors that hold a deploy back. `was_told`: they are known, so after an outage they are no news.
     fn tell_blocked(&mut self, plugin: &Plugin, was_told: bool) {
         if was_told && self.site.pass.is_none() {
             return;
@@ -344,8 +344,8 @@ impl Engine {
             && !self.tree.is_out_of_reach(&plugin.path)
     }
 
-    /// The next job that may start. A text that was sent and never confirmed comes after the others, also after those
-    /// that are still being read: it may bring the server down, and a single pass must get to all that do not.
+    /// The next job that may start. A text that was sent and never confirmed comes last, even after texts still being
+    /// read: it may bring the server down, and a single pass must get to all harmless texts first.
     pub(super) fn next_job(&mut self) -> Option<(Key, Job)> {
         let next = self.next_job_that(false);
         let is_reading = || self.tree.pending.values().any(|pending| pending.due.is_none());
@@ -373,8 +373,8 @@ impl Engine {
         })
     }
 
-    /// How to treat a new plugin that seems to be on the server under another id. A user who asks for its deploy has seen
-    /// that.
+    /// How to treat a new plugin that seems to be on the server under another id. A user who asks for its deploy knows
+    /// of the duplicate.
     pub(super) fn adopt(&self, path: &Path, why: Why) -> Adopt {
         if why == Why::Forced && !self.policy.deploy.force {
             return Adopt::Never;
@@ -472,8 +472,8 @@ impl Engine {
 
     /// Continues a conversation with a reply.
     pub(super) fn converse(&mut self, key: Key, reply: Reply, now: Now) {
-        // While plugins are disabled, an overview is empty. One plugin's newer overview may show what the others must
-        // not create, so they ask for themselves.
+        // The listing of the pass may be empty because plugins were disabled then. This newer overview may show plugins
+        // that must not be created, so the other deploys ask for themselves.
         if let (Reply::Rows(_), Some(pass)) = (&reply, &mut self.site.pass) {
             pass.holds.outdate(key.kind);
         }
@@ -535,9 +535,9 @@ impl Engine {
                 self.tell(Notice::of(&plugin, NoticeKind::RolledBack));
             }
         }
-        // The file's own text was put back, unless only the note of the rollback is gone: the server is asked.
+        // These rollbacks are over: the file's own text was put back, or only the note was deleted. Ask the server.
         for (key, rollback) in before {
-            // Before it is gone, the note of a rollback to the file's text takes the place of the earlier one.
+            // A rollback to the file's own text first replaces the earlier note, so `done` alone does not tell.
             if let Owner::One(plugin) = self.tree.present_owner(&key)
                 && (rollback.done || self.tree.complaints.get(&plugin.path) == Some(&Complaint::RolledBack))
                 && rollback.replaced(plugin.digest)

@@ -1,5 +1,5 @@
-//! Finds a plugin that is about to be created on the server under another id: by its title and author, or by the id
-//! that the community site gave it.
+//! Finds out whether a plugin that is about to be created is already on the server under another id: by its title and
+//! author, or by the id that the community site gave it.
 
 use std::collections::BTreeSet;
 

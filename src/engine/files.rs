@@ -83,7 +83,7 @@ impl File {
         matches!(self, File::Flawed { flaw, was } if flaw.meant || was.is_some())
     }
 
-    /// Whether it is a folder that may contain plugins.
+    /// Whether it is a folder that cannot be read, and may contain plugins.
     #[must_use]
     pub fn is_unreadable_folder(&self) -> bool {
         matches!(self, File::Flawed { flaw, .. } if flaw.is_of_folder())

@@ -38,7 +38,7 @@ pub(super) struct Lane {
     /// The text at which the server failed when it was last sent.
     pub(super) crash: Option<Crash>,
     pub(super) retry: Option<Retry>,
-    /// When it was last sent.
+    /// When its last deploy began.
     pub(super) sent: Option<Duration>,
     /// When it was created on the server, and with which text.
     pub(super) created: Option<(Duration, Digest)>,
@@ -96,7 +96,7 @@ impl Lane {
         self.retry.take_if(|retry| retry.cause == cause);
     }
 
-    /// Whether the next try to switch its new function on is still to come. Each job would begin with that.
+    /// Whether a later try to switch its new function on is scheduled. Each job would begin with it, so none starts.
     pub(super) fn awaits_activation(&self) -> bool {
         let retry = self.retry.as_ref().filter(|retry| retry.cause == Cause::Activation);
         self.intent.is_some() && retry.is_some_and(|retry| retry.due.is_some())
@@ -141,7 +141,7 @@ pub(super) struct CheckedText {
     /// Its file: the rules are chosen per file.
     pub(super) path: Arc<Path>,
     pub(super) digest: Digest,
-    /// The server's, to which the text was held.
+    /// The server version that the text was checked for.
     pub(super) version: ServerVersion,
     pub(super) errors: Vec<Diagnostic>,
 }
@@ -241,8 +241,8 @@ impl Ended {
         }
     }
 
-    /// Whether its result on the server is known. If not, the intent is kept. A failed recovery keeps it too, unless the
-    /// plugin belongs to others.
+    /// Whether its result on the server is known. If not, the intent is kept. A failed recovery keeps it too, unless
+    /// the plugin belongs to others.
     pub(super) fn is_certain(&self) -> bool {
         match self {
             Ended::Deploy(outcome) => outcome.is_certain(),
@@ -330,7 +330,7 @@ impl Lanes {
         }
     }
 
-    /// Queues a job and returns the one that it replaces. It keeps that job's place unless it is newer.
+    /// Queues a job and returns the one that it replaces. The new job takes the old one's place, unless it is newer.
     pub(super) fn request(&mut self, key: Key, job: Job) -> Option<Job> {
         let since = job.since;
         let replaced = self.of(&key).job.replace(job);

@@ -1,9 +1,9 @@
 //! Every decision. Pure: [`Engine::handle`] takes one event and the time, and answers with effects. No IO, no clock, no
 //! randomness, no async, no logging, so that tests and simulations can drive it through any schedule.
 //!
-//! `tree` is what the disk holds; `site` is what one server holds and what is in flight there, with a `lane` per plugin.
-//! Everything else follows from these two. While the server is away no list of waiting plugins is kept that could go stale:
-//! when it is back, [`plan`] compares the two again.
+//! `tree` is what the disk holds; `site` is what one server holds and what is in flight there, with a `lane` per
+//! plugin. Everything else follows from these two. While the server is away no list of waiting plugins is kept that
+//! could go stale: when it is back, [`plan`] compares the two again.
 //!
 //! This file has the events, the effects, and the routes between them. A save goes through `tree` (read), [`plan`]
 //! (decide), `dispatch` (gather the facts, act on the decision, start the conversation: [`deploy`], [`repair`] or
@@ -13,10 +13,10 @@
 //!
 //! The engine has one `Site`, and no list of one: two thirds of its methods would take an index that is always 0.
 //!
-//! The state of a server is in its `Site`, except its address and key (in [`Policy`]), the end of its first pass, and the
-//! complaints about files that it refused. A [`Ticket`] is unique in the engine, so an answer finds its site by it. With
-//! two sites, the effects `Save`, `ClearIntent`, `Archive`, `ArchiveFound` and `EndRollback`, and the event `RolledBack`,
-//! would name theirs.
+//! The state of a server is in its `Site`, except its address and key (in [`Policy`]), the end of its first pass, and
+//! the complaints about files that it refused. A [`Ticket`] is unique in the engine, so an answer finds its site by it.
+//! With two sites, the effects `Save`, `ClearIntent`, `Archive`, `ArchiveFound` and `EndRollback`, and the event
+//! `RolledBack`, would name theirs.
 //!
 //! Long because all that goes into the engine and comes out of it is defined here.
 
@@ -167,7 +167,7 @@ pub enum Effect {
     Archive(Backup),
     /// Keep a copy of a text that the server held without a deploy of ours.
     ArchiveFound(Backup),
-    /// End a rollback: the file has changed and is deployed.
+    /// End a rollback: the server holds the file's text again, or the plugin was deleted there.
     EndRollback(Key),
     /// Look again at a file that seems to be gone.
     CheckPresence(Arc<Path>),
@@ -315,7 +315,7 @@ pub struct Handover {
     complaints: BTreeMap<Arc<Path>, Complaint>,
     outage: Option<Outage>,
     trials: Trials,
-    /// By which policy.
+    /// The policy that these trials followed.
     tried: Option<TrialPolicy>,
 }
 

@@ -17,7 +17,7 @@ use super::{Effect, Engine, Now, repair};
 use crate::notice::{Notice, NoticeKind, Subject, WaitReason};
 use crate::plugin::{Digest, Key, Plugin};
 
-/// A file that was created so long before another one with its text was gone is that file under another name.
+/// A plugin created on the server at most this long before a file with the same text disappears is that file, renamed.
 const RENAMED: Duration = Duration::from_secs(10);
 
 /// An editing session is over when nothing was saved for this long.
@@ -101,8 +101,8 @@ impl Engine {
         }
     }
 
-    /// Handles a deploy that undid a rollback made while it was in flight. A rollback that is still to be sent will win.
-    /// Either way, waiting deploys are held back.
+    /// Handles a rollback that was made while this deploy was in flight, and that the deploy undid. A rollback that is
+    /// still to be sent will win.
     fn undo_rollback(&mut self, plugin: &Plugin) {
         let Some(Rollback { local: Some(local), server, done: true }) = self.site.rollback(&plugin.key) else {
             return;
@@ -266,7 +266,8 @@ impl Engine {
         }
     }
 
-    /// Handles a deploy that failed, so that nobody knows whether the text is good. `is_known`: the user was told after the previous try.
+    /// Handles a deploy that failed before the server judged the text. `is_known`: the user was told after the previous
+    /// try.
     fn on_failed(&mut self, plugin: &Plugin, failure: Failure, is_known: bool, took: Duration, now: Now) {
         // A refused text stays refused.
         let was_refused = self.site.refused_before(plugin).is_some();

@@ -307,8 +307,8 @@ fn by_texts(situation: &Situation) -> Decision {
     }
 }
 
-/// Whether a deploy that had to wait is no longer due: a rollback was made since. A stub in its place is not what the user
-/// put back.
+/// Whether a rollback made meanwhile cancels a deploy that had to wait. It never keeps our stub in place: that is not
+/// the text that the user put back.
 #[must_use]
 pub fn is_rolled_back(why: Why, rollback: Option<Rollback>, local: Digest) -> bool {
     !matches!(why, Why::Forced | Why::StubLeft) && rollback.is_some_and(|rollback| rollback.replaced(local))

@@ -6,7 +6,7 @@
 use crate::plugin::{Entry, Kind, Span};
 use crate::server_version::ServerVersion;
 
-/// The line that the server's words are about, where they name one or the module that one imports.
+/// The line that the server's words are about: one that they name, an import, the requirements, or the plugin's class.
 #[must_use]
 pub fn place(words: &str, text: &str) -> Option<Span> {
     let line = named_line(words)
@@ -93,7 +93,7 @@ pub fn keys_are_off(words: &str) -> bool {
     words.contains("API key is not enabled")
 }
 
-/// Whether the words are the server's for this exception, which Python names with its class.
+/// Whether the server's words are about this exception, as Python prints it: with its class.
 #[must_use]
 pub fn tells_of(words: &str, exception: &str) -> bool {
     let words = words.strip_prefix("Error: ").unwrap_or(words);

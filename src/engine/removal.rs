@@ -1,5 +1,5 @@
-//! The conversation that removes a plugin from the server. It touches a plugin only if it holds our own text, and deletes
-//! it only after a copy is on disk.
+//! The conversation that removes a plugin from the server. It touches a plugin only if it holds our own text, and
+//! deletes it only after a copy is on disk.
 
 use std::path::PathBuf;
 use std::sync::Arc;

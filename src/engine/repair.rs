@@ -12,7 +12,7 @@ use crate::engine::step;
 use crate::engine::switch::{CONTESTED, MOST_FLIPS};
 use crate::plugin::{Digest, Key};
 
-/// The state of a function that was on, after a refused update.
+/// The state of the running plugin after a refused update.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Aftermath {
     /// Everything as it was.
@@ -94,8 +94,8 @@ pub(super) enum Stage {
 }
 
 impl Repair {
-    /// Starts after a refusal, which left the row `after`. Its text is loaded again even if somebody else stored it since:
-    /// nobody knows whether that was before the refused text was loaded.
+    /// Starts after a refusal, which left the row `after`. Its text is loaded again even if somebody else stored it
+    /// since: nobody knows whether that was before the refused text was loaded.
     pub(super) fn start(key: &Key, was_active: bool, after: &Row) -> (Self, Next) {
         let mut repair = Self::new(key, was_active, after.digest());
         let next = repair.reload(after, false);
@@ -198,7 +198,7 @@ impl Repair {
 
     fn contested(&self) -> Next {
         let cause = CONTESTED.to_owned();
-        // The old text must be loaded again in any case.
+        // Tried again only if it is unknown whether the old text was loaded.
         Next::Over(off(cause, self.unsettled.is_some()))
     }
 
@@ -212,7 +212,7 @@ fn off(cause: String, later: bool) -> Aftermath {
     Aftermath::Off(StillOff { cause, later })
 }
 
-/// The aftermath for a plugin that was not on, if its old text could not be loaded.
+/// The aftermath if the old text could not be loaded again, but no function is known to be off.
 fn not_on(reply: Reply) -> Aftermath {
     match cause_of(reply) {
         (cause, true) => Aftermath::Unsettled { cause },
@@ -220,8 +220,8 @@ fn not_on(reply: Reply) -> Aftermath {
     }
 }
 
-/// The row unchanged (with `toggle`: leaving it out clears it before 0.12). The server makes the manifest from the text.
-/// `None` if the server does not show the text.
+/// The row unchanged (with `toggle`: leaving it out clears it before 0.12). The server makes the manifest from the
+/// text. `None` if the server does not show the text.
 fn form_to_restore(row: &Row) -> Option<Form> {
     let mut meta = row.meta.clone();
     meta.remove("manifest");

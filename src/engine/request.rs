@@ -58,8 +58,8 @@ impl Engine {
         self.read(path, Pending::new(now.at, Some(now.at)));
     }
 
-    /// Forgets what the server held of a plugin that was deleted there with this text. Those that seemed to be the same
-    /// one are planned again.
+    /// Forgets a plugin that was deleted on the server while it had this text. Plugins that were held as its duplicates
+    /// are planned again.
     pub(super) fn on_deleted(&mut self, key: &Key, text: Digest, now: Now) {
         let deployed = self.site.ledger.get(key).and_then(|record| record.deployed.as_ref());
         let is_back = deployed.is_some_and(|deployed| deployed.digest != text);
@@ -68,7 +68,7 @@ impl Engine {
         if self.tree.files.owner(key) == Owner::None && !is_back {
             self.site.ledger.forget(key);
             if was_created {
-                // It may have been created after the deletion, which is told later. Then the text there is ours.
+                // We may hear of the deletion only after creating the plugin again: then the text there is ours.
                 self.site.ledger.sending(key, text);
             }
         } else {

@@ -54,7 +54,7 @@ pub enum Outcome {
     },
     /// There is no such function.
     Absent,
-    /// It cannot be global: models are not what it is attached to. The server would flip the switch all the same.
+    /// It cannot be global, since it is not attached to models. The server would flip the switch anyway.
     NotGlobal,
     /// Somebody else flips it at the same moment.
     Contested,

@@ -13,7 +13,7 @@ use crate::notice::{Notice, NoticeKind, Subject};
 use crate::paths::is_under;
 use crate::plugin::{Invalid, Key, Parsed, Plugin, Rule, Severity};
 
-/// How long an empty, missing or changing file may take to become complete before its state counts.
+/// How long an empty or missing file may take to become complete before its state counts.
 const HOLD: Duration = Duration::from_millis(300);
 /// The pause before such a file is read again.
 const REREAD: Duration = Duration::from_millis(40);
@@ -37,7 +37,7 @@ pub(super) struct Tree {
     pub(super) rechecked: BTreeMap<Key, BTreeSet<Arc<Path>>>,
     /// Conflicts that the user was told of.
     pub(super) conflicts: BTreeMap<Key, Vec<Arc<Path>>>,
-    /// The files with which something was wrong last, as the user was told.
+    /// What the user was last told is wrong with a file.
     pub(super) complaints: BTreeMap<Arc<Path>, Complaint>,
     /// Missing roots, as told to the user.
     pub(super) missing: Vec<PathBuf>,
@@ -226,7 +226,7 @@ impl Engine {
         }
     }
 
-    /// Whether a formatter may still save the plugin that was deployed last.
+    /// Whether a formatter may still be at work on this plugin, since its last deploy began only a moment ago.
     pub(super) fn is_hot(&self, key: &Key, saved: Duration) -> bool {
         self.site.lanes.get(key).and_then(|lane| lane.sent).is_some_and(|sent| saved < sent + HOT)
     }
@@ -343,7 +343,7 @@ impl Engine {
         }
     }
 
-    /// Decides about an id that one file fewer claims. The file that is left may be being written since it was read, so it
+    /// Decides about an id that one file no longer claims. The remaining file may have changed since it was read, so it
     /// is read again.
     fn on_claim_gone(&mut self, key: &Key, since: Duration, now: Now) {
         let was_read = |path| self.tree.rechecked.get(key).is_some_and(|checked| checked.contains(path));
@@ -439,12 +439,12 @@ impl Engine {
         }
     }
 
-    /// Several files claim one id. After a rename that ends once the old path is read, so it is read first.
+    /// Several files claim one id. After a rename the old path is gone: read the files again before telling a conflict.
     pub(super) fn recheck_claims(&mut self, key: &Key, paths: Vec<Arc<Path>>, since: Duration) {
         let checked = self.tree.rechecked.get(key).cloned().unwrap_or_default();
         let unchecked: Vec<_> = paths.iter().filter(|path| !checked.contains(*path)).cloned().collect();
         if unchecked.is_empty() {
-            // Somebody has just saved one of them, and is told even if that is no news.
+            // The user has just saved one of them: tell the conflict again, even if it is known.
             self.tree.rechecked.remove(key);
             self.tree.conflicts.remove(key);
             self.conflict(key, paths);

@@ -1,8 +1,8 @@
 //! Trials after deploys: which plugins are tried, and when.
 //!
-//! A trial never delays a deploy: it starts when nothing is sent or waits, and no deploy waits for it. It ends when its text is
-//! no longer that of the file. Each text is tried once; one that failed, or whose trial was cut short, is tried again when
-//! it is found unchanged.
+//! A trial never delays a deploy: it starts when nothing is in flight or waiting, and no deploy waits for it. It ends
+//! when its file has another text. Each text is tried once; a text that failed, or whose trial was cut short, is tried
+//! again when it is found unchanged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
@@ -19,7 +19,7 @@ const AT_ONCE: usize = 2;
 /// Which plugins are tried after a deploy.
 #[derive(Clone, Debug, Default)]
 pub struct TrialPolicy {
-    /// The files with a table, each with a text that is another one where the table is.
+    /// The files with a table, each with its table as text: if the table changes, so does the text.
     pub tables: BTreeMap<PathBuf, String>,
     /// Whether a plugin without a table is tried with a plain message, if it cannot act outside the chat.
     pub plain: bool,
@@ -116,8 +116,8 @@ impl Engine {
         self.consider_trial(plugin, active);
     }
 
-    /// Has a plugin tried again that was found unchanged, if its text is not known to work. A single pass tries each that has
-    /// a table: its exit code tells whether they work.
+    /// Schedules another trial of a plugin that was found unchanged, if its text is not known to work. A single pass
+    /// tries every plugin with a table: its exit code tells whether they work.
     pub(super) fn try_unchanged(&mut self, plugin: &Plugin, active: Option<bool>) {
         let Some(policy) = &self.policy.trials else { return };
         let is_once = self.policy.once.is_some() && policy.tables.contains_key(&*plugin.path);

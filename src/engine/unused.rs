@@ -52,8 +52,8 @@ impl Engine {
         let Some(question) = self.site.question.take_if(|question| question.ticket == ticket) else {
             return Some(reply);
         };
-        // Without an answer nothing is told, and the next deploy asks again; a key that may not see all models never sees
-        // them.
+        // Without an answer nothing is told, and the next deploy asks again; a key that may not see all models never
+        // sees them.
         if let Reply::Unreachable { .. } | Reply::Lost { .. } | Reply::Stumbled { .. } | Reply::Crashed { .. } = reply {
             return None;
         }

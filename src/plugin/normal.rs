@@ -7,8 +7,13 @@
 use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
+use memchr::memmem;
+
 /// The packages whose `from` imports the server redirects to its own, in the order in which it does so.
 pub const PACKAGES: [&str; 4] = ["utils", "apps", "main", "config"];
+
+/// The beginning of all that the server rewrites.
+const FROM: &str = "from ";
 
 /// Makes the text to be sent of a file's bytes: without a byte order mark, which the server refuses, and with `\n` for
 /// every line end.
@@ -33,8 +38,12 @@ pub fn normal(text: &str) -> Cow<'_, str> {
 
 /// What the server does to a text that it is sent.
 fn rewrite(text: Cow<'_, str>) -> Cow<'_, str> {
+    let is_package = |rest: &str| PACKAGES.iter().any(|package| rest.starts_with(package));
+    if !memmem::find_iter(text.as_bytes(), FROM).any(|at| is_package(&text[at + FROM.len()..])) {
+        return text;
+    }
     PACKAGES.iter().fold(text, |text, package| {
-        let written = format!("from {package}");
+        let written = format!("{FROM}{package}");
         if text.contains(&written) {
             text.replace(&written, &format!("from open_webui.{package}")).into()
         } else {

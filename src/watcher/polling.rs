@@ -2,9 +2,9 @@
 //! for missing roots.
 //!
 //! It lists each folder that the walk admits, so ignored folders cost nothing. A file counts as changed when its time
-//! (to the nanosecond), size or inode differs. On file systems with whole seconds, the contents of recent files are
-//! compared too. A changed file is checked again after the debounce, and is complete if it is the same twice. The
-//! disk's clock is never compared with ours for that.
+//! (to the nanosecond), size, inode or permissions differ. On file systems with whole seconds, the contents of recent
+//! files are compared too. A changed file is checked again after the debounce, and is complete if it is the same twice:
+//! that compares two looks at the disk, never its clock with ours.
 
 use std::collections::BTreeMap;
 use std::fs::Metadata;

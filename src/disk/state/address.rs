@@ -1,4 +1,5 @@
-//! A server's address as a part of file names: all names of one server give the same part, and no two servers share one.
+//! A server's address as a part of file names: all names of one server give the same part, and no two servers share
+//! one.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -34,9 +35,9 @@ fn normal_address(server: &str) -> String {
     format!("{scheme}://{host}{port}{path}")
 }
 
-/// A server's address as a file name: `http://localhost:8080` becomes `localhost-8080`. It is never `..`, and has room
-/// for what stands around it. Where the name alone does not say which address it is, a digest tells it apart; but not
-/// http from https, between which a server may move.
+/// A server's address as a part of a file name: `http://localhost:8080` becomes `localhost-8080`. It is never `..`, and
+/// short enough for a prefix and a suffix. Where addresses would share a name, a digest tells them apart. Only http and
+/// https share one: a server may move between them.
 fn slug(server: &str) -> String {
     const LONGEST: usize = 150;
     let address = server.split_once("://").map_or(server, |(_, address)| address).trim_end_matches('/');

@@ -82,7 +82,8 @@ impl Folder {
         Ok(path)
     }
 
-    /// Saves a text that was deployed, unless the newest copy is of the same text. Deletes the oldest of too many copies.
+    /// Saves a text that was deployed, unless the newest copy is of the same text. Deletes the oldest of too many
+    /// copies.
     pub fn archive(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<()> {
         if self.newest(&backup.key).is_some_and(|newest| newest.is(Origin::Deployed, backup.digest)) {
             return Ok(());

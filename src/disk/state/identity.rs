@@ -1,12 +1,13 @@
 //! Whose state folder it is. A ledger decides what may be replaced or deleted without asking, so files that somebody
 //! planted in a project must not pass for ours.
 //!
-//! The folder has an identity, a random number that each ledger, intent and rollback repeats. The number counts only in the folder
-//! that it was made for, which is known by its time of birth: no archive and no clone can set that on Linux. State that
-//! does not belong to the folder is set aside, and history and rollbacks start anew. Where the file system tells no time
-//! of birth, the folder is known by its device and inode.
+//! The folder has an identity, a random number that each ledger, intent and rollback repeats. The number counts only in
+//! the folder that it was made for, which is known by its time of birth: no archive and no clone can set that on Linux.
+//! State that does not belong to the folder is set aside, and history and rollbacks start anew. Where the file system
+//! tells no time of birth, the folder is known by its device and inode.
 //!
-//! Only a folder with our own name is cleared like that: any other may hold somebody else's files, and is left as it is.
+//! Only a folder with our own name is cleared like that: any other may hold somebody else's files, and is left as it
+//! is.
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
@@ -123,14 +124,14 @@ pub(super) fn refuse_foreign(folder: &Path) -> io::Result<()> {
     Err(trust::foreign(folder))
 }
 
-/// Gives the folder an identity, unless it has one. Answers where state went that does not belong to it.
+/// Gives the folder an identity, unless it has one. Returns its owner, and where state of other folders was moved.
 pub(super) fn claim(folder: &Path) -> io::Result<(Owner, Option<PathBuf>)> {
     if let Some(owner) = known(folder)? {
         return Ok((owner, None));
     }
     let aside = set_aside(folder)?;
     let draft = Draft::private(&folder.join(FILE))?;
-    // On overlayfs the first file makes a new folder of one that came with the image.
+    // On overlayfs, the first new file replaces a folder that came with the image: take the mark only after it.
     let identity = Identity { id: format!("{:032x}", fastrand::u128(..)), mark: Mark::of(folder)? };
     match draft.finish(&serde_json::to_vec(&identity)?, Lasting::Synced)?.create() {
         // Another process came first: its number counts.

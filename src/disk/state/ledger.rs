@@ -1,4 +1,5 @@
-//! The ledger's file: what was deployed from here to one server. A file that cannot be used is set aside, never deleted.
+//! The ledger's file: what was deployed from here to one server. A file that cannot be used is set aside, never
+//! deleted.
 
 use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Write as _};
@@ -63,8 +64,8 @@ impl Folder {
 }
 
 impl State {
-    /// Reads the ledger. A file that cannot be used is set aside, and the error says so: it is safe to continue without it.
-    /// A newer version may have written it and want it back, so it never replaces a file that was set aside before.
+    /// Reads the ledger. A file that cannot be used is set aside, and the error says so: it is safe to continue without
+    /// it. A newer version may have written it and want it back, so it never replaces a file that was set aside before.
     #[must_use]
     pub fn load(&self) -> (Ledger, Option<StateError>) {
         let owner = self.folder.made().map_err(|error| format!("{error:#}"));

@@ -1,6 +1,6 @@
 //! The state folder, `.owui-watch/` beside `watch.toml`: for each server the ledger, copies of deployed and replaced
 //! texts, intents and rollbacks, and a log per plugin. Everything in it is private to the user. Losing it costs a
-//! comparison with the server, never a wrong deploy.
+//! comparison with the server, and the copies and rollbacks that it holds.
 #![expect(clippy::disallowed_methods, reason = "this is the one place that writes files")]
 
 mod address;
@@ -58,7 +58,8 @@ const MOST_REMOVALS: usize = 20;
 /// Why state is not used.
 const NOT_OURS: &str = "was not written in this folder, or was written by an earlier version";
 
-/// The part of the state folder that processes share: copies, intents, rollbacks and logs. Each file is written whole.
+/// The part of the state folder that processes share: copies, intents, rollbacks, requests and logs. Files are written
+/// whole; only logs and the ledger are appended to.
 #[derive(Clone, Debug)]
 pub struct Folder {
     pub(super) path: PathBuf,
@@ -195,9 +196,9 @@ pub struct State {
     aside: Option<PathBuf>,
     /// When the folder of the rollbacks was last seen to change.
     rollbacks_seen: Option<SystemTime>,
-    /// When the folder of the requests was.
+    /// When the folder of the requests was last seen to change.
     requests_seen: Option<SystemTime>,
-    /// Whether all of them were ever taken.
+    /// Whether all waiting requests were taken at least once.
     has_taken_requests: bool,
     /// The folder of the bell, when it was last made.
     bell_at: Option<Mark>,

@@ -1,5 +1,6 @@
-//! Requests of the command `deploy` to the running watch, and its answers; and what other commands did, which has no answer.
-//! Each is a file of its own, which the other side deletes. A request that nobody took counts for a minute only.
+//! Requests of the command `deploy` to the running watch, and its answers; and what other commands did, which has no
+//! answer. Each is a file of its own, which the other side deletes. A request that nobody took counts for a minute
+//! only.
 //!
 //! One counts only in the state folder that it was written in: a planted one could have a held plugin deployed.
 
@@ -37,7 +38,7 @@ const MOST: usize = 100;
 /// Requests and answers that are older were left behind by a program that was killed.
 const OUTDATED: Duration = Duration::from_mins(1);
 
-/// Plugins to deploy now.
+/// Plugins to deploy now, or what a command did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Request {
@@ -235,8 +236,8 @@ impl State {
         Mark::of(&self.folder.requests_folder()).ok() != self.bell_at
     }
 
-    /// Takes the requests that were left since. Each is deleted. An old one counts only if somebody watched when it was
-    /// left: by the clock of a network folder's server, each may be old.
+    /// Takes the requests left since the last call, and deletes them. Old ones are dropped until all have been taken
+    /// once. Later this watch was already running, and only a network drive's clock makes a request look old.
     pub fn take_requests(&mut self) -> Vec<(RequestId, Request)> {
         if !has_changed(&self.folder.requests_folder(), &mut self.requests_seen) {
             return Vec::new();

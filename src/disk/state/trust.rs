@@ -90,7 +90,7 @@ pub(super) fn refuse_git(folder: &Path) -> io::Result<()> {
     if folder.components().any(is_git) { Err(distrust(folder, Reason::Git)) } else { Ok(()) }
 }
 
-/// Checks a folder and each folder between `top`, which is checked too, and it. A folder that does not exist yet is fine.
+/// Checks `top`, `folder`, and each folder between them. A folder that does not exist yet is fine.
 ///
 /// # Errors
 ///
@@ -236,8 +236,8 @@ pub(super) fn names(folder: &Path) -> io::Result<Vec<OsString>> {
     fs::read_dir(folder)?.map(|entry| Ok(entry?.file_name())).collect()
 }
 
-/// Moves a file or folder. A folder that the file system cannot rename, as in a lower layer of overlayfs, is moved entry by
-/// entry; a link is moved as such.
+/// Moves a file or folder. A folder that the file system cannot rename, as in a lower layer of overlayfs, is moved
+/// entry by entry; a link is moved as such.
 ///
 /// # Errors
 ///

@@ -626,8 +626,8 @@ impl Deploy {
         self.send(replaced, was_active, Stage::Updating { before, kept }, call)
     }
 
-    /// Sends the text, after saving an intent if one is needed after a crash: for a repair, to switch a new function
-    /// on, or to know the text for ours where an unknown one would hold all further deploys.
+    /// Sends the text, after saving an intent if one would be needed after a crash: for a repair, to switch a new
+    /// function on, or to recognize the text as ours where an unknown one would hold back all further deploys.
     fn send(&mut self, replaced: Option<Digest>, was_active: bool, next: Stage, call: Call) -> Step {
         let is_needed = replaced.is_some() || was_active || self.policy.on_remote_edit == OnRemoteEdit::Hold;
         // An intent that this conversation saved before must be replaced.
@@ -669,7 +669,7 @@ impl Deploy {
 
     fn on_read_back(&mut self, reply: Reply, before: &Row, kept: Option<PathBuf>, doubt: Unverified) -> Step {
         match (reply, doubt) {
-            // The server may have refused the text that it held before.
+            // If the server held our text before, finding it again does not mean that it was accepted.
             (Reply::Row(after), Unverified::Refused(objection)) if !self.is_ours(&after) || self.is_ours(before) => {
                 self.restore(before, &after, objection)
             }
@@ -708,8 +708,8 @@ impl Deploy {
         }
     }
 
-    /// Ends the update: the server holds our text. No version touches the switch when it takes a text, so somebody
-    /// flipped a changed one, and it stays.
+    /// Ends the update: the server holds our text. No server version touches the switch when it takes a text. So if the
+    /// switch changed, somebody flipped it, and it stays as it is.
     fn taken(&mut self, before: &Row, after: &Row, kept: Option<PathBuf>, version: Option<String>) -> Step {
         if is_stub(before) {
             return self.created(after);
@@ -806,7 +806,7 @@ impl Deploy {
             // Somebody else stored another text.
             Next::Over(Aftermath::AsItWas) => failed(Failure::StoredOther),
             Next::Over(Aftermath::Off(off)) => Step::Done(Outcome::Created { active: Err(off) }),
-            // No old text is loaded here, which this would be about.
+            // This is about loading an old text, and a new function has none.
             Next::Over(Aftermath::Unsettled { cause }) => {
                 Step::Done(Outcome::Created { active: Err(StillOff { cause, later: true }) })
             }

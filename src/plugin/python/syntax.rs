@@ -68,6 +68,10 @@ pub(super) fn parsed(text: &str) -> Result<Parsed<ModModule>, (Rule, Option<Span
 /// Whether a text may be deeper than [`MAX_DEPTH`]: each layer takes a word, or a character that is in none. As soon as
 /// enough of the others were seen, it is not.
 fn may_be_too_deep(text: &str) -> bool {
+    // Spaces alone are counted many at a time.
+    if text.len() - memchr::memchr_iter(b' ', text.as_bytes()).count() <= MAX_DEPTH {
+        return false;
+    }
     let mut before = false;
     let mut adds_none = |byte: u8| {
         let is_word = byte.is_ascii_alphanumeric() || byte == b'_';

@@ -696,7 +696,7 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     }
     promises.flips.remove(key);
     promises.restored.remove(key);
-    let again = matches!(why, Why::Retry | Why::ChangedOnServer | Why::MissingOnServer);
+    let again = matches!(why, Why::Retry | Why::StubLeft | Why::ChangedOnServer | Why::MissingOnServer);
     if (again && promises.saved_again.remove(key))
         || why == Why::Forced
         || promises.refused.get(key).is_some_and(|refused| Some(*refused) != digest)

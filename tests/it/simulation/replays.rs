@@ -1463,3 +1463,21 @@ fn a_text_that_somebody_stored_before_ours_crashed_runs() {
          0 swap c c14",
     );
 }
+
+#[test]
+fn a_stub_is_replaced_by_the_refused_text_that_was_saved_again() {
+    replay(
+        "seed 203862245
+         0 write t t3!
+         0 start
+         0 fault slow update 3
+         464 write a a4#
+         501 fault page overview 2
+         1857 swap a a1
+         89 fault absent get 3
+         778 touch a
+         1911 mount
+         67 move t b
+         10000 page 3210",
+    );
+}
