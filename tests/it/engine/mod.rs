@@ -85,6 +85,7 @@ struct Script {
 }
 
 /// A world that logs each effect. Disk and scans answer at once; requests and writes are answered by the script.
+#[expect(clippy::struct_excessive_bools, reason = "separate facts")]
 #[derive(Default)]
 struct ScriptWorld {
     disk: BTreeMap<String, String>,
