@@ -141,6 +141,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::Stopped { waiting: 1, refused: 1, held: 1, with_errors: 1 },
         NoticeKind::SettingsKept { why: text(), hint: Some(text()) },
         NoticeKind::Trouble(Trouble::Told { message: text(), hint: Some(text()) }),
+        NoticeKind::ScanSlow { so_far: took },
         NoticeKind::Slow { so_far: Duration::ZERO, installs: Some(text()) },
         NoticeKind::Sending { why: Why::New },
         NoticeKind::Created { active: Some(true), global: true, took },

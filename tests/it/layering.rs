@@ -88,9 +88,10 @@ const REACHES_OUT: [(&str, &[&str]); 22] = [
 const PURE: [&str; 9] =
     ["server_version", "plugin", "check", "engine", "notice", "debounce", "driver", "printable", "server_log"];
 /// Crates that only compute.
-const HARMLESS: [&str; 13] = [
+const HARMLESS: [&str; 14] = [
     "std",
     "jiff",
+    "memchr",
     "ruff_python_ast",
     "ruff_python_parser",
     "ruff_python_stdlib",

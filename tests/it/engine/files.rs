@@ -1,4 +1,6 @@
 //! Files that are empty, half written, broken, renamed, gone, or share an id.
+//!
+//! Long because every test is a whole script of events and effects.
 
 use expect_test::expect;
 use owui_watch::engine::ledger::Ledger;
