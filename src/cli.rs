@@ -119,8 +119,9 @@ pub enum Command {
 
     /// Deploy plugins now, even if they are unchanged, held back or were refused
     ///
-    /// If a watch runs for this project and server, the watch deploys them; otherwise this is a pass like `--once --force`.
-    /// If the server seems to have a new plugin under another id, you are asked first. The exit code is that of `--once`.
+    /// If a watch runs for this project and server, the watch deploys them; otherwise this is a pass like `--once
+    /// --force`. If the server seems to have a new plugin under another id, you are asked first. The exit code is that
+    /// of `--once`.
     Deploy {
         /// Ids, paths or folders of plugins
         #[arg(required = true, value_parser = clap::builder::NonEmptyStringValueParser::new())]
@@ -301,8 +302,8 @@ pub enum Command {
         #[arg(long, value_name = "MODEL", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         model: Option<String>,
 
-        /// The tool's function to call; only the sandbox's model calls it [default: the one that the message names, else
-        /// the first]
+        /// The tool's function to call; only the sandbox's model calls it [default: the one that the message names,
+        /// else the first]
         #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
         tool: Option<String>,
 

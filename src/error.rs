@@ -1,7 +1,7 @@
 //! Why something could not be done: one type for the daemon and for every command.
 //!
-//! It is not a [`std::error::Error`], so nothing can wrap it and lose its hint on the way. Edges whose errors have no hint
-//! use `anyhow`, which becomes an [`Error`] where the daemon or a command takes it.
+//! It is not a [`std::error::Error`], so nothing can wrap it and lose its hint on the way. Edges whose errors have no
+//! hint use `anyhow`, which becomes an [`Error`] where the daemon or a command takes it.
 
 use std::fmt;
 

@@ -1,9 +1,9 @@
 //! Asks git which commit a file belongs to, for the message that a deploy leaves in the server's history. Without git,
 //! without a repository, or in one that git does not trust, the message has no commit.
 //!
-//! A save does not start a process: that takes longer (2 to 8 ms measured) than everything else between the save and its
-//! request. The answers of git are kept, and the small files in which git stores HEAD show whether it has moved. Only
-//! the first save after a commit lists the files again.
+//! A save does not start a process: that takes longer (2 to 8 ms measured) than everything else between the save and
+//! its request. The answers of git are kept, and the small files in which git stores HEAD show whether it has moved.
+//! Only the first save after a commit lists the files again.
 //!
 //! A file belongs to the nearest repository above it, which may be a submodule or a linked work tree. Nothing in the
 //! repository is run: no hooks, no monitors, no fetching.

@@ -48,8 +48,8 @@ pub fn join(folder: &Path, rest: &Path) -> PathBuf {
     }
 }
 
-/// A path without `./`, doubled slashes and a slash at its end; `.` for the current folder. `..` stays: behind a link it is
-/// not what it seems.
+/// A path without `./`, doubled slashes and a slash at its end; `.` for the current folder. `..` stays: behind a link
+/// it is not what it seems.
 #[must_use]
 pub fn tidy(path: &Path) -> PathBuf {
     let tidy: PathBuf = path.components().filter(|part| *part != Component::CurDir).collect();
@@ -95,8 +95,8 @@ pub fn without_dots(path: &Path) -> PathBuf {
     })
 }
 
-/// Where an existing path really is, from the top and without links. On Windows it has no `\\\\?\\` before it, which git and
-/// Python do not understand, unless it is too long without that.
+/// Where an existing path really is, from the top and without links. On Windows it has no `\\\\?\\` before it, which
+/// git and Python do not understand, unless it is too long without that.
 ///
 /// # Errors
 ///

@@ -1,6 +1,6 @@
-//! The one filter for text of others (a server's words, a file's name, another program's output) on its way to a terminal
-//! or a log. A character that steers a terminal, turns text around or hides in it is shown by a
-//! sign for it: `␛` for an escape, `�` for what has no sign of its own.
+//! The one filter for text of others (a server's words, a file's name, another program's output) on its way to a
+//! terminal or a log. A character that steers a terminal, turns text around or hides in it is shown by a sign for it:
+//! `␛` for an escape, `�` for what has no sign of its own.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
@@ -122,8 +122,8 @@ fn is_blank(c: char) -> bool {
     is_space || is_filler || selects_a_form || matches!(c, '\u{1d173}'..='\u{1d17a}')
 }
 
-/// A text without its complete sequences for colours, the cursor and titles. What is not complete stays, so that it cannot
-/// take the words after it away.
+/// A text without its complete sequences for colours, the cursor and titles. What is not complete stays, so that it
+/// cannot take the words after it away.
 fn without_sequences(mut text: &str) -> String {
     let mut kept = String::with_capacity(text.len());
     while let Some(at) = text.find(['\u{1b}', '\u{9b}', '\u{9d}']) {

@@ -10,7 +10,8 @@ use std::path::Path;
 /// The largest file of settings, patterns or references that makes sense, in bytes.
 pub const ONE_MIB: u64 = 1024 * 1024;
 
-/// Why a file was not used although the system would have opened it. Carried by the [`io::Error`]; see [`Rejection::of`].
+/// Why a file was not used although the system would have opened it. Carried by the [`io::Error`]; see
+/// [`Rejection::of`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rejection {
     /// A folder, FIFO, socket or device; without following links, also a link.

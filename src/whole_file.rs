@@ -1,5 +1,5 @@
-//! Writes files whole: at any moment a file has its old content or its new one, on each system. A synced write survives a
-//! power cut with its name, because its folder is synced as well.
+//! Writes files whole: at any moment a file has its old content or its new one, on each system. A synced write survives
+//! a power cut with its name, because its folder is synced as well.
 #![expect(clippy::disallowed_methods, reason = "the one place that puts a file in the place of another")]
 
 use std::fs::{DirBuilder, Permissions};
@@ -190,8 +190,8 @@ fn replace(finished: TempPath, target: &Path) -> io::Result<()> {
 
 /// Moves a temporary file, which is closed, to `target`. If that fails, the temporary file is removed.
 ///
-/// Windows replaces no file that another program keeps for itself, as virus scanners and indexers do for a moment: it is
-/// tried again for a third of a second. The standard library's `rename` also replaces a file that is open in another
+/// Windows replaces no file that another program keeps for itself, as virus scanners and indexers do for a moment: it
+/// is tried again for a third of a second. The standard library's `rename` also replaces a file that is open in another
 /// owui-watch, and `persist` does not.
 #[cfg(windows)]
 fn replace(finished: TempPath, target: &Path) -> io::Result<()> {

@@ -70,9 +70,9 @@ fn is_static(function: &StmtFunctionDef) -> bool {
     function.decorator_list.iter().any(|decorator| is_name(&decorator.expression, "staticmethod"))
 }
 
-/// What the server calls a hook with: its own argument, and the names of those with two underscores that it may ask for in
-/// every version. They are in `functions.py` of the server, `utils/filter.py` and its callers in `utils/middleware.py`,
-/// `utils/actions.py` and `events.py`.
+/// What the server calls a hook with: its own argument, and the names of those with two underscores that it may ask for
+/// in every version. They are in `functions.py` of the server, `utils/filter.py` and its callers in
+/// `utils/middleware.py`, `utils/actions.py` and `events.py`.
 fn given(hook: &str) -> Option<(&'static str, &'static str)> {
     Some(match hook {
         "pipe" => (

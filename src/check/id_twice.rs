@@ -11,8 +11,9 @@ use crate::plugin::{Diagnostic, Key, Plugin, Rule, Span};
 /// More of the others are only counted.
 const MOST_OTHERS: usize = 3;
 
-/// The diagnostic of each file whose id another one has. `certain`: settings say which files are one project, which deploys
-/// none of these. Without, `project_of` tells which folder a file belongs to, and there may be copies that nobody deploys.
+/// The diagnostic of each file whose id another one has. `certain`: settings say which files are one project, which
+/// deploys none of these. Without, `project_of` tells which folder a file belongs to, and there may be copies that
+/// nobody deploys.
 #[must_use]
 pub fn ids_twice<'a>(
     plugins: impl IntoIterator<Item = &'a Plugin>,

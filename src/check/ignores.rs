@@ -52,7 +52,8 @@ pub(super) fn silences(line: &str, rule: &str) -> bool {
     names.any(|name| name.trim() == rule)
 }
 
-/// The ends of the lines of a text, each with whether a comment can stand there: not in a string, nor after a backslash.
+/// The ends of the lines of a text, each with whether a comment can stand there: not in a string, nor after a
+/// backslash.
 struct Lines(Vec<(usize, bool)>);
 
 impl Lines {
@@ -146,8 +147,8 @@ impl<'a> Comment<'a> {
     }
 }
 
-/// Takes out what the comments of a text ignore, and adds what they needlessly ignore. The rule `later` is applied after
-/// this.
+/// Takes out what the comments of a text ignore, and adds what they needlessly ignore. The rule `later` is applied
+/// after this.
 pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, later: &str, found: &mut Found) {
     if !text.contains(MARK) {
         return;

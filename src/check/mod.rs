@@ -1,5 +1,5 @@
-//! Checks plugins without a server: a list of rules over the syntax tree, its names, and the tables of what each version
-//! of Open WebUI has. An error says what will happen and when; what is only likely is a warning.
+//! Checks plugins without a server: a list of rules over the syntax tree, its names, and the tables of what each
+//! version of Open WebUI has. An error says what will happen and when; what is only likely is a warning.
 
 mod choice;
 mod context;

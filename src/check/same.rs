@@ -12,7 +12,8 @@ use super::semantics::DEEPEST;
 pub(super) type Edit = (Range<usize>, usize);
 
 /// Whether the new tree has every node of the old one, in its order and its place, and beside them only what the edits
-/// bring: an `await` that begins in an edit, a call around what was there, and nodes that lie in one. The edits are sorted.
+/// bring: an `await` that begins in an edit, a call around what was there, and nodes that lie in one. The edits are
+/// sorted.
 pub(super) fn is_same(old: &ModModule, new: &ModModule, edits: &[Edit]) -> bool {
     let (old, new) = (Nodes::of(old), Nodes::of(new));
     let mut rest = new.iter();

@@ -247,8 +247,8 @@ fn tell_alone(alone: &BTreeSet<Key>, screen: &Screen, hinted: bool) {
     }
 }
 
-/// The folder that the paths of a patch are relative to, never with `..`: the current one if all files are in it, else the
-/// project's.
+/// The folder that the paths of a patch are relative to, never with `..`: the current one if all files are in it, else
+/// the project's.
 fn patch_base(targets: &[Target], context: &CommandContext) -> PathBuf {
     let mut paths = targets.iter().filter_map(|target| target.local.as_ref()).map(|local| &local.path);
     if paths.all(|path| without_dots(&context.cwd.join(path)).starts_with(&context.cwd)) {

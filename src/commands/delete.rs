@@ -1,5 +1,5 @@
-//! Deletes a plugin from the server that has no file here: a stray, such as one whose file was renamed. Keeps a copy of its
-//! text.
+//! Deletes a plugin from the server that has no file here: a stray, such as one whose file was renamed. Keeps a copy of
+//! its text.
 
 use super::ask::agreed;
 use super::server::{Server, text};
@@ -17,8 +17,8 @@ use crate::plugin::{Digest, Key};
 ///
 /// # Errors
 ///
-/// A word names no plugin, or one that has a file here; the copy cannot be written; the server cannot be reached, or does
-/// not allow it. Plugins before that one are deleted.
+/// A word names no plugin, or one that has a file here; the copy cannot be written; the server cannot be reached, or
+/// does not allow it. Plugins before that one are deleted.
 pub async fn delete(context: &CommandContext, words: &[String]) -> Result<Code, Error> {
     context.warn_of_unused_state();
     let files = Files::read(&context.config)?;

@@ -1,8 +1,8 @@
-//! The commands other than the watch. `status`, `history`, `diff`, `rollback`, `pull`, `delete`, `on`, `off` and `global` read
-//! the disk and the server once, do one thing, and exit. They may run beside a daemon: both replace shared files atomically,
-//! and on the server a rollback is a deploy like any other. `try` runs a plugin on the server.
-//! `doctor` looks for what keeps plugins from being deployed. `service` runs the watch under systemd; `trust` records the user's consent.
-//! `words` resolves the plugins and folders that a command line names.
+//! The commands other than the watch. `status`, `history`, `diff`, `rollback`, `pull`, `delete`, `on`, `off` and
+//! `global` read the disk and the server once, do one thing, and exit. They may run beside a daemon: both replace
+//! shared files atomically, and on the server a rollback is a deploy like any other. `try` runs a plugin on the server.
+//! `doctor` looks for what keeps plugins from being deployed. `service` runs the watch under systemd; `trust` records
+//! the user's consent. `words` resolves the plugins and folders that a command line names.
 #![expect(clippy::disallowed_methods, reason = "commands read the clock")]
 
 mod ask;

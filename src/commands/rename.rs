@@ -1,5 +1,5 @@
-//! Before `deploy` creates a plugin: whether the server seems to have it already under another id, as after a rename of its
-//! file.
+//! Before `deploy` creates a plugin: whether the server seems to have it already under another id, as after a rename of
+//! its file.
 
 use std::collections::BTreeMap;
 
@@ -25,8 +25,8 @@ pub enum MayCreate {
     Unknown(Error),
 }
 
-/// Tells which of the plugins that these words name the server seems to have under another id, and asks whether to create
-/// them all the same.
+/// Tells which of the plugins that these words name the server seems to have under another id, and asks whether to
+/// create them all the same.
 ///
 /// # Errors
 ///

@@ -137,7 +137,8 @@ fn show(screen: &Screen, target: &Target, now: Option<&Text>, entry: &Entry, tex
 }
 
 impl Rollback {
-    /// Whether another owui-watch still has an intent for the plugin. Right after it told of a deploy, it is clearing it.
+    /// Whether another owui-watch still has an intent for the plugin. Right after it told of a deploy, it is clearing
+    /// it.
     #[must_use]
     pub fn is_blocked(&self) -> bool {
         self.folder.intents().contains_key(&self.target.key) && self.folder.holder().is_some()
@@ -205,8 +206,8 @@ impl Rollback {
         }
     }
 
-    /// First repairs what an interrupted deploy left behind. `Some` or an error if that failed: the rollback cannot go on,
-    /// since it would preserve the wrong switch.
+    /// First repairs what an interrupted deploy left behind. `Some` or an error if that failed: the rollback cannot go
+    /// on, since it would preserve the wrong switch.
     async fn recover(&mut self, intent: UpdateIntent) -> Result<Option<Code>, Error> {
         let (mut recovery, step) = Recovery::start(self.target.key.clone(), intent);
         let outcome = talk(&self.client, step, |reply| recovery.reply(reply)).await;

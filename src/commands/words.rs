@@ -16,8 +16,8 @@ use crate::paths::{slashed, tidy};
 use crate::plugin::id::PluginId;
 use crate::plugin::{Kind, Parsed};
 
-/// A typed word as a tidy path relative to the project; unchanged if it may be an id (no slash, no dot). The folder that
-/// contains all roots becomes the empty path.
+/// A typed word as a tidy path relative to the project; unchanged if it may be an id (no slash, no dot). The folder
+/// that contains all roots becomes the empty path.
 pub(super) fn spelled(typed: &str, config: &Config, cwd: &Path) -> String {
     let may_be_id = !typed.contains(|c| c == '.' || std::path::is_separator(c));
     let path = if may_be_id { None } else { config.spelled(Path::new(typed), cwd) };
@@ -47,7 +47,8 @@ pub struct Scope {
 }
 
 impl Scope {
-    /// Checks that each word, as the user typed it in `cwd`, names a watched folder or file, or the id of a plugin here.
+    /// Checks that each word, as the user typed it in `cwd`, names a watched folder or file, or the id of a plugin
+    /// here.
     ///
     /// # Errors
     ///

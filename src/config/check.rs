@@ -58,8 +58,8 @@ impl Merged {
         Ok(root_bounds)
     }
 
-    /// Checks that a project's own files name no command that is run without the user's consent. Answers whether the user
-    /// declined it in this run: then it does not run.
+    /// Checks that a project's own files name no command that is run without the user's consent. Answers whether the
+    /// user declined it in this run: then it does not run.
     pub(super) fn check_log_command(
         &self,
         settings: &Settings,

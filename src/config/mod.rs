@@ -74,8 +74,8 @@ pub struct Config {
     pub settings: Settings,
     /// The folder of `watch.toml`, as given: empty for the current one.
     pub project: PathBuf,
-    /// The folder that `log_command` runs in: the project's if the project's own files name the command, else the user's
-    /// home. Empty for the current folder, or without a command.
+    /// The folder that `log_command` runs in: the project's if the project's own files name the command, else the
+    /// user's home. Empty for the current folder, or without a command.
     pub log_folder: PathBuf,
     /// The folders with plugins. They do not overlap.
     pub roots: Vec<PathBuf>,

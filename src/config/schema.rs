@@ -387,7 +387,8 @@ keys! {
         read: |value| optional(value, adopt),
         must_be: r#""ask" or "never""#,
     }
-    /// `[check]` for this file alone: its `ignore` is added to the general one, and its other keys replace the general ones.
+    /// `[check]` for this file alone: its `ignore` is added to the general one, and its other keys replace the general
+    /// ones.
     check: Option<CheckSettings> {
         read: |value| optional(value, checks),
         must_be: "a table with `select`, `ignore` or `block`",

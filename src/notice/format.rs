@@ -18,8 +18,8 @@ pub fn count(n: usize, noun: &str) -> String {
     format!("{n} {noun}{}", if n == 1 { "" } else { "s" })
 }
 
-/// A duration as a person reads it: `0.4 ms`, `34 ms`, `1.2 s`, `12 s`, `3 min 20 s`. Each unit ends where rounding would
-/// fill the next.
+/// A duration as a person reads it: `0.4 ms`, `34 ms`, `1.2 s`, `12 s`, `3 min 20 s`. Each unit ends where rounding
+/// would fill the next.
 #[must_use]
 pub fn duration(time: Duration) -> String {
     let seconds = time.as_secs_f64();

@@ -1,5 +1,5 @@
-//! The facts that the user may be told. The English stands in `text.rs` and `hint.rs`, and only there; programs read the
-//! stable words of `json.rs`.
+//! The facts that the user may be told. The English stands in `text.rs` and `hint.rs`, and only there; programs read
+//! the stable words of `json.rs`.
 //!
 //! Long because one enum has every fact.
 

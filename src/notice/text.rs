@@ -290,7 +290,8 @@ impl Notice {
         })
     }
 
-    /// What a traceback has beside the place that is shown: who called it, what lies outside of plugins, and the causes.
+    /// What a traceback has beside the place that is shown: who called it, what lies outside of plugins, and the
+    /// causes.
     #[must_use]
     pub fn trace(&self) -> Vec<String> {
         let NoticeKind::Raised(raised) = &self.what else { return Vec::new() };

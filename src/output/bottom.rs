@@ -1,5 +1,5 @@
-//! The last lines of the terminal, below the scrolling log. Each change is one text that erases them, prints the log's new
-//! lines and draws them again. The cursor waits on the line below.
+//! The last lines of the terminal, below the scrolling log. Each change is one text that erases them, prints the log's
+//! new lines and draws them again. The cursor waits on the line below.
 
 use console::measure_text_width as width;
 

@@ -1,5 +1,5 @@
-//! The terminal: status lines go to stdout, what explains them (frames, hints) to stderr. Where there is a live view, both
-//! are written above it.
+//! The terminal: status lines go to stdout, what explains them (frames, hints) to stderr. Where there is a live view,
+//! both are written above it.
 
 use std::io::Write as _;
 use std::sync::LazyLock;
@@ -15,8 +15,8 @@ use super::terminal::{self, Terminal};
 use super::{Format, Request, columns, json_line};
 use crate::notice::{Commands, Level, Notice};
 
-/// Prints notices at once, and waits while the terminal is stopped. The daemon prints through [`Output`](super::Output),
-/// which does not wait.
+/// Prints notices at once, and waits while the terminal is stopped. The daemon prints through
+/// [`Output`](super::Output), which does not wait.
 pub struct Console {
     format: Format,
     least: Level,
@@ -143,8 +143,8 @@ impl Console {
     }
 }
 
-/// `anstream` takes the colours out where they are not wanted (`NO_COLOR`, a file, a pipe). The error is that of stdout,
-/// whose reader may be gone. A closed stderr is no error.
+/// `anstream` takes the colours out where they are not wanted (`NO_COLOR`, a file, a pipe). The error is that of
+/// stdout, whose reader may be gone. A closed stderr is no error.
 fn print(line: &str, more: &str) -> std::io::Result<()> {
     let mut stdout = anstream::stdout().lock();
     writeln!(stdout, "{line}").and_then(|()| stdout.flush())?;

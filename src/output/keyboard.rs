@@ -1,5 +1,5 @@
-//! The keys of the live view. They need no Enter: the terminal hands over each character and shows none. Signals stay what
-//! they are (Ctrl-C, Ctrl-Z, Ctrl-\), and so does Ctrl-S.
+//! The keys of the live view. They need no Enter: the terminal hands over each character and shows none. Signals stay
+//! what they are (Ctrl-C, Ctrl-Z, Ctrl-\), and so does Ctrl-S.
 
 use std::io::{IsTerminal as _, PipeReader, PipeWriter, Read as _, Write as _, pipe, stdin};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -9,8 +9,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::termios::{LocalModes, OptionalActions, SpecialCodeIndex, Termios, tcgetattr, tcgetpgrp, tcsetattr};
 
-/// How often to see whether the shell has given the terminal back, while it has it. No signal tells that of a program that
-/// runs in the background.
+/// How often to see whether the shell has given the terminal back, while it has it. No signal tells that of a program
+/// that runs in the background.
 const IN_BACKGROUND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
 
 /// A key that does something.
@@ -77,8 +77,8 @@ struct Guard {
 }
 
 impl Keyboard {
-    /// Takes the keyboard, and calls `pressed` for each key, and `back` when the terminal is ours again; `None` if there is
-    /// none to take.
+    /// Takes the keyboard, and calls `pressed` for each key, and `back` when the terminal is ours again; `None` if
+    /// there is none to take.
     #[must_use]
     pub fn take(pressed: impl Fn(Key) + Send + 'static, back: impl Fn() + Send + 'static) -> Option<Self> {
         if !stdin().is_terminal() || !is_ours() {

@@ -68,8 +68,8 @@ pub(super) fn wrapped_output(text: &str, columns: Option<u16>) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A line, wrapped between words; each of its lines after the first is indented. A word that does not fit stays whole, so
-/// that it can be copied; so does what stands in backticks, such as a command.
+/// A line, wrapped between words; each of its lines after the first is indented. A word that does not fit stays whole,
+/// so that it can be copied; so does what stands in backticks, such as a command.
 pub(super) fn wrapped(line: &str, indent: &str, columns: Option<u16>) -> String {
     wrapped_after("", line, indent, columns).join("\n")
 }

@@ -71,8 +71,8 @@ pub enum Format {
 pub struct Output(Arc<Queue>);
 
 impl Output {
-    /// Starts the thread. It calls `gone` once the reader is gone, as after `owui-watch | head`. It ends, and drops `gone`,
-    /// when everything is printed after [`Output::close`].
+    /// Starts the thread. It calls `gone` once the reader is gone, as after `owui-watch | head`. It ends, and drops
+    /// `gone`, when everything is printed after [`Output::close`].
     ///
     /// # Errors
     ///

@@ -90,7 +90,8 @@ impl Screen {
         }
     }
 
-    /// Prints a row that begins with a sign, and below it the hints, all to stdout: they belong together in a file, too.
+    /// Prints a row that begins with a sign, and below it the hints, all to stdout: they belong together in a file,
+    /// too.
     pub fn row_with_hint(&self, notice: &Notice, sign: &str, aligned: &str) {
         self.signed_row(notice, sign, aligned);
         if self.format == Format::Lines {

@@ -85,7 +85,8 @@ pub(super) fn view(glance: &Glance, frame: Frame) -> Vec<String> {
     rule.into_iter().chain(above).chain(problems).chain(middle).chain(below).collect()
 }
 
-/// The problems on at most so many lines. Their places come before their words. The one with the focus is marked and shown.
+/// The problems on at most so many lines. Their places come before their words. The one with the focus is marked and
+/// shown.
 fn problems(problems: &[Problem], focus: Option<usize>, columns: usize, most: usize) -> Vec<String> {
     let mark = |n| focus.map(|focus| if focus == n { "▸ " } else { "  " }).unwrap_or_default();
     let blocks = || problems.iter().enumerate().map(|(n, problem)| block(problem, mark(n), columns));

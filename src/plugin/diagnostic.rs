@@ -135,8 +135,8 @@ pub enum Rule {
     LinkOutside(String),
     /// More bytes than a plugin is allowed to have; the limit in MiB.
     TooLarge(u64),
-    /// A warning: the name of an entry class is imported (`from multiprocessing import Pipe`), which makes the server take
-    /// the module for that type.
+    /// A warning: the name of an entry class is imported (`from multiprocessing import Pipe`), which makes the server
+    /// take the module for that type.
     ImportedEntry(Entry),
     /// A warning: a header that the server does not see where, or as, it stands.
     OverlookedHeader,
@@ -152,8 +152,8 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The word for this rule as `reason` in the JSON of a watch, where it never changes: the rules of `check` have dashes,
-    /// the others underscores, as all words there.
+    /// The word for this rule as `reason` in the JSON of a watch, where it never changes: the rules of `check` have
+    /// dashes, the others underscores, as all words there.
     #[must_use]
     pub fn reason(&self) -> String {
         if let Self::Checked(finding) = self { finding.rule.to_owned() } else { self.word().replace('-', "_") }

@@ -30,8 +30,8 @@ impl Frontmatter {
         Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 
-    /// Where a header stands that its author sees and the server does not: in a docstring that does not open on the very
-    /// first line, or not with `"""` alone.
+    /// Where a header stands that its author sees and the server does not: in a docstring that does not open on the
+    /// very first line, or not with `"""` alone.
     #[must_use]
     pub fn overlooked(text: &str) -> Option<Range<usize>> {
         if text.split(ends_line).next().is_some_and(|first| first.trim_matches(is_space) == QUOTES) {

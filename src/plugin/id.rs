@@ -153,8 +153,8 @@ fn is_known_to_python(c: char) -> bool {
 }
 
 /// The characters that Unicode allows in identifiers and Python 3.11 does not: letters newer than its Unicode 14, and
-/// four exceptions that Unicode added later, among them the invisible U+200C and U+200D. Each pair is the first character
-/// of a range and the first one after it.
+/// four exceptions that Unicode added later, among them the invisible U+200C and U+200D. Each pair is the first
+/// character of a range and the first one after it.
 #[rustfmt::skip]
 const UNKNOWN_TO_PYTHON: [u32; 206] = [
     0x0558, 0x0559, 0x058b, 0x058d, 0x05c8, 0x05ca, 0x088f, 0x0890, 0x0897, 0x0898, 0x0b53, 0x0b55, 0x0c5c, 0x0c5d,

@@ -99,8 +99,8 @@ pub struct Invalid {
     pub digest: Option<Digest>,
     /// At least one error, and the warnings, from the top of the file to its end.
     pub diagnostics: Vec<Diagnostic>,
-    /// Whether the file is meant as a plugin, as far as one can tell. A script that is not Python is nobody's failure, nor
-    /// is a plugin for another program.
+    /// Whether the file is meant as a plugin, as far as one can tell. A script that is not Python is nobody's failure,
+    /// nor is a plugin for another program.
     pub meant: bool,
 }
 
@@ -123,7 +123,8 @@ impl Invalid {
         self.rules().any(Rule::is_of_folder)
     }
 
-    /// Whether the file has no text, so that only what is known of it from before tells whether it is meant as a plugin.
+    /// Whether the file has no text, so that only what is known of it from before tells whether it is meant as a
+    /// plugin.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules().any(|rule| *rule == Rule::Empty)

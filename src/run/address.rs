@@ -40,8 +40,8 @@ pub(super) struct Addressed {
     pub(super) is_named: bool,
 }
 
-/// The settings of a single pass. It compares with the sandbox of this project as the commands do, and leaves deploys to
-/// the sandbox's own watch.
+/// The settings of a single pass. It compares with the sandbox of this project as the commands do, and leaves deploys
+/// to the sandbox's own watch.
 pub(super) fn of_pass(args: &Args, config: Config, world: &World) -> Result<Config, Error> {
     let addressed = located(config, world);
     name_sandbox(args, &addressed);

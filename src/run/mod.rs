@@ -142,8 +142,8 @@ async fn start(args: &Args, world: &World) -> Result<End, Error> {
     Ok(End::Done(code))
 }
 
-/// Reads the settings. Asks for the user's consent where that is missing and somebody can answer. What the user declines is
-/// left out, if the program can do without it.
+/// Reads the settings. Asks for the user's consent where that is missing and somebody can answer. What the user
+/// declines is left out, if the program can do without it.
 fn agreed(args: &Args, world: &mut World) -> Result<(Config, Sources), ConfigError> {
     loop {
         let Reading { config, sources } = config::read(args, world);

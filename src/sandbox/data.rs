@@ -42,8 +42,8 @@ impl Data {
         Ok(Self::Temporary(folder))
     }
 
-    /// Opens or makes the user's folder. It must be empty, or a sandbox's: a server without login would open the data of
-    /// a real installation to everyone on this machine.
+    /// Opens or makes the user's folder. It must be empty, or a sandbox's: a server without login would open the data
+    /// of a real installation to everyone on this machine.
     pub(super) fn named(folder: &Path) -> Result<Self, Error> {
         let cannot = |cause: io::Error| {
             Error::new(format!("cannot use `{}` as the sandbox's data folder", slashed(&folder))).because(cause)

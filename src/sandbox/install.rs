@@ -64,8 +64,8 @@ pub(super) async fn ensure(
     Ok(python)
 }
 
-/// Makes sure that there is a pip beside this installation, and returns its folder. The installation itself has none: the
-/// server would install what plugins require into it, for every sandbox.
+/// Makes sure that there is a pip beside this installation, and returns its folder. The installation itself has none:
+/// the server would install what plugins require into it, for every sandbox.
 pub(super) async fn ensure_pip(
     version: &str,
     cache: &Path,

@@ -1,9 +1,9 @@
 //! A real Open WebUI on loopback: a development server for users without one, and a server for our own tests.
 //!
 //! It is installed once into the cache folder (`install`, with the help of `python`), then started (`server`) on a data
-//! folder (`data`). `launcher.py` runs in the server's process. A development server also has a `model`, and `pane.py` in its
-//! process tells `pane` what plugins do, and a trial what was seen in it. `running` tells other commands of it. Dropping a
-//! value ends the processes behind it.
+//! folder (`data`). `launcher.py` runs in the server's process. A development server also has a `model`, and `pane.py`
+//! in its process tells `pane` what plugins do, and a trial what was seen in it. `running` tells other commands of it.
+//! Dropping a value ends the processes behind it.
 #![expect(clippy::disallowed_methods, reason = "installs and runs another program, before or beside the daemon's loop")]
 
 mod data;

@@ -1,5 +1,5 @@
-//! The sandbox's own model: an OpenAI-compatible server on loopback that echoes. It needs no network and answers the same
-//! to the same request, so that filters, actions and tools can be tried without a provider.
+//! The sandbox's own model: an OpenAI-compatible server on loopback that echoes. It needs no network and answers the
+//! same to the same request, so that filters, actions and tools can be tried without a provider.
 
 use std::convert::Infallible;
 use std::io;

@@ -29,8 +29,8 @@ const PANE: &str = include_str!("pane.py");
 
 /// A first start on a slow disk, which compiles every module, can take more than a minute.
 const STARTING: Duration = Duration::from_mins(3);
-/// A start whose log stays silent this long after an exception has hung: on a busy machine, Open WebUI (seen with 0.11.4 and
-/// 0.12.4) may lose the connection to its database, and hang.
+/// A start whose log stays silent this long after an exception has hung: on a busy machine, Open WebUI (seen with
+/// 0.11.4 and 0.12.4) may lose the connection to its database, and hang.
 const SILENT: Duration = Duration::from_secs(30);
 const LOOKING: Duration = Duration::from_millis(100);
 const ANSWERING: Duration = Duration::from_secs(20);

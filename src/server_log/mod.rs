@@ -1,8 +1,9 @@
-//! Finds plugins in Open WebUI's log: their own log lines, and the tracebacks that pass through them. Only computes: the
-//! daemon reads the log line by line.
+//! Finds plugins in Open WebUI's log: their own log lines, and the tracebacks that pass through them. Only computes:
+//! the daemon reads the log line by line.
 //!
-//! The server loads a plugin's text as a module `function_ID` or `tool_ID` (since 0.12 with a random number behind it), and
-//! compiles it without the name of a file. So a log line names the plugin, and a traceback has frames in `<string>`, which
+//! The server loads a plugin's text as a module `function_ID` or `tool_ID` (since 0.12 with a random number behind it),
+//! and compiles it without the name of a file. So a log line names the plugin, and a traceback has frames in
+//! `<string>`, which
 //! [`Traceback::notice`] finds the plugin of.
 
 mod record;

@@ -136,7 +136,8 @@ impl Traceback {
         by_record.into_iter().chain(self.named.iter().cloned())
     }
 
-    /// The notice of it, with the places in the plugins. `None` if it is not about one, or about one of another project.
+    /// The notice of it, with the places in the plugins. `None` if it is not about one, or about one of another
+    /// project.
     ///
     /// If the log names plugins, a frame in `<string>` belongs to the only one of them that can have that function
     /// there. Otherwise it belongs to the only plugin here that can have it there, if the line has the name of the next
@@ -248,8 +249,8 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// The names that stand in the line where an exception was raised: its class, what its words quote, as in `name 'x' is not
-/// defined`, and the function that could not be called, as in `Pipe.run() takes 1 positional argument`. Names that
+/// The names that stand in the line where an exception was raised: its class, what its words quote, as in `name 'x' is
+/// not defined`, and the function that could not be called, as in `Pipe.run() takes 1 positional argument`. Names that
 /// stand in many lines of many plugins are left out.
 fn names_in(error: &str) -> Vec<String> {
     let class = class_of(error);
@@ -350,8 +351,8 @@ impl Builder {
         self.become_state(State::Error)
     }
 
-    /// Takes a line of the exception's words. What is printed next looks the same, so only an indented line counts, and the
-    /// line above it.
+    /// Takes a line of the exception's words. What is printed next looks the same, so only an indented line counts, and
+    /// the line above it.
     fn word_line(&mut self, line: &str) -> bool {
         if self.words >= MOST_WORDS || (self.held.is_some() && !line.starts_with(' ')) {
             return false;

@@ -55,8 +55,8 @@ pub fn text(service: &Service<'_>) -> anyhow::Result<String> {
     Ok(sealed("install", service.folder, &body(service)?))
 }
 
-/// The text of the drop-in that hardens the unit of the project in this folder. The service may write only to the folders
-/// `writable`, and must be able to read the paths `visible`: its program, its roots.
+/// The text of the drop-in that hardens the unit of the project in this folder. The service may write only to the
+/// folders `writable`, and must be able to read the paths `visible`: its program, its roots.
 pub fn hardened(folder: &Path, writable: &[PathBuf], visible: &[PathBuf]) -> anyhow::Result<String> {
     let seen = || writable.iter().chain(visible);
     let in_tmp = TEMPORARY.iter().any(|tmp| seen().any(|path| path.starts_with(tmp)));

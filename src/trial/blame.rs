@@ -1,5 +1,5 @@
-//! Whose failure it is. Outside of the sandbox a server gives an exception's words alone, and several functions take part
-//! in a chat: the filters that are on for the model, and the pipe behind it.
+//! Whose failure it is. Outside of the sandbox a server gives an exception's words alone, and several functions take
+//! part in a chat: the filters that are on for the model, and the pipe behind it.
 
 use super::{Attempt, Obstacle, ObstacleKind, Trying};
 use crate::client::TrialEnd;

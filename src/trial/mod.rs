@@ -1,5 +1,5 @@
-//! Runs a plugin once on the server, as a user would. Nothing on the server is changed for it, and no chat is saved. The
-//! command `try` and the watch do so.
+//! Runs a plugin once on the server, as a user would. Nothing on the server is changed for it, and no chat is saved.
+//! The command `try` and the watch do so.
 #![expect(clippy::disallowed_methods, reason = "takes the time of an answer")]
 
 mod blame;
@@ -279,7 +279,8 @@ impl Trying<'_> {
         Ok(models::listed(&self.json_of(Trial::Models { refresh }).await?))
     }
 
-    /// The trial on a server that cannot list its models: one that JSON cannot hold, such as one whose name is an object.
+    /// The trial on a server that cannot list its models: one that JSON cannot hold, such as one whose name is an
+    /// object.
     async fn without_models(&self, obstacle: Obstacle) -> Result<Vec<Attempt>, Obstacle> {
         if obstacle.kind != ObstacleKind::Impossible {
             return Err(obstacle);

@@ -1,4 +1,5 @@
-//! What the sandbox has seen of plugins in a trial: which hooks were called, what returned nothing, and what was raised.
+//! What the sandbox has seen of plugins in a trial: which hooks were called, what returned nothing, and what was
+//! raised.
 
 use serde::Deserialize;
 use serde_json::Value;

@@ -1,6 +1,6 @@
-//! Arguments that the server does not give. It hands each hook its own set, by name: a pipe has no `__model__`, an action no
-//! `__metadata__`. With a default, the parameter always has that value (24 published plugins); without one, each call
-//! fails.
+//! Arguments that the server does not give. It hands each hook its own set, by name: a pipe has no `__model__`, an
+//! action no `__metadata__`. With a default, the parameter always has that value (24 published plugins); without one,
+//! each call fails.
 
 use ruff_python_ast::{Expr, Keyword, ParameterWithDefault, StmtFunctionDef};
 use ruff_text_size::Ranged as _;

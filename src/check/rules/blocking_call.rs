@@ -1,5 +1,5 @@
-//! A call that stops the whole server while it waits. Plugins run on the server's one event loop, a plain `def` as well as
-//! an `async def`: with `time.sleep(3)` in a pipe, even `/health` took 2.6 seconds. 13 published plugins.
+//! A call that stops the whole server while it waits. Plugins run on the server's one event loop, a plain `def` as well
+//! as an `async def`: with `time.sleep(3)` in a pipe, even `/health` took 2.6 seconds. 13 published plugins.
 
 use ruff_python_ast::StmtFunctionDef;
 use ruff_text_size::Ranged as _;

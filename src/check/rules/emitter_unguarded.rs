@@ -1,4 +1,5 @@
-//! An event emitter that may be None. The server has none for calls without a chat: titles, tags, calls through the API.
+//! An event emitter that may be None. The server has none for calls without a chat: titles, tags, calls through the
+//! API.
 
 use ruff_python_ast::{Expr, Stmt};
 use ruff_text_size::Ranged as _;

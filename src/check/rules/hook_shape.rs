@@ -1,5 +1,5 @@
-//! A hook that the server cannot call, or that breaks the chat with its answer. The server accepts the class whatever its
-//! methods are. No published plugin keeps such a mistake for long; whoever writes one loses an hour.
+//! A hook that the server cannot call, or that breaks the chat with its answer. The server accepts the class whatever
+//! its methods are. No published plugin keeps such a mistake for long; whoever writes one loses an hour.
 
 use ruff_python_ast::{Expr, Stmt, StmtClassDef, StmtFunctionDef};
 use ruff_text_size::{Ranged as _, TextLen as _, TextRange};
@@ -100,7 +100,8 @@ fn without_hooks(context: &Context<'_>) -> Option<(&'static str, &'static str)> 
     }
 }
 
-/// Whether a class may have something that a model can call: the server takes whatever is callable, and begins with no `_`.
+/// Whether a class may have something that a model can call: the server takes whatever is callable, and begins with no
+/// `_`.
 fn offers_any<'a>(context: &Context<'a>, class: &'a StmtClassDef) -> bool {
     let is_public = |name: &str| !name.starts_with('_') && !matches!(name, "valves" | "user_valves");
     // A literal cannot be called.

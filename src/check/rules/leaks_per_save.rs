@@ -1,5 +1,5 @@
-//! What starts when the file is loaded, and never ends. The server loads a plugin anew with each save, and has no hook for
-//! the end of the old one. Nine published plugins.
+//! What starts when the file is loaded, and never ends. The server loads a plugin anew with each save, and has no hook
+//! for the end of the old one. Nine published plugins.
 
 use std::collections::HashSet;
 

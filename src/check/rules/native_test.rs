@@ -1,5 +1,5 @@
-//! A comparison with `"native"` that no longer means what it did. Since 0.10 the tools of a model are native unless somebody
-//! chose `"legacy"`: the setting is empty, and the comparison fails. Six published plugins.
+//! A comparison with `"native"` that no longer means what it did. Since 0.10 the tools of a model are native unless
+//! somebody chose `"legacy"`: the setting is empty, and the comparison fails. Six published plugins.
 
 use ruff_python_ast::{CmpOp, Expr};
 use ruff_text_size::Ranged as _;

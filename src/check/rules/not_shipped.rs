@@ -1,5 +1,5 @@
-//! A package that the server does not ship and the header does not ask for. The author's machine has it, the server does
-//! not, and refuses the file. Which packages come with Open WebUI changes with its versions.
+//! A package that the server does not ship and the header does not ask for. The author's machine has it, the server
+//! does not, and refuses the file. Which packages come with Open WebUI changes with its versions.
 
 use std::collections::BTreeSet;
 

@@ -1,5 +1,5 @@
-//! A tool's parameter that the model knows by its name alone. Only `:param name:` lines reach it, not `Args:` blocks: in 20
-//! of 44 published tools the model never sees what their authors wrote.
+//! A tool's parameter that the model knows by its name alone. Only `:param name:` lines reach it, not `Args:` blocks:
+//! in 20 of 44 published tools the model never sees what their authors wrote.
 
 use ruff_python_ast::{Expr, Stmt, StmtFunctionDef};
 use ruff_text_size::Ranged as _;
@@ -69,9 +69,9 @@ fn docstring<'a>(context: &Context<'a>, function: &StmtFunctionDef) -> Option<(&
     Some((context.source(literal.range()), literal.range().start().into()))
 }
 
-/// Turns an `Args:` block into `:param` lines. To the server, the description of a function ends at the first of them, so the
-/// block must be the end of the docstring. It has all parameters without a `:param` line. Lines that continue a description
-/// join it: older servers read only one line per parameter.
+/// Turns an `Args:` block into `:param` lines. To the server, the description of a function ends at the first of them,
+/// so the block must be the end of the docstring. It has all parameters without a `:param` line. Lines that continue a
+/// description join it: older servers read only one line per parameter.
 fn from_args(docstring: &str, start: usize, names: &[&str]) -> Option<Fix> {
     let quotes = docstring.get(docstring.len().checked_sub(3)?..)?;
     let inner = docstring.strip_suffix(quotes)?;

@@ -1,4 +1,5 @@
-//! A key that everybody beside the admin can read on the screen: a valve without the password input. 26 published plugins.
+//! A key that everybody beside the admin can read on the screen: a valve without the password input. 26 published
+//! plugins.
 
 use ruff_python_ast::{Expr, Operator, Stmt, StmtAnnAssign, StmtClassDef};
 use ruff_text_size::Ranged;

@@ -1,5 +1,5 @@
-//! A name that nothing binds. The server accepts the file, since Python looks names up when a line runs, and the chat in
-//! which it runs fails. Seen in seven published plugins: a helper that was renamed, an import that was forgotten.
+//! A name that nothing binds. The server accepts the file, since Python looks names up when a line runs, and the chat
+//! in which it runs fails. Seen in seven published plugins: a helper that was renamed, an import that was forgotten.
 
 use std::collections::BTreeSet;
 

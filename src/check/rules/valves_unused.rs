@@ -1,5 +1,5 @@
-//! Valves that reach nobody. The server sets `self.valves` before a call, but only where the object has it already: a class
-//! that reads `self.valves` and never sets it fails in the chat. Seen in one published plugin.
+//! Valves that reach nobody. The server sets `self.valves` before a call, but only where the object has it already: a
+//! class that reads `self.valves` and never sets it fails in the chat. Seen in one published plugin.
 
 use ruff_python_ast::{Expr, ExprContext, Stmt};
 use ruff_text_size::Ranged as _;

@@ -337,8 +337,8 @@ impl<'a> Semantics<'a> {
             .is_some_and(|name| names.contains(&name.id.as_str()) && self.bindings(&name.id, from).is_none())
     }
 
-    /// Whether a node runs only where type checkers look, or where an exception of one of these classes is caught by its
-    /// name.
+    /// Whether a node runs only where type checkers look, or where an exception of one of these classes is caught by
+    /// its name.
     pub(super) fn is_guarded(&self, id: NodeId, classes: &[&str]) -> bool {
         let range = self.node(id).range();
         let within = |body: &[Stmt]| match (body.first(), body.last()) {

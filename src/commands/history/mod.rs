@@ -91,7 +91,8 @@ impl Entry {
 ///
 /// # Errors
 ///
-/// A word names no plugin, or the server cannot be reached or denies access; what is known here is printed all the same.
+/// A word names no plugin, or the server cannot be reached or denies access; what is known here is printed all the
+/// same.
 pub async fn history(context: &CommandContext, words: &[String], all: bool) -> Result<Code, Error> {
     context.warn_of_unused_state();
     let files = Files::read(&context.config)?;

@@ -728,7 +728,7 @@ impl Deploy {
         match Repair::start(&self.plugin.key, was_active, after) {
             // The server has gone back to an older version since, so the intent does not say what is to be repaired.
             (repair, Next::Call(call)) if before.versioned => {
-                self.send(before.digest(), was_active, Stage::Repair { repair, objection }, call)
+                self.send(after.digest(), was_active, Stage::Repair { repair, objection }, call)
             }
             (repair, next) => self.heal(repair, next, objection),
         }

@@ -1,5 +1,5 @@
-//! The last exceptions of plugins. In the sandbox, an exception is a problem until the same method works, or the plugin is
-//! deployed anew; elsewhere, a trial that works ends it. An exception also gives a failed trial its place, since the
+//! The last exceptions of plugins. In the sandbox, an exception is a problem until the same method works, or the plugin
+//! is deployed anew; elsewhere, a trial that works ends it. An exception also gives a failed trial its place, since the
 //! server's answer has only the words. If it made the trial of another plugin fail, the row is its own.
 
 use super::{Board, Name, Standing, State};

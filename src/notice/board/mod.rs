@@ -1,5 +1,5 @@
-//! How things stand now, for somebody who looks only now: a fold over all notices so far. The status line for systemd is made
-//! of it.
+//! How things stand now, for somebody who looks only now: a fold over all notices so far. The status line for systemd
+//! is made of it.
 
 mod exception;
 mod glance;
@@ -192,9 +192,10 @@ impl Board {
                 }
             }
             NoticeKind::Stopping { .. } | NoticeKind::Stopped { .. } => self.end = Some(notice.sentence()),
-            NoticeKind::NothingFound { .. } | NoticeKind::SettingsWait { .. } | NoticeKind::Trouble(_) => {
-                happened(notice.sentence());
-            }
+            NoticeKind::NothingFound { .. }
+            | NoticeKind::ScanSlow { .. }
+            | NoticeKind::SettingsWait { .. }
+            | NoticeKind::Trouble(_) => happened(notice.sentence()),
             NoticeKind::RootMissing { root } => {
                 happened(notice.sentence());
                 self.missing.insert(root.clone(), notice.sentence());
@@ -392,7 +393,8 @@ impl Board {
         self.problems().any(|(problem, _)| problem == name)
     }
 
-    /// The last news of the plugin that the user looks at: the chosen problem, else the latest one, else the latest deploy.
+    /// The last news of the plugin that the user looks at: the chosen problem, else the latest one, else the latest
+    /// deploy.
     #[must_use]
     pub fn focus(&self) -> Option<&Notice> {
         self.focused().map(|(_, news)| news)

@@ -74,8 +74,8 @@ impl Live {
         self.board.tell(notice, clock);
     }
 
-    /// What to write now, if anything; and who waits until it is written. What is only a change of the view waits, in case
-    /// the next notice undoes it.
+    /// What to write now, if anything; and who waits until it is written. What is only a change of the view waits, in
+    /// case the next notice undoes it.
     pub(super) fn text(
         &mut self,
         log: &Addition,

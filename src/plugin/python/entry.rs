@@ -24,7 +24,8 @@ pub(super) enum Origin {
     Defined,
 }
 
-/// The most errors, and the most warnings, that are reported of one file: each costs a look through its text, and a notice.
+/// The most errors, and the most warnings, that are reported of one file: each costs a look through its text, and a
+/// notice.
 const MOST_OF_A_SEVERITY: usize = 50;
 
 /// What is known of a module after following the statements that load it.
@@ -71,8 +72,8 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// The entry class that the server will take. Where both kinds have the same claim, an error: the function's class, and
-    /// the place of the tool's.
+    /// The entry class that the server will take. Where both kinds have the same claim, an error: the function's class,
+    /// and the place of the tool's.
     fn entry(&self, intent: Intent) -> Result<Option<Entry>, (Entry, TextRange)> {
         let least = if intent.declared { Origin::Namesake } else { Origin::Defined };
         // The first of a kind is what the server takes; the best is how sure we are that the file is of that kind.
@@ -127,7 +128,8 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// Remembers that the class of this name has a hook: one of its own, or that of a base or of what it is another name for.
+    /// Remembers that the class of this name has a hook: one of its own, or that of a base or of what it is another
+    /// name for.
     pub(super) fn note_hooks(&mut self, name: &str, body: &[Stmt], bases: &[Expr]) {
         for (entry, hook) in Entry::ALL.into_iter().filter_map(|entry| Some((entry, entry.mark()?))) {
             let has_own =

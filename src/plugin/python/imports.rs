@@ -23,8 +23,8 @@ pub(super) fn origin(module: &str) -> Origin {
 }
 
 impl Module<'_> {
-    /// `Pipe = package.Pipe` is an import in other words. `Pipe = Any` is for a type checker, and `Tools = ToolsTable()` no
-    /// class: the server could not make one of either. Any other value makes something new.
+    /// `Pipe = package.Pipe` is an import in other words. `Pipe = Any` is for a type checker, and `Tools =
+    /// ToolsTable()` no class: the server could not make one of either. Any other value makes something new.
     pub(super) fn value_origin(&self, target: &Expr, value: &Expr) -> Origin {
         let instance_of = value.as_call_expr().and_then(|call| call.func.as_name_expr());
         if instance_of.is_some_and(|class| self.plain_classes.contains(class.id.as_str())) {

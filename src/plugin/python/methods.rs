@@ -5,7 +5,8 @@ use ruff_python_ast::{Expr, Stmt, StmtImport, StmtImportFrom};
 
 use super::syntax::{self, is_plain};
 
-/// The public methods of a class at the top level of a text, with names that it assigns. `None` where it may have others.
+/// The public methods of a class at the top level of a text, with names that it assigns. `None` where it may have
+/// others.
 #[must_use]
 pub fn public_methods(text: &str, class: &str) -> Option<Vec<String>> {
     if ["setattr", "__getattr__", "__dict__"].iter().any(|name| text.contains(name)) {

@@ -34,8 +34,8 @@ pub(crate) use syntax::{bound_by, has_lazy_annotations, is_name, is_plain};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Intent {
     /// The frontmatter or `watch.toml` says that the file is a plugin, so that it may have its entry class from another
-    /// module, and an `Event` or `Action` without its hook. Otherwise such a file is taken for a test, for a script that
-    /// uses the plugin, or for a helper.
+    /// module, and an `Event` or `Action` without its hook. Otherwise such a file is taken for a test, for a script
+    /// that uses the plugin, or for a helper.
     pub declared: bool,
     /// Which kind to take of a file that has both.
     pub kind: Option<Kind>,
@@ -56,7 +56,8 @@ const MOST_SYNTAX_ERRORS: usize = 50;
 /// The syntax tree of a text, with its tokens.
 pub type Syntax = Parsed<ModModule>;
 
-/// Reads the text of a file as [`normal::clean`](super::normal::clean) made it. Answers its tree as well, if it has one.
+/// Reads the text of a file as [`normal::clean`](super::normal::clean) made it. Answers its tree as well, if it has
+/// one.
 #[must_use]
 pub fn read(file: &Arc<Path>, text: &str, intent: Intent) -> (Reading, Option<Syntax>) {
     let diagnostic = |rule, span| Diagnostic { rule, file: Arc::clone(file), span };
@@ -84,8 +85,8 @@ pub fn tree(text: &str) -> Option<Syntax> {
     syntax::parsed(text).ok()
 }
 
-/// Whether bytes that cannot be parsed look as if they were meant as a plugin: a line that begins with an entry class; and
-/// for a class with a common name its hook, unless the file is `declared` (see [`Intent`]).
+/// Whether bytes that cannot be parsed look as if they were meant as a plugin: a line that begins with an entry class;
+/// and for a class with a common name its hook, unless the file is `declared` (see [`Intent`]).
 #[must_use]
 pub fn resembles_plugin(bytes: &[u8], declared: bool) -> bool {
     // Without its NUL bytes, UTF-16 reads like ASCII.

@@ -1,7 +1,8 @@
-//! Whether a plugin can do more than answer: reach a network, a file, another program, the server, or the user's browser.
+//! Whether a plugin can do more than answer: reach a network, a file, another program, the server, or the user's
+//! browser.
 //!
-//! A list of harmless modules, not of harmful ones: what it does not know counts as harmful. It is meant for honest texts; a
-//! plugin that hides what it does is not found out.
+//! A list of harmless modules, not of harmful ones: what it does not know counts as harmful. It is meant for honest
+//! texts; a plugin that hides what it does is not found out.
 
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_parameter, walk_stmt};
 use ruff_python_ast::{Expr, Keyword, Parameter, Stmt};

@@ -41,8 +41,8 @@ impl Level {
     }
 }
 
-/// Parses a text that nests no deeper than Python accepts. Ruff's parser would accept more, by growing its stack, and then
-/// leave a tree too deep to be dropped.
+/// Parses a text that nests no deeper than Python accepts. Ruff's parser would accept more, by growing its stack, and
+/// then leave a tree too deep to be dropped.
 pub(super) fn parsed(text: &str) -> Result<Parsed<ModModule>, (Rule, Option<Span>)> {
     let nested = |words: &str| (Rule::Syntax(words.to_owned()), None);
     // Few texts are so long that they have to be looked over before. Of the others the parser's own tokens tell enough.
@@ -82,8 +82,8 @@ fn may_be_too_deep(text: &str) -> bool {
     text.bytes().filter(|byte| adds_none(*byte)).take(enough).count() < enough
 }
 
-/// What [`nesting`] says of the brackets and blocks of a text that parses, where all of them are closed. Tokens come in no
-/// order that a processor could guess, so there is no branch.
+/// What [`nesting`] says of the brackets and blocks of a text that parses, where all of them are closed. Tokens come in
+/// no order that a processor could guess, so there is no branch.
 fn closed_nesting(tokens: impl Iterator<Item = TokenKind>) -> Option<&'static str> {
     let (mut brackets, mut indents, mut most_brackets, mut most_indents) = (0_i32, 0_i32, 0, 0);
     for token in tokens {
@@ -106,8 +106,8 @@ fn lexed(text: &str) -> impl Iterator<Item = TokenKind> {
     std::iter::from_fn(move || Some(lexer.next_token()).filter(|kind| *kind != TokenKind::EndOfFile))
 }
 
-/// Looks over tokens for nesting that Python would not accept, or an expression that may be deeper than this, and says so in
-/// Python's words.
+/// Looks over tokens for nesting that Python would not accept, or an expression that may be deeper than this, and says
+/// so in Python's words.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other tokens are equal here, whatever Python adds to them")]
 pub(super) fn nesting(tokens: impl Iterator<Item = TokenKind>, deepest: usize) -> Option<&'static str> {
     let mut statement = Level::default();

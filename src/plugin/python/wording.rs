@@ -101,8 +101,8 @@ fn indentation(line: &str) -> &str {
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
-/// How the statements of the block before a place are indented: those since the last one without indentation. The lines of a
-/// string or of brackets are no statements.
+/// How the statements of the block before a place are indented: those since the last one without indentation. The lines
+/// of a string or of brackets are no statements.
 fn indentations(text: &str, place: usize) -> Vec<&str> {
     let parsed = parse_unchecked(text, ParseOptions::from(Mode::Module));
     let statements = parsed.tokens().split(|token| token.kind() == TokenKind::Newline);

@@ -1,5 +1,5 @@
-//! What becomes of a value that is a coroutine: through names, attributes of `self`, and functions of the file that it is
-//! handed to.
+//! What becomes of a value that is a coroutine: through names, attributes of `self`, and functions of the file that it
+//! is handed to.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -331,8 +331,8 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
     }
 
-    /// The worst that becomes of a value at these places, if it is fine at none. `is_always`: it has no other value there,
-    /// so that each test is in vain.
+    /// The worst that becomes of a value at these places, if it is fine at none. `is_always`: it has no other value
+    /// there, so that each test is in vain.
     fn worst(&self, loads: impl Iterator<Item = NodeId>, is_always: bool, steps: u32) -> Fate {
         let mut worst = Fate::Dropped;
         for load in loads {

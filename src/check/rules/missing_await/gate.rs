@@ -1,10 +1,10 @@
-//! Whether a text can tell the servers apart between which a function became a coroutine. Such a text may await only on the
-//! newer ones, in ways that no rule can follow, so it is left alone. One that compares a version, and names none that tells
-//! them apart, may still do so (`minor not in range(6, 9)`): there, less is certain.
+//! Whether a text can tell the servers apart between which a function became a coroutine. Such a text may await only on
+//! the newer ones, in ways that no rule can follow, so it is left alone. One that compares a version, and names none
+//! that tells them apart, may still do so (`minor not in range(6, 9)`): there, less is certain.
 //!
-//! Many texts compare versions of something else, or ask for an older server (`>= "0.8.0"`). A test that tells servers with
-//! coroutines from those without names the last version without, or one with: `"0.8.12"`, `"0.9"`, `(0, 10)`, or a bare
-//! `9`. Without, there is none.
+//! Many texts compare versions of something else, or ask for an older server (`>= "0.8.0"`). A test that tells servers
+//! with coroutines from those without names the last version without, or one with: `"0.8.12"`, `"0.9"`, `(0, 10)`, or a
+//! bare `9`. Without, there is none.
 
 use ruff_python_ast::token::TokenKind;
 use ruff_python_ast::{CmpOp, Expr};
@@ -14,7 +14,8 @@ use super::Context;
 use crate::check::semantics::{Binding, Call, Node, NodeId, names_in};
 use crate::plugin::Severity;
 
-/// How bad it is not to await in this file; `None` if it may tell servers with these minor versions from the ones before.
+/// How bad it is not to await in this file; `None` if it may tell servers with these minor versions from the ones
+/// before.
 pub(super) fn severity<'a>(context: &Context<'_>, since: impl Iterator<Item = &'a str>) -> Option<Severity> {
     let Some(is_at_least) = compares_versions(context) else { return Some(Severity::Error) };
     let first = since.filter_map(minor).min();
@@ -27,8 +28,8 @@ fn minor(version: &str) -> Option<u32> {
     version.strip_prefix("0.")?.parse().ok()
 }
 
-/// Whether the file compares anything that is called a version: `None` if not; `true` if it only asks for at least one, or
-/// for less.
+/// Whether the file compares anything that is called a version: `None` if not; `true` if it only asks for at least one,
+/// or for less.
 fn compares_versions(context: &Context<'_>) -> Option<bool> {
     let semantics = &context.semantics;
     let text = context.text.to_ascii_lowercase();
@@ -73,8 +74,8 @@ fn later(minor: u32) -> std::ops::Range<u32> {
     minor..minor + 30
 }
 
-/// Whether the code names this minor version, the one before it, or a later one. `>= "0.8.0"` tells nothing: every server
-/// of both series passes it.
+/// Whether the code names this minor version, the one before it, or a later one. `>= "0.8.0"` tells nothing: every
+/// server of both series passes it.
 fn names(context: &Context<'_>, minor: u32, is_at_least: bool) -> bool {
     let code = context.tokens.iter().filter(|token| !token.kind().is_trivia());
     let code: Vec<_> = code.map(|token| (token.kind(), token.start(), context.source(token.range()))).collect();
@@ -113,7 +114,8 @@ fn compares(kind: TokenKind) -> bool {
     )
 }
 
-/// Whether a text has `0.8`, `0.9` or a later one in it, alone or as in `0.8.12`; but not `0.8.0`, if it may tell nothing.
+/// Whether a text has `0.8`, `0.9` or a later one in it, alone or as in `0.8.12`; but not `0.8.0`, if it may tell
+/// nothing.
 fn names_series(text: &str, minor: u32, is_at_least: bool) -> bool {
     text.match_indices("0.").any(|(at, zero)| {
         let before = text[..at].trim_end_matches(['v', 'V']);

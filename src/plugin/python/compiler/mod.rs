@@ -1,9 +1,9 @@
 //! What Python's compiler refuses in a text that parses: `await` in a function that is not async, `break` outside of a
 //! loop, a parameter that is global as well. A server cannot load such a text, just as one that does not parse.
 //!
-//! Ruff's parser has a checker for most of this, and this walk tells it where it is. What the checker misses is asked here:
-//! the order of `global` and `nonlocal` ([`names`]), `except*`, an `except:` or a wildcard that is not the last, a star alone,
-//! and some ways to write `__debug__`.
+//! Ruff's parser has a checker for most of this, and this walk tells it where it is. What the checker misses is asked
+//! here: the order of `global` and `nonlocal` ([`names`]), `except*`, an `except:` or a wildcard that is not the last,
+//! a star alone, and some ways to write `__debug__`.
 
 mod names;
 

@@ -1,4 +1,5 @@
-//! `global` and `nonlocal`: where they stand, and whether there is such a name. This follows the symbol table of `CPython`.
+//! `global` and `nonlocal`: where they stand, and whether there is such a name. This follows the symbol table of
+//! `CPython`.
 
 use ruff_python_ast::Identifier;
 use ruff_text_size::{Ranged as _, TextRange};
