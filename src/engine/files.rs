@@ -98,6 +98,15 @@ pub struct Files {
     claims: BTreeMap<Key, Vec<Arc<Path>>>,
 }
 
+impl IntoIterator for Files {
+    type Item = (Arc<Path>, File);
+    type IntoIter = std::collections::btree_map::IntoIter<Arc<Path>, File>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.by_path.into_iter()
+    }
+}
+
 /// The owner of an id.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Owner {

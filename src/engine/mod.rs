@@ -64,7 +64,7 @@ use crate::paths::is_under;
 use crate::plugin::{Digest, Key, Plugin};
 use access::{Access, Outage, Seen, ServerListing};
 use deploy::{Adopt, Backup, Call, CallFailure, DeployPolicy, ListedRow, Reply};
-use files::{FilePresence, Loaded, Owner};
+use files::{File, FilePresence, Loaded, Owner};
 use lane::Lane;
 use ledger::{Ledger, Rollback, SavedState, UpdateIntent};
 use pass::{AskedFor, Pass, Undeployed};
@@ -307,10 +307,11 @@ enum Ending {
     Replace { slow_at: Option<Duration> },
 }
 
-/// The state of a run that is in no file: pending removals, the versions of editing sessions, texts that got no answer,
-/// the outage of the server.
+/// The state of a run that is in no file: the files that were there, pending removals, the versions of editing
+/// sessions, texts that got no answer, the outage of the server.
 #[derive(Debug)]
 pub struct Handover {
+    files: BTreeMap<Arc<Path>, File>,
     lanes: BTreeMap<Key, Lane>,
     complaints: BTreeMap<Arc<Path>, Complaint>,
     outage: Option<Outage>,
@@ -371,12 +372,15 @@ impl Engine {
         let Self { tree, site, policy, .. } = self;
         let Site { lanes, outage, trials, .. } = site;
         let lanes = lanes.hand_over();
-        Handover { lanes, complaints: tree.complaints, outage, trials, tried: policy.trials }
+        let files = tree.handed_over.into_iter().chain(tree.files).collect();
+        Handover { files, lanes, complaints: tree.complaints, outage, trials, tried: policy.trials }
     }
 
     /// Continues with the state of an earlier engine for the same server and clock.
     pub fn take_over(&mut self, unfinished: Handover) {
-        let Handover { lanes, complaints, outage, trials, tried } = unfinished;
+        let Handover { files, lanes, complaints, outage, trials, tried } = unfinished;
+        let matters = |(path, file): &(Arc<Path>, File)| *file != File::Other && self.policy.watches(path);
+        self.tree.handed_over = files.into_iter().filter(matters).collect();
         let none = TrialPolicy::default();
         let policy = self.policy.trials.as_ref().unwrap_or(&none);
         self.site.trials.take_over(trials, tried.as_ref().unwrap_or(&none), policy);

@@ -31,6 +31,8 @@ const ONE_SAVE: Duration = Duration::from_millis(20);
 #[derive(Debug, Default)]
 pub(super) struct Tree {
     pub(super) files: Files,
+    /// The files that the engine before a reload knew, until they are read again, or found to be gone.
+    pub(super) handed_over: BTreeMap<Arc<Path>, File>,
     /// Paths that are being read, or will be read again.
     pub(super) pending: BTreeMap<Arc<Path>, Pending>,
     /// Ids that several files seem to claim, with the files that have been read again since.
@@ -102,6 +104,11 @@ impl Tree {
         plugin.is_some_and(|plugin| matches!(self.files.owner(&plugin.key), Owner::Conflict(_)))
     }
 
+    /// Whether there was a file at this path when it was read last.
+    fn knew(&self, path: &Path) -> bool {
+        self.files.get(path).is_some() || self.handed_over.contains_key(path)
+    }
+
     /// Whether a file was missing a moment ago, and may come back.
     pub(super) fn is_missing(&self, path: &Arc<Path>) -> bool {
         self.pending.get(path).is_some_and(|pending| pending.held == Held::Missing)
@@ -168,11 +175,9 @@ impl Engine {
     pub(super) fn on_scanned(&mut self, scan: Scan, now: Now) {
         let missing_before = std::mem::replace(&mut self.tree.missing, scan.missing);
         let found: BTreeSet<_> = scan.files.iter().map(|(path, _)| Arc::clone(path)).collect();
-        let vanished: Vec<_> = (self.tree.files.iter())
-            .map(|(path, _)| path)
-            .filter(|path| !found.contains(*path) && !self.tree.is_out_of_reach(path))
-            .cloned()
-            .collect();
+        let known = self.tree.files.iter().map(|(path, _)| path).chain(self.tree.handed_over.keys());
+        let vanished: Vec<_> =
+            known.filter(|path| !found.contains(*path) && !self.tree.is_out_of_reach(path)).cloned().collect();
         for (path, loaded) in scan.files {
             self.on_loaded(path, loaded, now);
         }
@@ -184,20 +189,21 @@ impl Engine {
                 self.conflict(&key, paths);
             }
         }
+        if self.first_pass && self.policy.once.is_none() {
+            let is_sole = |plugin: &&Arc<Plugin>| matches!(self.tree.files.owner(&plugin.key), Owner::One(_));
+            let found = self.tree.files.plugins().filter(|plugin| self.policy.selects_plugin(plugin)).filter(is_sole);
+            // The number that the pass will compare; unread files count as plugins.
+            let unread = self.tree.pending.values().filter(|pending| pending.held != Held::Missing).count();
+            let plugins = found.count() + self.n_skipped() + unread;
+            let (roots, server) = (self.policy.roots.clone(), self.policy.server.clone());
+            self.tell(Notice::general(NoticeKind::Ready { roots, plugins, server }));
+        }
         // A file that the scan did not find counts as gone only once its own path is read.
         for path in vanished {
             if !self.tree.pending.contains_key(&path) {
                 // No event said that it is gone: it may be back by now.
                 self.reread(path, Pending::new(now.at, Some(now.at)));
             }
-        }
-        if self.first_pass && self.policy.once.is_none() {
-            let is_sole = |plugin: &&Arc<Plugin>| matches!(self.tree.files.owner(&plugin.key), Owner::One(_));
-            let found = self.tree.files.plugins().filter(|plugin| self.policy.selects_plugin(plugin)).filter(is_sole);
-            // The number that the pass will compare; unread files count as plugins.
-            let plugins = found.count() + self.n_skipped() + self.tree.pending.len();
-            let (roots, server) = (self.policy.roots.clone(), self.policy.server.clone());
-            self.tell(Notice::general(NoticeKind::Ready { roots, plugins, server }));
         }
         let missing = self.tree.missing.clone();
         for root in missing.iter().filter(|root| !missing_before.contains(root)) {
@@ -258,7 +264,7 @@ impl Engine {
         };
         let hold = match &loaded {
             Loaded::Unsettled => true,
-            Loaded::Missing => !waited_enough && self.tree.files.get(&path).is_some(),
+            Loaded::Missing => !waited_enough && self.tree.knew(&path),
             // A save that is half done must not leave a contested id to the other file.
             Loaded::Parsed(Parsed::Invalid(flaw)) => {
                 let is_half = self.tree.is_contested(&path) || flaw.is_empty();
@@ -298,6 +304,7 @@ impl Engine {
         saved: Option<Duration>,
         now: Now,
     ) {
+        let handed_over = self.tree.handed_over.remove(&path);
         let before = match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => {
                 self.tree.files.put(Arc::clone(&path), File::Plugin(Arc::clone(plugin)))
@@ -309,7 +316,7 @@ impl Engine {
             Loaded::Parsed(Parsed::NotAPlugin | Parsed::Disabled) | Loaded::SameFile(_) => {
                 self.tree.files.put(Arc::clone(&path), File::Other)
             }
-            Loaded::Missing | Loaded::Unsettled => self.tree.files.remove(&path),
+            Loaded::Missing | Loaded::Unsettled => self.tree.files.remove(&path).or(handed_over),
         };
         let was = before.as_ref().and_then(File::plugin).cloned();
         self.on_file_gone(&path, loaded, before.as_ref(), now);

@@ -455,6 +455,28 @@ fn a_reload_remembers_missing_files() {
     assert!(watch.stop().success());
 }
 
+/// As a `git checkout` may do that also changes watch.toml.
+#[test]
+fn files_deleted_during_a_reload_are_removed() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let settings = |more: &str| toml(&server, &format!("on_delete = \"delete\"\ngone_after = \"1s\"\n{more}"));
+    project.put("watch.toml", settings(""));
+    project.put("plugins/b.py", filter("1"));
+    project.put("plugins/c.py", filter("1"));
+    let mut watch = project.watch();
+    hold_a_deploy(&server, &project, &filter("2"));
+    project.write("watch.toml", &settings("concurrency = 2\n"));
+    watch.wait("reloaded", None);
+    fs::remove_file(project.path("plugins/b.py")).unwrap();
+    server.release();
+    watch.wait("removed", Some("b"));
+    watch.wait("deleted", Some("b"));
+    assert!(watch.stop().success());
+    assert_eq!(server.row(Kind::Function, "b"), None);
+    assert_eq!(text(&server, "a"), filter("2"));
+}
+
 #[test]
 fn deploys_in_flight_are_finished_first() {
     let (old, new) = (FakeServer::start(), FakeServer::start());
