@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 /// How long ago a file was written. `None` if its time is in the future, as on some network drives: such a file must
 /// not wait forever.
-#[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
+#[expect(clippy::disallowed_methods, reason = "a file's time is compared with the system's clock")]
 pub(super) fn age(metadata: &Metadata) -> Option<Duration> {
     SystemTime::now().duration_since(metadata.modified().ok()?).ok()
 }

@@ -155,10 +155,7 @@ impl Stat {
     }
 
     /// Whether a later change would alter the stat.
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "a file's age is a fact of the disk, compared with the disk's own clock"
-    )]
+    #[expect(clippy::disallowed_methods, reason = "a file's time is compared with the system's clock")]
     pub(super) fn is_settled(&self) -> bool {
         let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         let before =

@@ -250,7 +250,7 @@ fn mark(path: &Path) -> Mark {
 
 /// Whether another save may get the same time: it is in whole seconds and recent, or in the future by another machine's
 /// clock.
-#[expect(clippy::disallowed_methods, reason = "a file's age is a fact of the disk, compared with the disk's own clock")]
+#[expect(clippy::disallowed_methods, reason = "a file's time is compared with the system's clock")]
 fn is_vague(modified: SystemTime) -> bool {
     let whole = modified.duration_since(UNIX_EPOCH).is_ok_and(|since| since.subsec_nanos() == 0);
     whole && SystemTime::now().duration_since(modified).map_or(true, |age| age < YOUNG)
