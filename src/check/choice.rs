@@ -1,4 +1,4 @@
-//! Which rules apply to which file, and whether their errors hold a deploy back: what the settings say of `check`.
+//! Which rules apply to which file, and whether their errors hold back a deploy: the `check` settings.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,28 +7,28 @@ use super::{Options, check};
 use crate::plugin::{Diagnostic, Plugin, Severity};
 use crate::server_version::ServerVersion;
 
-/// What the settings say of a file.
+/// The `check` settings of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choice {
     /// The ids of the rules to use; empty for all.
     pub select: Vec<String>,
     /// The ids of the rules to leave out.
     pub ignore: Vec<String>,
-    /// Whether an error holds the deploy back.
+    /// Whether an error holds back the deploy.
     pub block: bool,
 }
 
-/// What the settings say of all files.
+/// The `check` settings of all files.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Choices {
-    /// The choice for every file without one of its own.
+    /// The settings of every file without its own.
     pub all: Choice,
-    /// The choices for single files, by path.
+    /// The settings of single files, by path.
     pub files: BTreeMap<PathBuf, Choice>,
 }
 
 impl Choices {
-    /// What they say of this file.
+    /// The settings of this file.
     #[must_use]
     pub fn of(&self, path: &Path) -> &Choice {
         self.files.get(path).unwrap_or(&self.all)
@@ -41,13 +41,13 @@ impl Choices {
         Options { version, select, ignore }
     }
 
-    /// Whether an error in this file holds its deploy back.
+    /// Whether an error in this file holds back its deploy.
     #[must_use]
     pub fn block(&self, path: &Path) -> bool {
         self.of(path).block
     }
 
-    /// The errors that hold a deploy of this plugin back.
+    /// The errors of this plugin, whether or not they hold back its deploy.
     #[must_use]
     pub fn errors(&self, plugin: &Plugin, version: ServerVersion) -> Vec<Diagnostic> {
         let mut found = check(plugin, &plugin.text, &self.options(&plugin.path, version));

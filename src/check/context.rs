@@ -22,7 +22,7 @@ pub(super) struct Context<'a> {
     pub(super) class: Option<&'a StmtClassDef>,
     pub(super) frontmatter: &'a Frontmatter,
     pub(super) version: ServerVersion,
-    /// The methods of classes, by the place of the class and their name; `None` for one of several.
+    /// The methods of each class, by the class's start and the method's name; `None` if several share the name.
     by_class: RefCell<HashMap<TextSize, HashMap<&'a str, Option<&'a StmtFunctionDef>>>>,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct Context<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Hook<'a> {
     pub(super) function: &'a StmtFunctionDef,
-    /// What it is called with, beside the arguments with two underscores.
+    /// The name of its own argument, beside the arguments with two underscores.
     pub(super) given: &'static str,
     specials: &'static str,
 }
@@ -40,12 +40,12 @@ impl<'a> Hook<'a> {
         &self.function.name
     }
 
-    /// Whether every version gives it this argument.
+    /// Whether every version passes this argument.
     pub(super) fn is_given(&self, name: &str) -> bool {
         self.given == name || self.specials.split(' ').any(|special| special == name)
     }
 
-    /// The version since which it is given this argument, if older ones do not.
+    /// The version since which the server passes this argument, if older ones do not.
     pub(super) fn since(&self, name: &str) -> Option<&'static str> {
         match (self.name(), name) {
             ("inlet", "__chat_id__" | "__message_id__") => Some("0.7"),
@@ -70,8 +70,8 @@ fn is_static(function: &StmtFunctionDef) -> bool {
     function.decorator_list.iter().any(|decorator| is_name(&decorator.expression, "staticmethod"))
 }
 
-/// What the server calls a hook with: its own argument, and the names of those with two underscores that it may ask for
-/// in every version. They are in `functions.py` of the server, `utils/filter.py` and its callers in
+/// The arguments that every version passes to a hook: the name of its own argument, and the names of those with two
+/// underscores that it may ask for. Source: the server's `functions.py`, `utils/filter.py` and its callers in
 /// `utils/middleware.py`, `utils/actions.py` and `events.py`.
 fn given(hook: &str) -> Option<(&'static str, &'static str)> {
     Some(match hook {
@@ -114,7 +114,7 @@ impl<'a> Context<'a> {
         }
     }
 
-    /// The only method of this name of a class.
+    /// The method of a class with this name; `None` if several share it.
     pub(super) fn method(&self, class: &'a StmtClassDef, name: &str) -> Option<&'a StmtFunctionDef> {
         let mut by_class = self.by_class.borrow_mut();
         let methods = by_class.entry(class.range.start()).or_insert_with(|| {
@@ -127,18 +127,19 @@ impl<'a> Context<'a> {
         methods.get(name).copied().flatten()
     }
 
-    /// The methods of the entry class, each once.
+    /// The methods of the entry class, in the order of the file. Several may share a name.
     pub(super) fn methods(&self) -> Vec<&'a StmtFunctionDef> {
         self.class.map(methods).unwrap_or_default()
     }
 
-    /// The methods that the server calls with arguments of its own choice. Not those of tools, which the model calls.
+    /// The methods that the server calls with arguments of its own choice. The methods of tools do not count: the model
+    /// calls those.
     pub(super) fn hooks(&self) -> Vec<Hook<'a>> {
         let methods = self.methods();
         let hook = |name: &&str| {
             let mut named = methods.iter().filter(|method| method.name.as_str() == *name);
             let function = named.next()?;
-            // One of two, by version or by platform.
+            // One of several definitions, chosen by version or platform.
             if named.next().is_some() {
                 return None;
             }
@@ -163,7 +164,7 @@ impl<'a> Context<'a> {
         self.methods().into_iter().filter(|method| !method.name.starts_with('_') && !is_property(method)).collect()
     }
 
-    /// Whether the entry class has no names but those in its body.
+    /// Whether the body of the entry class shows all its names: no base, no decorator, no dynamic attributes.
     pub(super) fn is_whole(&self) -> bool {
         self.class.is_some_and(|class| is_plain(class) && class.decorator_list.is_empty())
             && !self.semantics.has_hidden_names
@@ -172,8 +173,8 @@ impl<'a> Context<'a> {
             && !self.text.contains("__dict__")
     }
 
-    /// The functions that run when one of these does: called by `self.name(…)` or `name(…)`, directly or through
-    /// others. What is handed to a thread is not.
+    /// The functions that run when one of these runs: those called as `self.name(…)` or `name(…)`, directly or
+    /// indirectly. A function that is passed to a thread does not count.
     pub(super) fn reachable(&self, from: impl IntoIterator<Item = &'a StmtFunctionDef>) -> Vec<&'a StmtFunctionDef> {
         let methods = self.methods();
         let mut found: Vec<&StmtFunctionDef> = Vec::new();
@@ -206,12 +207,12 @@ impl<'a> Context<'a> {
         found
     }
 
-    /// Whether a node runs as part of this function itself, not of one inside of it.
+    /// Whether a node belongs to this function itself, not to a function inside it.
     pub(super) fn is_directly_in(&self, id: NodeId, function: &StmtFunctionDef) -> bool {
         self.semantics.function(self.semantics.scope(id)).is_some_and(|around| std::ptr::eq(around, function))
     }
 
-    /// The nodes around, up to the function.
+    /// The parent of a node.
     pub(super) fn parent(&self, id: NodeId) -> Option<(NodeId, Node<'a>)> {
         self.semantics.around(id).next()
     }
@@ -222,7 +223,7 @@ impl<'a> Context<'a> {
     }
 }
 
-/// The functions in the body of a class, also under `if` and `try`.
+/// The functions in the body of a class, also under `if` and `try` (but not under `except`).
 pub(super) fn methods(class: &StmtClassDef) -> Vec<&StmtFunctionDef> {
     fn collect<'a>(body: &'a [Stmt], found: &mut Vec<&'a StmtFunctionDef>) {
         for statement in body {
@@ -246,7 +247,7 @@ pub(super) fn methods(class: &StmtClassDef) -> Vec<&StmtFunctionDef> {
     found
 }
 
-/// The class in the body of another.
+/// The class with this name in the body of another.
 pub(super) fn inner_class<'a>(class: &'a StmtClassDef, name: &str) -> Option<&'a StmtClassDef> {
     class.body.iter().find_map(|statement| statement.as_class_def_stmt().filter(|class| class.name.as_str() == name))
 }

@@ -1,4 +1,4 @@
-//! Mends what is certain: puts the changes that diagnostics carry into the text.
+//! Applies the safe fixes that diagnostics carry.
 
 use std::ops::Range;
 
@@ -6,14 +6,14 @@ use super::same::is_same;
 use super::{Options, check};
 use crate::plugin::{Diagnostic, Fix, Plugin, Rule, python};
 
-/// The text with all mends that do not get in each other's way, and how many there are. `None` if there are none, or if
-/// the result would not be the same plugin without these mistakes: its tree has every node of the old one.
+/// The text with all fixes that do not overlap, and their number. `None` if there are none, or if the result is not the
+/// same plugin with fewer diagnostics: its tree must have every node of the old one.
 #[must_use]
 pub fn mended(plugin: &Plugin, text: &str, options: &Options) -> Option<(String, usize)> {
     let found = check(plugin, text, options);
     let mut fixes: Vec<&Fix> = Vec::new();
     for fix in found.iter().filter_map(fix_of) {
-        // Two fixes may bring one import.
+        // Two fixes may add the same import.
         let is_free = |edit: &(Range<usize>, String)| {
             let mut all_taken = fixes.iter().flat_map(|taken| &taken.edits);
             all_taken.all(|taken| edit == taken || edit.0.end <= taken.0.start || taken.0.end <= edit.0.start)
@@ -38,7 +38,7 @@ pub fn mended(plugin: &Plugin, text: &str, options: &Options) -> Option<(String,
     if !is_same(before.syntax(), mended.syntax(), &changes) {
         return None;
     }
-    // What was mended is gone, and nothing else has come.
+    // The fixes must leave fewer diagnostics than before.
     let after = check(plugin, &new, options);
     let left = after.iter().filter(|diagnostic| fix_of(diagnostic).is_some()).count();
     let is_better = !fixes.is_empty() && after.len() < found.len() && left < found.len();

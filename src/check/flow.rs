@@ -11,7 +11,7 @@ pub(super) struct Ends<'a> {
     pub(super) values: Vec<&'a StmtReturn>,
     /// `return` alone, or `return None`.
     pub(super) nothing: Vec<&'a StmtReturn>,
-    /// Whether its end can be reached, as far as its shape tells.
+    /// Whether control flow can reach its end, judged by its shape alone.
     pub(super) falls_off: bool,
     /// Whether it is a generator.
     pub(super) yields: bool,
@@ -48,7 +48,7 @@ fn yields(body: &[Stmt]) -> bool {
             }
         }
         fn visit_expr(&mut self, expr: &'a Expr) {
-            // Only a statement of its own, or the value of one, is looked at: nothing deep.
+            // Looks only at the expressions directly in a statement, not inside them.
             self.0 |= matches!(expr, Expr::Yield(_) | Expr::YieldFrom(_));
         }
     }
@@ -57,7 +57,7 @@ fn yields(body: &[Stmt]) -> bool {
     found.0
 }
 
-/// Whether what follows a body may run.
+/// Whether control flow may pass the end of a body.
 fn goes_on(body: &[Stmt]) -> bool {
     body.iter().all(may_pass)
 }
@@ -86,7 +86,7 @@ fn may_pass(statement: &Stmt) -> bool {
             let is_full = choice.cases.iter().any(|case| case.guard.is_none() && case.pattern.is_irrefutable());
             !is_full || choice.cases.iter().any(|case| goes_on(&case.body))
         }
-        // `sys.exit()` and helpers that raise are taken for calls that return.
+        // `sys.exit()` and helpers that raise count as calls that return.
         _ => true,
     }
 }

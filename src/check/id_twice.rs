@@ -1,4 +1,4 @@
-//! Files with one id: the watch deploys none of them, so each is told of the others.
+//! Files with the same id: the watch deploys none of them, so the diagnostic of each names the others.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -8,12 +8,12 @@ use crate::paths::slashed;
 use crate::plugin::frontmatter::Frontmatter;
 use crate::plugin::{Diagnostic, Key, Plugin, Rule, Span};
 
-/// More of the others are only counted.
+/// How many other files a diagnostic names; the rest are only counted.
 const MOST_OTHERS: usize = 3;
 
-/// The diagnostic of each file whose id another one has. `certain`: settings say which files are one project, which
-/// deploys none of these. Without, `project_of` tells which folder a file belongs to, and there may be copies that
-/// nobody deploys.
+/// A diagnostic for each file whose id another file has. `project_of` gives the folder of a file's project: only files
+/// of one project are compared. `certain`: the settings say which files form one project, so none of the duplicates is
+/// deployed. Otherwise they may be copies that are never deployed.
 #[must_use]
 pub fn ids_twice<'a>(
     plugins: impl IntoIterator<Item = &'a Plugin>,
@@ -81,7 +81,7 @@ mod tests {
         assert!(ids_twice(plugins[1..3].iter().copied(), true, one).is_empty(), "a function and a tool");
         let guessed = ids_twice(plugins.iter().copied(), false, one);
         assert!(guessed.len() == 3 && guessed.values().all(|it| it.severity() == Severity::Warning));
-        // Each folder is a project of its own, but `a.py` and `same.py` are of one.
+        // Each folder is a project of its own. `a.py` and `same.py` share one, but differ in kind.
         assert_eq!(twice(&|path: &Path| path.parent().map(Path::to_owned)), "");
     }
 }

@@ -1,4 +1,5 @@
-//! `# owui: ignore[rule]` at the end of a line: the author has seen it. An ignore that ignores nothing is a warning.
+//! `# owui: ignore[rule]` at the end of a line accepts what the rule finds there. An ignore that ignores nothing is a
+//! warning.
 
 use ruff_python_ast::token::{TokenKind, Tokens};
 use ruff_text_size::{Ranged as _, TextRange};
@@ -9,19 +10,19 @@ use crate::plugin::{RuleFinding, Severity};
 /// The id of the warning about an ignore that ignores nothing.
 pub(super) const UNUSED: &str = "unused-ignore";
 const MARK: &str = "owui:";
-/// The most lines between a comment and what it may be meant for.
+/// The most lines between a misplaced comment and the finding that its hint points to.
 const NEAR: usize = 10;
 
 type Found = Vec<(RuleFinding, TextRange)>;
 
-/// A comment that is to ignore something.
+/// An `# owui: ignore` comment.
 struct Comment<'a> {
     range: TextRange,
-    /// From the start of the line to the end of the comment.
+    /// From the start of its line to the end of the comment.
     line: TextRange,
     /// Whether there is code on its line.
     has_code: bool,
-    /// The rules in brackets, each with its place; none if there are no brackets.
+    /// The rules in brackets with their places; empty if there are none.
     rules: Vec<Name<'a>>,
 }
 
@@ -31,7 +32,7 @@ struct Name<'a> {
     is_used: bool,
 }
 
-/// What follows each `# owui: ignore` of a comment, up to the next `#`, with its place.
+/// The text after each `# owui: ignore` of a comment, up to the next `#`, with its offset.
 fn ignores_in(comment: &str) -> impl Iterator<Item = (usize, &str)> {
     comment.match_indices(MARK).filter_map(|(at, _)| {
         let rest = comment[at + MARK.len()..].trim_start().strip_prefix("ignore")?;
@@ -40,7 +41,7 @@ fn ignores_in(comment: &str) -> impl Iterator<Item = (usize, &str)> {
     })
 }
 
-/// The rules in the brackets that a text begins with, with commas between them.
+/// The comma-separated rules in the brackets at the start of a text.
 fn names_of(rest: &str) -> Option<&str> {
     let (names, _) = rest.trim_start().strip_prefix('[')?.split_once(']')?;
     (!names.trim().is_empty()).then_some(names)
@@ -52,8 +53,7 @@ pub(super) fn silences(line: &str, rule: &str) -> bool {
     names.any(|name| name.trim() == rule)
 }
 
-/// The ends of the lines of a text, each with whether a comment can stand there: not in a string, nor after a
-/// backslash.
+/// The line ends of a text, and whether a comment can stand at each: not in a string, nor after a backslash.
 struct Lines(Vec<(usize, bool)>);
 
 impl Lines {
@@ -64,7 +64,7 @@ impl Lines {
         let mut strings = 0;
         for token in tokens {
             match token.kind() {
-                // Before Python 3.12, these take no comments between their braces.
+                // Before Python 3.12, these strings take no comments between their braces.
                 TokenKind::FStringStart | TokenKind::TStringStart => strings += 1,
                 TokenKind::FStringEnd | TokenKind::TStringEnd => strings -= 1,
                 TokenKind::Newline | TokenKind::NonLogicalNewline if strings == 0 => {
@@ -109,12 +109,12 @@ impl<'a> Comment<'a> {
         Some(Self { range, line, has_code, rules })
     }
 
-    /// Whether it is at the end of the line where this begins.
+    /// Whether this range begins on the line of the comment.
     fn is_at(&self, range: TextRange) -> bool {
         self.line.contains_inclusive(range.start())
     }
 
-    /// Says that it has no brackets.
+    /// The message and hint for a comment that names no rule.
     fn without_rules(&self, found: &Found) -> (String, String) {
         let here = found.iter().find(|(_, range)| self.is_at(*range)).map(|(finding, _)| finding.rule);
         let such = if here.is_some() { "write" } else { "name the rule in brackets, as in" };
@@ -122,7 +122,7 @@ impl<'a> Comment<'a> {
         ("`# owui: ignore` without a rule ignores nothing".to_owned(), hint)
     }
 
-    /// Says that one of its rules is needless.
+    /// The message and hint for a rule that ignores nothing.
     fn needless(&self, lines: &Lines, name: &str, found: &Found) -> (String, String) {
         if rule(name).is_none() {
             let is_of_files = FILE_RULES.iter().any(|rule| rule.id == name);
@@ -147,8 +147,8 @@ impl<'a> Comment<'a> {
     }
 }
 
-/// Takes out what the comments of a text ignore, and adds what they needlessly ignore. The rule `later` is applied
-/// after this.
+/// Removes the findings that comments ignore, and adds a warning for each ignore that ignores nothing. The rule `later`
+/// runs after this, so an ignore of it never gets the warning.
 pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, later: &str, found: &mut Found) {
     if !text.contains(MARK) {
         return;
@@ -168,7 +168,7 @@ pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, later: &str,
     if !options.uses(UNUSED) {
         return;
     }
-    // A rule that is not in use cannot tell.
+    // A rule that is not selected did not run, so its ignores may be needed.
     let is_needless = |name: &&Name<'_>| {
         !name.is_used && name.rule != later && (options.uses(name.rule) || rule(name.rule).is_none())
     };

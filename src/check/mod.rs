@@ -79,16 +79,16 @@ pub fn instead_of(id: &str) -> String {
     })
 }
 
-/// What was found in one plugin.
+/// The result of checking one plugin.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Found {
-    /// What is wrong with it, in the order of the file.
+    /// Its diagnostics, in the order of the file.
     pub diagnostics: Vec<Diagnostic>,
-    /// The functions that it offers to models, as far as [`check_together`] needs them.
+    /// The functions that it offers to models, for [`check_together`].
     pub tools: Vec<(String, Span)>,
 }
 
-/// Checks one plugin. `text` is the plugin's, which need not be in its own memory.
+/// Checks one plugin. `text` is the plugin's text, which [`Plugin`] itself may have dropped.
 #[must_use]
 pub fn check(plugin: &Plugin, text: &str, options: &Options) -> Vec<Diagnostic> {
     python::tree(text).map_or_else(Vec::new, |syntax| check_syntax(plugin, text, &syntax, options).diagnostics)
@@ -106,7 +106,7 @@ pub fn check_syntax(plugin: &Plugin, text: &str, syntax: &Syntax, options: &Opti
         }
         found.append(&mut report.found);
     }
-    // This rule looks at all files, after each of them.
+    // `tool-name-twice` runs later, over all files together.
     ignores::apply(text, syntax.tokens(), options, rules::tool_name_twice::RULE.id, &mut found);
     found.sort_by_key(|(_, range)| range.start());
     let diagnostic = |(finding, range): (RuleFinding, TextRange)| Diagnostic {
@@ -118,7 +118,7 @@ pub fn check_syntax(plugin: &Plugin, text: &str, syntax: &Syntax, options: &Opti
     Found { diagnostics, tools: rules::tool_name_twice::tools(&context, options) }
 }
 
-/// Finds what only several plugins together get wrong. The plugins are those of one server.
+/// Finds the mistakes that show only across plugins. The plugins are those of one server.
 #[must_use]
 pub fn check_together<'a>(
     plugins: impl IntoIterator<Item = (&'a Arc<Path>, &'a Found)>,
@@ -148,12 +148,12 @@ impl Report {
         }
     }
 
-    /// Whether there is no room for more.
+    /// Whether the rule has reached its limit for this file.
     fn is_full(&self) -> bool {
         self.found.len() >= MOST_OF_A_RULE
     }
 
-    /// Gives the last diagnostic a change that mends it.
+    /// Attaches a fix to the last diagnostic.
     fn fixed_by(&mut self, fix: Fix) {
         if let Some((finding, _)) = self.found.last_mut() {
             finding.fix = Some(fix);

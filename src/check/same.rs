@@ -1,4 +1,4 @@
-//! Whether a mended text has the tree of the old one but for the mend: both are walked side by side, node by node.
+//! Whether a fixed text has the tree of the old one apart from the fix: walks both side by side, node by node.
 
 use std::ops::Range;
 
@@ -11,9 +11,8 @@ use super::semantics::DEEPEST;
 /// One change of the text: a range of the old one, and how many bytes replace it.
 pub(super) type Edit = (Range<usize>, usize);
 
-/// Whether the new tree has every node of the old one, in its order and its place, and beside them only what the edits
-/// bring: an `await` that begins in an edit, a call around what was there, and nodes that lie in one. The edits are
-/// sorted.
+/// Whether the new tree has every node of the old one, in the same order and place, and otherwise only nodes from the
+/// edits, which are sorted: an `await` that begins in an edit, a call around an old node, and nodes inside an edit.
 pub(super) fn is_same(old: &ModModule, new: &ModModule, edits: &[Edit]) -> bool {
     let (old, new) = (Nodes::of(old), Nodes::of(new));
     let mut rest = new.iter();
@@ -41,7 +40,7 @@ fn is_brought((kind, range): &(NodeKind, Range<usize>), edits: &[Edit]) -> bool 
     brought(edits).any(|new| new.contains(&range.start) && (range.end <= new.end || begins_node))
 }
 
-/// Whether a node of the new tree is a call that begins in one edit and ends in another: around what was there.
+/// Whether a node of the new tree is a call that begins in one edit and ends in another, and so wraps an old node.
 fn is_around((kind, range): &(NodeKind, Range<usize>), edits: &[Edit]) -> bool {
     matches!(kind, NodeKind::ExprCall | NodeKind::Arguments)
         && brought(edits).any(|new| new.contains(&range.start) && range.end > new.end)
@@ -58,7 +57,7 @@ fn brought(edits: &[Edit]) -> impl Iterator<Item = Range<usize>> {
     })
 }
 
-/// Where a place of the old text is in the new one: before or behind what is inserted there.
+/// The possible places of an old offset in the new text: before or behind text inserted there.
 fn places(old: usize, edits: &[Edit]) -> std::ops::RangeInclusive<usize> {
     let mut shift = 0_isize;
     let mut inserted = 0;
@@ -94,7 +93,7 @@ impl<'a> SourceOrderVisitor<'a> for Nodes {
     fn enter_node(&mut self, node: AnyNodeRef<'a>) -> TraversalSignal {
         self.found.push((node.kind(), node.range().into()));
         self.depth += 1;
-        // Deeper nodes are not compared. If only one tree reaches this depth, the mend is refused.
+        // Deeper nodes are not compared. If only one tree reaches this depth, the fix is refused.
         if self.depth > DEEPEST { TraversalSignal::Skip } else { TraversalSignal::Traverse }
     }
 
@@ -126,7 +125,7 @@ mod tests {
             ("a = ''\n", "a = f(b='', c=1)\n", &[(4..4, 4), (6..6, 6)], true),
             ("a = g(1)\n", "a = f(b=g(1), c=1)\n", &[(4..4, 4), (8..8, 6)], true),
             ("a = 1\n", "a = 1\n", &[], true),
-            // Something else happened on the way.
+            // More than the edits changed.
             ("a = f(1)\nb\n", "a = await f(1)\nb.c\n", &[(4..4, 6)], false),
             ("a = f(1)\nb\n", "a = await f(1)\n", &[(4..4, 6)], false),
             ("a = f(1)\n", "a = await f(1)\nb\n", &[(4..4, 6)], false),

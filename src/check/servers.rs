@@ -1,5 +1,5 @@
-//! The versions of Open WebUI: what each defines, which of it is a coroutine, and which packages it ships.
-//! `tools/server_tables.py` makes the table from the released packages.
+//! The versions of Open WebUI: the names that each defines, which of these are coroutines, and the packages that it
+//! ships. `tools/server_tables.py` makes the table from the released packages.
 
 use std::collections::HashMap;
 use std::sync::{LazyLock, OnceLock};
@@ -16,12 +16,12 @@ type Mask = u8;
 struct Servers {
     versions: Vec<ServerVersion>,
     modules: HashMap<&'static str, Section>,
-    /// A line for each package, and what was read of them.
+    /// The package lines of the table, and the same parsed.
     package_rows: &'static str,
     packages: OnceLock<HashMap<&'static str, Mask>>,
 }
 
-/// A module's part of the table. It is read when a plugin first names the module: all of them take megabytes.
+/// A module's part of the table. It is parsed when a plugin first names the module: all of them take megabytes.
 struct Section {
     text: &'static str,
     module: OnceLock<Module>,
@@ -38,34 +38,34 @@ struct Module {
 struct Name {
     exists: Mask,
     coroutine: Mask,
-    /// In these versions it is an instance that has the methods below alone.
+    /// In these versions it is an instance with only the methods below.
     closed: Mask,
-    /// Where an instance is defined that is imported here.
+    /// The full name of an instance that this module imports.
     link: Option<&'static str>,
     methods: HashMap<&'static str, Name>,
 }
 
 impl ServerVersion {
-    /// The version to check for when a server reports this one: the newest if it is unknown, the oldest that the tables
-    /// know if it is older than that.
+    /// The version to check for if a server reports this one: the newest if the report is unknown, and at least the
+    /// oldest in the tables.
     #[must_use]
     pub fn of_server(reported: Option<&str>) -> Self {
         reported.and_then(Self::reported).map_or_else(Self::newest, |version| version.max(Self::oldest()))
     }
 
-    /// The newest that the tables know.
+    /// The newest version in the tables.
     #[must_use]
     pub fn newest() -> Self {
         SERVERS.versions.last().copied().unwrap_or_default()
     }
 
-    /// The oldest that the tables know.
+    /// The oldest version in the tables.
     #[must_use]
     pub fn oldest() -> Self {
         SERVERS.versions.first().copied().unwrap_or_default()
     }
 
-    /// The column of the table: that of its own minor version, else the nearest.
+    /// The column of the table: that of its own minor version, else of the nearest older one, else the oldest.
     fn column(self) -> usize {
         SERVERS.versions.iter().rposition(|version| version.release() <= self.release()).unwrap_or(0)
     }
@@ -78,20 +78,20 @@ pub(super) enum Found {
     Coroutine(String),
     /// Anything else.
     Other,
-    /// Nothing, although an other version has it or its module.
+    /// Missing, although some version has it or its module.
     Gone(Gone),
-    /// Nobody knows.
+    /// Unknown.
     Unknown,
 }
 
-/// What is missing.
+/// A missing name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Gone {
-    /// The part of the path that no longer leads anywhere.
+    /// The path up to the first part that is missing.
     pub(super) path: String,
     /// Whether that is a module.
     pub(super) is_module: bool,
-    /// The versions that have it, as minor versions from first to last.
+    /// The first and the last version that have it, as minor versions.
     pub(super) versions: Option<(String, String)>,
 }
 
@@ -138,7 +138,7 @@ impl Servers {
         Some((self.versions[first].minor(), self.versions[last].minor()))
     }
 
-    /// The first version from which a thing is as in this column without a break.
+    /// The first version of the unbroken run of `mask` that ends at this column.
     fn since(&self, mask: Mask, column: usize) -> String {
         let first = (0..=column).rev().take_while(|n| mask & (1 << n) != 0).last().unwrap_or(column);
         self.versions[first].minor()
@@ -168,8 +168,8 @@ impl Module {
     }
 }
 
-/// A line of the table: its word, what it says of it, and where a module may have more names. What it is in exists in
-/// `around`.
+/// Parses a line of the table: its word, its masks, and the versions in which a module may have more names. `around`
+/// are the versions that have its parent.
 fn row(line: &'static str, around: Mask) -> (&'static str, Name, Mask) {
     let mut words = line.split(' ');
     let word = words.next().unwrap_or_default();
@@ -188,7 +188,7 @@ fn row(line: &'static str, around: Mask) -> (&'static str, Name, Mask) {
     (word, name, open)
 }
 
-/// Looks a full name up: `open_webui.models.users.Users.get_user_by_id`.
+/// Looks up a full name: `open_webui.models.users.Users.get_user_by_id`.
 pub(super) fn find(path: &str, version: ServerVersion) -> Found {
     if path != "open_webui" && !path.starts_with("open_webui.") {
         return Found::Unknown;

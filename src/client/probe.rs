@@ -1,4 +1,4 @@
-//! What only `doctor` asks: the server's clock, and whether it runs plugins.
+//! What only `doctor` asks for: the server's clock, which plugins it runs, and how many tools it lists.
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -34,7 +34,7 @@ pub struct Switches {
     pub enable_tools: Option<bool>,
 }
 
-/// The part of `/api/config` that says so.
+/// The part of `/api/config` with these switches.
 #[derive(Deserialize)]
 struct Config {
     features: Switches,

@@ -16,7 +16,7 @@ impl Authorities {
     pub fn read(pem: &str) -> anyhow::Result<Self> {
         let mut certificates = Vec::new();
         for (n, der) in (1..).zip(CertificateDer::pem_slice_iter(pem.as_bytes())) {
-            // The reason is dropped: nobody could fix the certificate by hand.
+            // The reason is dropped: a certificate cannot be fixed by hand.
             let tried = der.ok().filter(|der| RootCertStore::empty().add(der.clone()).is_ok());
             let certificate = tried.and_then(|der| Certificate::from_der(&der).ok());
             certificates.push(certificate.with_context(|| format!("certificate {n} in it is damaged"))?);

@@ -30,7 +30,7 @@ pub enum Trial {
     Outlet(Value),
     /// A click on an action's button.
     Action(PluginId, Value),
-    /// What the sandbox has seen in the trial of this name. It forgets it then.
+    /// The sandbox's record of the trial with this name, which the sandbox then deletes.
     Seen(String),
 }
 
@@ -59,7 +59,7 @@ pub enum TrialEnd {
     Json(Value),
     /// It failed, in the words of the server.
     Failed(String),
-    /// The pipe that answers in a chat failed, in the words of the server. Of a model without a pipe, its provider did.
+    /// The pipe that answers in a chat failed, in the words of the server; for a model without a pipe, its provider.
     PipeFailed(String),
     /// There was no whole answer in time.
     Late,
@@ -188,14 +188,14 @@ fn chat(body: &[u8]) -> Option<TrialEnd> {
     answer.breaks_off = !has_ended;
     match other {
         _ if is_known || has_ended || body.trim().is_empty() => Some(TrialEnd::Chat(answer)),
-        // What a pipe returns, the server passes on.
+        // The server passes on whatever a pipe returns.
         Some(data) => Some(TrialEnd::Failed(format!("the answer is no chat completion: {data}"))),
         None => None,
     }
 }
 
 impl ChatAnswer {
-    /// Takes in a part of the answer; `Err` for one that ends it with an error. `None` if it is nothing known.
+    /// Adds a part of the answer. `Err` if it ends the answer with an error; `None` if it is unknown.
     fn take(&mut self, mut part: Map<String, Value>, message: &str) -> Option<Result<(), TrialEnd>> {
         if let Some(error) = part.get("error").filter(|error| !error.is_null()) {
             let words = words_of(error);

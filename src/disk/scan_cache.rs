@@ -1,9 +1,9 @@
 //! A cache of the last scan, so that unchanged files are not read and parsed again: with ten thousand files, that would
 //! dominate the start.
 //!
-//! A file is unchanged if its size, inode, mtime and ctime are the same; nobody can set the ctime. A file that changed
-//! just before it was read is not cached: it may change again within the same clock tick of the file system. Files with
-//! diagnostics are not cached either, since each start must report these.
+//! A file is unchanged if its size, inode, mtime and ctime are the same; programs cannot set the ctime. A file that
+//! changed just before it was read is not cached: it may change again within the same clock tick of the file system.
+//! Files with diagnostics are not cached either, since each start must report these.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! What is said of a plugin file: every error and every warning, of one type.
+//! Diagnostics: every error and every warning about a plugin file, in one type.
 
 use std::ops::Range;
 use std::path::Path;
@@ -16,14 +16,14 @@ pub struct Diagnostic {
     pub rule: Rule,
     /// The file, as the user would type it.
     pub file: Arc<Path>,
-    /// Where in the file. `None` where it is about the whole of it.
+    /// Where in the file; `None` if it concerns the whole file.
     pub span: Option<Span>,
 }
 
-/// Whether a diagnostic keeps its file from being deployed.
+/// How bad a diagnostic is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
-    /// The file cannot be deployed.
+    /// The file cannot be deployed; or, from a rule of `check`, the server or a chat will fail.
     Error,
     /// The file is deployed, and will surprise its author.
     Warning,
@@ -48,25 +48,25 @@ impl Severity {
 pub struct RuleFinding {
     /// The rule's id.
     pub rule: &'static str,
-    /// How bad it is. An error does not keep the file from being deployed.
+    /// How bad it is. An error holds back a deploy only if the settings say so.
     pub severity: Severity,
     /// What is wrong, as it follows the name of the file and a colon.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
-    /// The change that mends it, where that is certain.
+    /// The fix, if it is safe.
     pub fix: Option<Fix>,
 }
 
 /// A change of a text: byte ranges and their replacements. The ranges are sorted and do not overlap.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fix {
-    /// The ranges, and what comes in their place.
+    /// The ranges and their replacements.
     pub edits: Vec<(Range<usize>, String)>,
 }
 
 impl Diagnostic {
-    /// Whether it keeps the file from being deployed.
+    /// How bad it is.
     #[must_use]
     pub fn severity(&self) -> Severity {
         self.rule.severity()
@@ -94,12 +94,11 @@ pub enum Rule {
     NotUtf8,
     /// A NUL character, which the server refuses.
     Nul,
-    /// The Python does not parse; the parser's words.
+    /// The Python does not parse or compile; the words of the parser or compiler.
     Syntax(String),
     /// A relative import: the server runs one file alone.
     RelativeImport,
-    /// The module ends the interpreter when it is loaded, and up to Open WebUI 0.9 the server with it. How, as it is
-    /// written.
+    /// Loading the module ends the interpreter, and up to Open WebUI 0.9 the server with it. The call as it is written.
     Exits(String),
     /// `class Pipeline`: a plugin of the Pipelines server, which is another program.
     Pipeline,
@@ -107,7 +106,7 @@ pub enum Rule {
     BothKinds(Entry),
     /// No usable id can be made.
     BadId {
-        /// What would have been the id.
+        /// The rejected id.
         candidate: String,
         /// Where it came from.
         source: IdSource,
@@ -118,16 +117,16 @@ pub enum Rule {
         id: PluginId,
         /// The paths of the others, as the user would type them.
         others: Vec<String>,
-        /// How many there are beside these.
+        /// How many more there are.
         more: usize,
-        /// Whether all of them are of one project, so that none is deployed.
+        /// Whether all of them belong to one project, so that none is deployed.
         certain: bool,
     },
     /// The file could not be opened or read; the system's words.
     Unreadable(String),
-    /// A folder that could not be listed, so that nobody knows whether it has plugins; the system's words.
+    /// A folder that could not be listed, so it may hold unseen plugins; the system's words.
     UnreadableFolder(String),
-    /// A folder with a file of ignore patterns that cannot be used; which one, and why.
+    /// A folder whose ignore file cannot be used; which file, and why.
     IgnoreFile(String),
     /// A link to something that is not there.
     DanglingLink(String),
@@ -138,7 +137,7 @@ pub enum Rule {
     /// A warning: the name of an entry class is imported (`from multiprocessing import Pipe`), which makes the server
     /// take the module for that type.
     ImportedEntry(Entry),
-    /// A warning: a header that the server does not see where, or as, it stands.
+    /// A warning: a header that the server does not see, because of its place or its form.
     OverlookedHeader,
     /// A warning: the server's text rewriting will break this import.
     BrokenImport {
@@ -152,8 +151,8 @@ pub enum Rule {
 }
 
 impl Rule {
-    /// The word for this rule as `reason` in the JSON of a watch, where it never changes: the rules of `check` have
-    /// dashes, the others underscores, as all words there.
+    /// The word for this rule as `reason` in the JSON of a watch. It never changes: rules of `check` have dashes, the
+    /// others underscores, like all words there.
     #[must_use]
     pub fn reason(&self) -> String {
         if let Self::Checked(finding) = self { finding.rule.to_owned() } else { self.word().replace('-', "_") }
@@ -174,7 +173,7 @@ impl Rule {
             Self::BadId { .. } => "bad-id",
             Self::IdTwice { .. } => "id-twice",
             Self::Unreadable(_) => "unreadable",
-            // One word for every folder that is not walked.
+            // One id for every folder that is not walked.
             Self::UnreadableFolder(_) | Self::IgnoreFile(_) => "unreadable-folder",
             Self::DanglingLink(_) => "dangling-link",
             Self::LinkOutside(_) => "link-outside",
@@ -186,7 +185,7 @@ impl Rule {
         }
     }
 
-    /// How bad it is. A file that breaks one of the rules above `Checked` with an error cannot be deployed.
+    /// How bad it is. An error of any rule but `Checked` keeps the file from being deployed.
     #[must_use]
     pub fn severity(&self) -> Severity {
         if let Self::Checked(finding) = self {
@@ -327,8 +326,8 @@ pub struct Span {
 }
 
 impl Span {
-    /// Finds the place of a range of bytes in a text. Of a range of several lines it is what stands on the first; a
-    /// place behind all text, where parsers find that something is missing, is moved to the end of the last line.
+    /// Finds the place of a range of bytes in a text. For a range of several lines, the place is on the first one. A
+    /// place behind all text, where parsers report that something is missing, moves to the end of the last line.
     #[must_use]
     pub fn new(text: &str, range: Range<usize>) -> Self {
         let start = text.floor_char_boundary(range.start.min(text.trim_end().len()));

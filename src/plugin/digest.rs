@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 use super::normal;
 
 /// SHA-256 of a plugin's normal text (see [`normal()`](normal::normal)), so that the file, the server's row and the
-/// ledger compare by one value. Of a file without a normal text (not UTF-8), of its bytes.
+/// ledger compare by one value. For a file that is not UTF-8, of its bytes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Digest([u8; 32]);
 

@@ -8,8 +8,8 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-/// The `key: value` lines that a plugin opens with, by key. Keys keep their case, and the last line of a key wins. They
-/// are few, and kept of every plugin: no map is as small as a list.
+/// The `key: value` lines of a plugin's header, by key. Keys keep their case, and the last line of a key wins. A list,
+/// since one is kept per plugin and no map is as small.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Frontmatter(Box<[(Box<str>, Box<str>)]>);
 
@@ -30,8 +30,8 @@ impl Frontmatter {
         Self(pairs.into_iter().map(|(key, value)| (key.into(), value.into())).collect())
     }
 
-    /// Where a header stands that its author sees and the server does not: in a docstring that does not open on the
-    /// very first line, or not with `"""` alone.
+    /// The opening line of a header that its author sees but the server does not: of a docstring that does not begin on
+    /// the very first line, or not with `"""` alone.
     #[must_use]
     pub fn overlooked(text: &str) -> Option<Range<usize>> {
         if text.split(ends_line).next().is_some_and(|first| first.trim_matches(is_space) == QUOTES) {
@@ -54,7 +54,7 @@ impl Frontmatter {
         header.into_iter().any(told).then(|| start..start + opening.trim_end().len())
     }
 
-    /// Where the value of a key stands in a text: in the last line of the header with this key, which wins.
+    /// The place of a key's value in a text: in the last line of the header with this key, which wins.
     #[must_use]
     pub fn place(text: &str, key: &str) -> Option<Range<usize>> {
         let mut end = 0;
@@ -83,7 +83,7 @@ impl Frontmatter {
         self.0.iter().map(|(key, value)| (&**key, &**value))
     }
 
-    /// What the plugin wants to be called on the server. Open WebUI itself does not look at it.
+    /// The id that the plugin asks for. Open WebUI itself ignores it.
     #[must_use]
     pub fn id(&self) -> Option<&str> {
         self.filled("id")
@@ -119,7 +119,7 @@ impl Frontmatter {
         self.filled("requirements")
     }
 
-    /// Whether it holds what only a plugin's header would, as against a docstring with a colon somewhere.
+    /// Whether it has a key that only a plugin's header has, unlike any docstring with a colon.
     #[must_use]
     pub fn names_a_plugin(&self) -> bool {
         self.id().or(self.title()).or(self.requirements()).is_some()
@@ -132,7 +132,7 @@ impl Frontmatter {
 
 const QUOTES: &str = "\"\"\"";
 
-/// What `^\s*([a-z_]+):\s*(.*)\s*$` finds in a line, ignoring case, with the value stripped.
+/// Matches a line against `^\s*([a-z_]+):\s*(.*)\s*$`, ignoring case, and strips the value.
 fn pair(line: &str) -> Option<(&str, &str)> {
     let (key, value) = line.trim_start_matches(is_space).split_once(':')?;
     (!key.is_empty() && key.chars().all(is_key)).then(|| (key, value.trim_matches(is_space)))

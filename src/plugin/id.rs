@@ -1,7 +1,7 @@
 //! The id rule: what a plugin is called on the server.
 //!
-//! An id is more than a name: valves, access grants and (for pipes) the ids of models hang on it. So it is taken from
-//! where an author would look for it, by a rule without guessing, and an explicit one is never bent into shape.
+//! An id is more than a name: valves, access grants and (for pipes) the ids of models depend on it. So it comes from
+//! where an author would look for it, by a rule without guessing, and an explicit one is never altered.
 
 use std::fmt;
 use std::path::Path;
@@ -57,7 +57,7 @@ impl<'de> Deserialize<'de> for PluginId {
     }
 }
 
-/// Stems that say what a file is for and not what the plugin is called. Its folder then bears the name.
+/// Stems that say what a file is, not what the plugin is called. The folder then gives the name.
 const GENERIC: [&str; 11] =
     ["main", "index", "__init__", "plugin", "tool", "tools", "function", "pipe", "filter", "action", "event"];
 
@@ -127,7 +127,7 @@ pub fn identifier(name: &str) -> Option<String> {
     Some(identifier)
 }
 
-/// An id that the author of a bad one may have had in mind: `bad_id` for `Bad Id!`.
+/// The id that the author of a bad one may have meant: `bad_id` for `Bad Id!`.
 #[must_use]
 pub fn suggestion(candidate: &str) -> Option<PluginId> {
     let words = candidate.split(|c: char| c == '_' || !continues_identifier(c)).filter(|word| !word.is_empty());

@@ -21,7 +21,7 @@ use id::{IdSource, PluginId};
 pub use kind::{Entry, Kind};
 pub use python::Syntax;
 
-/// What names a plugin on the server: its table and its id in it.
+/// Identifies a plugin on the server: by its table, and its id there.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Key {
     /// The table.
@@ -36,24 +36,24 @@ impl fmt::Display for Key {
     }
 }
 
-/// What `watch.toml` says of one file, in `[plugins."path"]`.
+/// The settings of one file in `watch.toml`, under `[plugins."path"]`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct FileSettings {
     /// The id to use, whatever the file or its frontmatter says.
     pub id: Option<String>,
-    /// Which kind to deploy a file as that binds classes of both.
+    /// The kind to deploy as, for a file with entry classes of both kinds.
     pub kind: Option<Kind>,
     /// `Some(false)` leaves the file alone.
     pub enabled: Option<bool>,
 }
 
 impl FileSettings {
-    /// Whether they make sense for a plugin only.
+    /// Whether these settings make sense only for a plugin.
     fn name_a_plugin(&self) -> bool {
         self.id.is_some() || self.kind.is_some() || self.enabled == Some(true)
     }
 
-    /// Whether they, or the file's own header, say that it is a plugin.
+    /// Whether these settings, or the file's own header, declare it a plugin.
     fn declares(&self, frontmatter: &Frontmatter) -> bool {
         self.name_a_plugin() || frontmatter.names_a_plugin()
     }
@@ -62,20 +62,20 @@ impl FileSettings {
 /// A plugin as it stands in a file, ready to be sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plugin {
-    /// Where it stands, as the user would type it.
+    /// Its path, as the user would type it.
     pub path: Arc<Path>,
-    /// What it is called on the server.
+    /// Its kind and id on the server.
     pub key: Key,
     /// The class that makes it a plugin.
     pub entry: Entry,
     /// The header, as the server will read it.
     pub frontmatter: Frontmatter,
-    /// The text to send: the file's, without a byte order mark and with `\n` line ends. Empty where it was not read, or
-    /// is not needed any more: no plugin is empty, and all of them need not be in memory.
+    /// The text to send: the file's, without a byte order mark and with `\n` line ends. Empty if it was not read or is
+    /// no longer needed: no plugin is empty, and not every text needs to be in memory.
     pub text: Arc<str>,
     /// The digest of its normal text.
     pub digest: Digest,
-    /// What will surprise its author, but is no reason not to deploy.
+    /// Warnings, which do not prevent a deploy.
     pub warnings: Vec<Diagnostic>,
 }
 
@@ -86,7 +86,7 @@ impl Plugin {
         !self.text.is_empty()
     }
 
-    /// Leaves its text to the file.
+    /// Drops its text from memory; the file still has it.
     pub fn drop_text(&mut self) {
         self.text = Arc::from("");
     }
@@ -99,8 +99,8 @@ pub struct Invalid {
     pub digest: Option<Digest>,
     /// At least one error, and the warnings, from the top of the file to its end.
     pub diagnostics: Vec<Diagnostic>,
-    /// Whether the file is meant as a plugin, as far as one can tell. A script that is not Python is nobody's failure,
-    /// nor is a plugin for another program.
+    /// Whether the file seems meant as a plugin. A script that is not Python does not, nor does a plugin for another
+    /// program.
     pub meant: bool,
 }
 
@@ -117,14 +117,13 @@ impl Invalid {
         self.diagnostics.iter().map(|diagnostic| &diagnostic.rule)
     }
 
-    /// Whether it is not a file, but a folder in which there may be plugins.
+    /// Whether it is a folder that may hold plugins, not a file.
     #[must_use]
     pub fn is_of_folder(&self) -> bool {
         self.rules().any(Rule::is_of_folder)
     }
 
-    /// Whether the file has no text, so that only what is known of it from before tells whether it is meant as a
-    /// plugin.
+    /// Whether the file has no text. Then only its history tells whether it is meant as a plugin.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.rules().any(|rule| *rule == Rule::Empty)
@@ -143,11 +142,11 @@ impl Invalid {
 pub enum Parsed {
     /// A plugin.
     Plugin(Arc<Plugin>),
-    /// Python without an entry class: not ours, and not worth a word.
+    /// Python without an entry class: not ours, and not reported.
     NotAPlugin,
     /// `enabled = false` in `watch.toml`.
     Disabled,
-    /// Meant as a plugin, as far as one can tell, but not deployable.
+    /// Cannot be deployed. [`Invalid::meant`] tells whether it seems meant as a plugin.
     Invalid(Invalid),
 }
 
@@ -157,7 +156,7 @@ pub fn parse(path: &Arc<Path>, bytes: &[u8], settings: &FileSettings) -> Parsed 
     parse_and(path, bytes, settings, |_, _| ())
 }
 
-/// Like [`parse`]. `look` sees a plugin with its syntax tree, which is dropped then.
+/// Like [`parse`]. `look` sees a plugin with its syntax tree, which is dropped afterwards.
 #[must_use]
 pub fn parse_and(
     path: &Arc<Path>,
@@ -172,7 +171,7 @@ pub fn parse_and(
     let text = match normal::clean(bytes) {
         Ok(text) => text,
         Err(at) => {
-            // The broken bytes become replacement characters. The place is that in the text with our line ends.
+            // The broken bytes become replacement characters. The place is in this text, with our line ends.
             let [before, shown] = [&bytes[..at], bytes].map(normal::lossy);
             if !python::resembles_plugin(bytes, settings.declares(&Frontmatter::parse(&shown))) {
                 return Parsed::NotAPlugin;

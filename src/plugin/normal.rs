@@ -12,7 +12,7 @@ use memchr::memmem;
 /// The packages whose `from` imports the server redirects to its own, in the order in which it does so.
 pub const PACKAGES: [&str; 4] = ["utils", "apps", "main", "config"];
 
-/// The beginning of all that the server rewrites.
+/// Every import that the server rewrites begins like this.
 const FROM: &str = "from ";
 
 /// Makes the text to be sent of a file's bytes: without a byte order mark, which the server refuses, and with `\n` for
@@ -25,18 +25,18 @@ pub fn clean(bytes: &[u8]) -> Result<Cow<'_, str>, usize> {
     str::from_utf8(bytes).map(fold).map_err(|error| error.valid_up_to())
 }
 
-/// The same of bytes that are not all UTF-8, to show where they are not.
+/// Like [`clean`], for bytes that are not all UTF-8: shows where they are not.
 pub(super) fn lossy(bytes: &[u8]) -> String {
     fold(&String::from_utf8_lossy(bytes)).into_owned()
 }
 
-/// Makes the text that the server will store of the one that it is sent, and of one that it has stored, the same.
+/// The normal form of a text: the same for a text to send and for what the server stores of it.
 #[must_use]
 pub fn normal(text: &str) -> Cow<'_, str> {
     rewrite(fold(text))
 }
 
-/// What the server does to a text that it is sent.
+/// The server's rewriting of a text.
 fn rewrite(text: Cow<'_, str>) -> Cow<'_, str> {
     let is_package = |rest: &str| PACKAGES.iter().any(|package| rest.starts_with(package));
     if !memmem::find_iter(text.as_bytes(), FROM).any(|at| is_package(&text[at + FROM.len()..])) {
@@ -52,8 +52,8 @@ fn rewrite(text: Cow<'_, str>) -> Cow<'_, str> {
     })
 }
 
-/// The server's text for the file that it may have come from: where the server has rewritten one of the file's lines,
-/// the line is written as the file has it. Nothing else is changed but line ends, which are `\n`.
+/// The server's text in the spelling of the file that it may come from: each line that the server rewrote gets back the
+/// file's spelling. Otherwise only a leading byte order mark is removed, and line ends become `\n`.
 #[must_use]
 pub fn respelled(stored: &str, file: &str) -> String {
     let (stored, file) = (fold(stored), fold(file));
@@ -68,14 +68,14 @@ pub fn respelled(stored: &str, file: &str) -> String {
     stored.split('\n').map(spelled).collect::<Vec<_>>().join("\n")
 }
 
-/// What becomes of the module in `from <module> import …` on the server, where it does not stay as it is.
+/// The module of `from <module> import …` after the server's rewriting; `None` if it stays as it is.
 #[must_use]
 pub fn rewritten(module: &str) -> Option<String> {
     PACKAGES.iter().any(|package| module.starts_with(package)).then(|| format!("open_webui.{module}"))
 }
 
-/// Every leading byte order mark goes, not only the first: the second would be as fatal, and so folding twice is
-/// folding once.
+/// Removes every leading byte order mark, not only the first: a second one would be as fatal, and folding twice must be
+/// the same as folding once.
 fn fold(text: &str) -> Cow<'_, str> {
     let text = text.trim_start_matches('\u{feff}');
     if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n").into() } else { text.into() }
@@ -136,7 +136,7 @@ mod tests {
             ("from configparser import x", "from open_webui.configparser import x"),
             ("from mainland import x", "from open_webui.mainland import x"),
             ("from utils from config", "from open_webui.utils from open_webui.config"),
-            // Not by a hair.
+            // Almost the same, but not rewritten.
             ("from  utils import x", "from  utils import x"),
             ("from\tutils import x", "from\tutils import x"),
             ("from .utils import x", "from .utils import x"),
@@ -174,17 +174,17 @@ mod tests {
     fn the_files_spelling_is_kept_and_nothing_else() {
         for (stored, file, expected) in [
             ("from open_webui.utils import x\n", "from utils import x\n", "from utils import x\n"),
-            // Without the file's line, nobody knows that it was another one.
+            // Without the file's line, the original spelling is unknown.
             ("from open_webui.utils import x\n", "", "from open_webui.utils import x\n"),
             ("from open_webui.utils import y\n", "from utils import x\n", "from open_webui.utils import y\n"),
-            // Where the file has it like this, it stays.
+            // A line that the file spells like this stays.
             ("from open_webui.utils import x", "from open_webui.utils import x", "from open_webui.utils import x"),
             (
                 "from open_webui.utils import x",
                 "from utils import x\nfrom open_webui.utils import x",
                 "from open_webui.utils import x",
             ),
-            // In whatever else the server has rewritten, and as part of a line.
+            // Also in other text that the server has rewritten, and in a part of a line.
             ("# from open_webui.main\nb\n", "a\n# from main\n", "# from main\nb\n"),
             ("  x = 'from open_webui.config'", "  x = 'from config'", "  x = 'from config'"),
             // The indentation is part of the line.
@@ -207,7 +207,7 @@ mod tests {
             let (stored, file) = (normal(&text()).into_owned(), text());
             let respelled = respelled(&stored, &file);
             assert_eq!(normal(&respelled), stored, "{stored:?} for {file:?}");
-            // What was sent comes back as it was.
+            // A text that was sent comes back in the file's spelling.
             let cleaned = clean(file.as_bytes()).unwrap();
             let literally = cleaned
                 .lines()

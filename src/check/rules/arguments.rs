@@ -1,4 +1,4 @@
-//! Arguments that the server does not give. It hands each hook its own set, by name: a pipe has no `__model__`, an
+//! Arguments that the server does not give. It passes each hook its own set, by name: a pipe has no `__model__`, an
 //! action no `__metadata__`. With a default, the parameter always has that value (24 published plugins); without one,
 //! each call fails.
 
@@ -64,7 +64,7 @@ class Pipe:
     check: always_default,
 };
 
-/// All that some version gives a tool's function.
+/// All arguments with two underscores that some version passes to a tool's function.
 const OF_TOOL: &[&str] = &[
     "__event_emitter__",
     "__event_call__",
@@ -110,12 +110,12 @@ fn always_default(context: &Context<'_>, report: &mut Report) {
     }
 }
 
-/// ` before 0.7`.
+/// A suffix for messages: ` before 0.7`.
 fn from(since: Option<&str>) -> String {
     since.map(|since| format!(" before {since}")).unwrap_or_default()
 }
 
-/// The parameters of hooks that the server does not give, with the version since which it does.
+/// The parameters of hooks and tools that this server does not pass, each with the version that introduced it, if any.
 fn strangers<'a>(context: &Context<'a>) -> Vec<(&'a StmtFunctionDef, &'a ParameterWithDefault, Option<&'static str>)> {
     let mut found = Vec::new();
     for hook in context.hooks().iter().filter(|hook| !hook.is_decorated()) {
@@ -140,7 +140,7 @@ fn strangers<'a>(context: &Context<'a>) -> Vec<(&'a StmtFunctionDef, &'a Paramet
     found
 }
 
-/// Whether the file itself calls a method of this name, with this argument or with nobody knows which.
+/// Whether the file itself calls a method of this name with arguments that may include this one.
 fn is_called_with(context: &Context<'_>, function: &StmtFunctionDef, argument: &str) -> bool {
     context.semantics.calls.iter().map(|call| call.expr).any(|call| {
         let is_it = call.func.as_attribute_expr().is_some_and(|it| it.attr.id == function.name.id);
@@ -152,7 +152,7 @@ fn is_called_with(context: &Context<'_>, function: &StmtFunctionDef, argument: &
     })
 }
 
-/// Whether a mapping may have a key, as far as it is written out: `{"a": 1} if b else {}`.
+/// Whether a mapping may have a key: `false` only if literals show all its keys, as in `{"a": 1} if b else {}`.
 fn may_have(mapping: &Expr, key: &str) -> bool {
     match mapping {
         Expr::Dict(dict) => dict.items.iter().any(|item| match &item.key {

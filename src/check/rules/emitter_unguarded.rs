@@ -59,7 +59,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
                             unguarded.push(range);
                         }
                     }
-                    // Handed on, put somewhere: not a test.
+                    // Passed on or stored: not a test.
                     Some((_, Node::Expr(Expr::Call(_) | Expr::Dict(_) | Expr::Tuple(_) | Expr::List(_)))) => {}
                     Some(_) => is_tested = true,
                     None => {}

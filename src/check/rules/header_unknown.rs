@@ -1,4 +1,4 @@
-//! A key of the header that the server does not know and almost does: `requirement:` installs nothing.
+//! A header key that the server does not know, but that looks like a known one: `requirement:` installs nothing.
 
 use ruff_text_size::{TextRange, TextSize};
 
@@ -34,7 +34,7 @@ class Pipe:
     check,
 };
 
-/// What the server, its community site and this program read.
+/// The keys that the server, its community site and this program read.
 const KNOWN: &[&str] = &[
     "title",
     "author",
@@ -50,7 +50,7 @@ const KNOWN: &[&str] = &[
     "git_url",
     "openwebui_id",
 ];
-/// Keys with a meaning of their own that resemble them.
+/// Keys that resemble these but have a meaning of their own.
 const OTHERS: &[&str] = &[
     "id",
     "date",

@@ -75,7 +75,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
     }
 }
 
-/// What the server does with a class without its hooks, and what to do about it.
+/// The message and hint for a class without its hooks; `None` if that is fine.
 fn without_hooks(context: &Context<'_>) -> Option<(&'static str, &'static str)> {
     match context.entry {
         Entry::Pipe => {
@@ -87,7 +87,7 @@ fn without_hooks(context: &Context<'_>) -> Option<(&'static str, &'static str)> 
         Entry::Event => {
             Some(("`Event` has no method `event`: the server never calls it", "define `event(self, event)`"))
         }
-        // One that is empty has yet to be written.
+        // An empty class is unfinished: no warning.
         Entry::Filter if !context.text.contains("toggle") && !context.class.is_some_and(is_empty) => Some((
             "`Filter` has no method `inlet`, `stream` or `outlet`: it changes no chat",
             "define one of them, or set `self.toggle = True` if it is only a switch",
@@ -100,8 +100,7 @@ fn without_hooks(context: &Context<'_>) -> Option<(&'static str, &'static str)> 
     }
 }
 
-/// Whether a class may have something that a model can call: the server takes whatever is callable, and begins with no
-/// `_`.
+/// Whether a class may offer a model something to call: any callable attribute whose name does not begin with `_`.
 fn offers_any<'a>(context: &Context<'a>, class: &'a StmtClassDef) -> bool {
     let is_public = |name: &str| !name.starts_with('_') && !matches!(name, "valves" | "user_valves");
     // A literal cannot be called.
@@ -130,7 +129,7 @@ fn offers_any<'a>(context: &Context<'a>, class: &'a StmtClassDef) -> bool {
                     _ => true,
                 }
         }
-        // `Tools()` binds nothing. Where it is handed to something else, anything may.
+        // `Tools()` alone binds nothing. Code that receives the class or the instance may bind anything.
         Some((_, Node::Expr(Expr::Call(call)))) => call.func.range() != context.semantics.node(owner).range(),
         _ => true,
     };
@@ -140,13 +139,13 @@ fn offers_any<'a>(context: &Context<'a>, class: &'a StmtClassDef) -> bool {
         || semantics.loads_of(&class.name, TextRange::up_to(context.text.text_len())).any(binds_one)
 }
 
-/// Whether a method calls the instance `self`.
+/// Whether the first parameter of a method is `self`.
 fn takes_self(function: &StmtFunctionDef) -> bool {
     let first = function.parameters.iter_non_variadic_params().next();
     first.is_some_and(|first| first.name().as_str() == "self")
 }
 
-/// Whether a class has no body but `pass` or a text.
+/// Whether a class body has only `pass` and strings.
 fn is_empty(class: &StmtClassDef) -> bool {
     class.body.iter().all(|statement| {
         let value = statement.as_expr_stmt().map(|statement| &*statement.value);
@@ -154,20 +153,20 @@ fn is_empty(class: &StmtClassDef) -> bool {
     })
 }
 
-/// The server hands its argument over by name.
+/// Reports a hook that cannot take its argument, which the server passes by name.
 fn takes_its_argument(hook: &Hook<'_>, report: &mut Report) {
     let parameters = &hook.function.parameters;
     let (name, given) = (hook.name(), hook.given);
     let by_name = hook.parameters().any(|parameter| parameter.name().as_str() == given);
     let by_position = parameters.posonlyargs.iter().any(|parameter| parameter.name().as_str() == given);
-    // An event's arguments are handed over only where they are asked for.
+    // The server passes an event's arguments only if the hook names them.
     if parameters.kwarg.is_none() && (!by_name || by_position) && name != "event" {
         let message = format!("the server calls `{name}` with `{given}=…`, which it does not take: each call fails");
         report.add(hook.function.name.range(), message, format!("name a parameter `{given}`"));
     }
 }
 
-/// The request, the answer and each part of it go on as the filter returns them.
+/// Reports a filter hook that does not return its value: the server goes on with what the hook returns.
 fn returns_its_value(context: &Context<'_>, hook: &Hook<'_>, report: &mut Report) {
     if context.entry != Entry::Filter {
         return;
@@ -191,7 +190,7 @@ fn returns_its_value(context: &Context<'_>, hook: &Hook<'_>, report: &mut Report
         report.add_as(severity, nothing.range(), format!("`{name}` returns None here: {then}"), hint.clone());
     }
     if ends.falls_off {
-        // A function that returns on some paths may know that the others do not happen.
+        // If a function returns on some paths, the others may be impossible.
         let severity = if ends.values.is_empty() && ends.nothing.is_empty() { severity } else { Severity::Warning };
         let message = if ends.values.is_empty() {
             format!("`{name}` returns nothing: {then}")

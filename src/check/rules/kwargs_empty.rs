@@ -30,7 +30,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
         return;
     }
     for hook in context.hooks().iter().filter(|hook| !hook.is_decorated()) {
-        // With `**kwargs` alone the first argument arrives in it.
+        // A hook that does not name its argument receives it in `**kwargs`.
         let is_named = hook.parameters().any(|it| it.name().as_str() == hook.given);
         if let Some(kwargs) = hook.function.parameters.kwarg.as_ref().filter(|_| is_named) {
             let message = format!("`**{}` of `{}` stays empty", kwargs.name, hook.name());

@@ -1,5 +1,5 @@
-//! What starts when the file is loaded, and never ends. The server loads a plugin anew with each save, and has no hook
-//! for the end of the old one. Nine published plugins.
+//! Tasks, threads and log handlers that start when the file is loaded, and never end. The server loads a plugin anew
+//! with each save, and has no hook for the end of the old one. Nine published plugins.
 
 use std::collections::HashSet;
 
@@ -54,7 +54,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
     }
     let constructors = context.methods().into_iter().filter(|method| method.name.as_str() == "__init__");
     let loaders = semantics.calls.iter().filter_map(|call| {
-        // Functions that the module calls itself.
+        // Functions that are called when the module is loaded.
         if semantics.is_called(call.scope) || semantics.is_guarded(call.id, &[]) {
             return None;
         }
@@ -79,7 +79,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
     }
 }
 
-/// What threads are assigned to, as it is written.
+/// The source of each target that a thread is assigned to, such as `self.t`.
 fn threads<'a>(context: &Context<'a>) -> HashSet<&'a str> {
     let semantics = &context.semantics;
     let mut names = HashSet::new();
@@ -97,7 +97,7 @@ fn is_thread(path: &str) -> bool {
     matches!(path, "threading.Thread" | "threading.Timer")
 }
 
-/// What a call starts for good.
+/// What a call starts and never stops, in the words of the message.
 fn started(context: &Context<'_>, call: &Call<'_>, threads: &HashSet<&str>) -> Option<&'static str> {
     if matches!(call.path(), Some("asyncio.create_task" | "asyncio.ensure_future")) {
         return Some("starts this task");
@@ -110,7 +110,7 @@ fn started(context: &Context<'_>, call: &Call<'_>, threads: &HashSet<&str>) -> O
             (owner.ends_with("loop") || owner.ends_with("loop()")).then_some("starts this task")
         }
         "start" => {
-            // `Thread(…).start()`, or a name that was given one.
+            // `Thread(…).start()`, or a name bound to a thread.
             let made_here = attribute
                 .value
                 .as_call_expr()
@@ -122,7 +122,7 @@ fn started(context: &Context<'_>, call: &Call<'_>, threads: &HashSet<&str>) -> O
     }
 }
 
-/// Whether somebody looked before: any `if` around, or a look at the handlers.
+/// Whether a check guards the call: any `if` around it, or a function that looks at the handlers.
 fn is_guarded(context: &Context<'_>, id: NodeId) -> bool {
     let is_choice = |node: &Node<'_>| matches!(node, Node::Stmt(Stmt::If(_)) | Node::Expr(Expr::If(_)));
     let early_return = context.semantics.function(context.semantics.scope(id)).is_some_and(|function| {

@@ -27,7 +27,7 @@ use crate::plugin::Severity;
 pub struct CheckRule {
     /// Its id, which never changes.
     pub id: &'static str,
-    /// How bad a diagnostic of it is. Where less is certain, it may be less.
+    /// The usual severity. A diagnostic that is less certain may have a lower one.
     pub severity: Severity,
     /// What is wrong, in a few words.
     pub title: &'static str,
@@ -35,7 +35,7 @@ pub struct CheckRule {
     pub page: &'static str,
     /// A part of a plugin that breaks it; empty if the rule cannot be ignored.
     pub wrong: &'static str,
-    /// The same, as it should be.
+    /// The same part, corrected.
     pub right: &'static str,
     pub(super) check: fn(&Context<'_>, &mut Report),
 }

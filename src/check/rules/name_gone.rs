@@ -1,5 +1,6 @@
-//! A name that the server's version does not have. Its modules are no library: names come and go. At module level the
-//! server refuses the file; in a function the chat fails. Seen in one published plugin on 0.12, in six on 0.6.
+//! A name that the server's version does not have. Its modules are not a stable library: names come and go. At module
+//! level the server refuses the file; in a function the chat fails. Seen in one published plugin on 0.12, in six on
+//! 0.6.
 
 use ruff_python_ast::Stmt;
 use ruff_text_size::{Ranged as _, TextRange};
@@ -84,7 +85,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
     }
 }
 
-/// Reports a path that the server does not have.
+/// Reports a path that the server does not have, and returns whether it reported one.
 fn judge(context: &Context<'_>, id: NodeId, path: &str, range: TextRange, report: &mut Report) -> bool {
     let Found::Gone(gone) = find(path, context.version) else { return false };
     let then = match context.semantics.function(context.semantics.scope(id)) {
@@ -101,7 +102,7 @@ fn judge(context: &Context<'_>, id: NodeId, path: &str, range: TextRange, report
     true
 }
 
-/// `in 0.12 (0.6 to 0.8 have it)`.
+/// Words for the message: `in Open WebUI 0.12 (0.6 to 0.8 have it)`.
 fn versions(gone: &Gone, version: ServerVersion) -> String {
     let here = version.minor();
     match &gone.versions {

@@ -1,5 +1,5 @@
-//! A comparison with `"native"` that no longer means what it did. Since 0.10 the tools of a model are native unless
-//! somebody chose `"legacy"`: the setting is empty, and the comparison fails. Six published plugins.
+//! A comparison with `"native"` that no longer means what it did. Since 0.10 the tools of a model are native unless the
+//! setting is `"legacy"`: by default it is empty, and the comparison fails. Six published plugins.
 
 use ruff_python_ast::{CmpOp, Expr};
 use ruff_text_size::Ranged as _;
@@ -59,7 +59,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
     }
 }
 
-/// `….get("function_calling")`, `…["function_calling"]`, or a name that only such values are given to.
+/// `….get("function_calling")`, `…["function_calling"]`, or a name bound only to such values and `None`.
 fn reads_the_setting(context: &Context<'_>, expr: &Expr, scope: ScopeId) -> bool {
     let is_key =
         |expr: &Expr| expr.as_string_literal_expr().is_some_and(|text| text.value.to_str() == "function_calling");

@@ -46,7 +46,7 @@ class Pipe:
     check,
 };
 
-/// Packages whose requirement has another name than their module. The server's own are in the tables.
+/// Packages whose requirement and module have different names. The server's own are in the tables.
 const OTHER_NAMES: &[(&str, &str)] = &[
     ("beautifulsoup4", "bs4"),
     ("pyyaml", "yaml"),
@@ -64,7 +64,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
     let imports = imports(context);
     let missing = imports.iter().map(|import| (import, found(import.0, context)));
     let missing: Vec<_> = missing.filter(|(_, shipped)| *shipped != Shipped::Yes).collect();
-    // A file that installs what it needs.
+    // A file that calls pip installs its packages itself.
     let installs =
         || context.text.contains("pip") && (context.text.contains("subprocess") || context.text.contains("pip.main"));
     if missing.is_empty() || installs() {
@@ -128,7 +128,7 @@ fn imports<'a>(context: &Context<'a>) -> Vec<(&'a str, TextRange, Option<&'a str
                 import.names.iter().for_each(|alias| add(&alias.name, alias.name.range()));
             }
             Node::Stmt(Stmt::ImportFrom(import)) if import.level == 0 => {
-                // The server makes its own modules of these.
+                // The server redirects these to its own modules.
                 if let Some(module) = import.module.as_ref().filter(|module| normal::rewritten(module).is_none()) {
                     add(module, module.range());
                 }

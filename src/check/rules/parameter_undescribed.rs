@@ -62,29 +62,29 @@ fn check(context: &Context<'_>, report: &mut Report) {
     }
 }
 
-/// The docstring as it is written, and where it begins.
+/// The source of the docstring, and its start.
 fn docstring<'a>(context: &Context<'a>, function: &StmtFunctionDef) -> Option<(&'a str, usize)> {
     let Stmt::Expr(first) = function.body.first()? else { return None };
     let Expr::StringLiteral(literal) = &*first.value else { return None };
     Some((context.source(literal.range()), literal.range().start().into()))
 }
 
-/// Turns an `Args:` block into `:param` lines. To the server, the description of a function ends at the first of them,
-/// so the block must be the end of the docstring. It has all parameters without a `:param` line. Lines that continue a
-/// description join it: older servers read only one line per parameter.
+/// Turns an `Args:` block into `:param` lines. For the server, the description of a function ends at the first `:param`
+/// line, so the block must be at the end of the docstring. It must describe exactly the parameters without a `:param`
+/// line. Lines that continue a description are joined: older servers read only one line per parameter.
 fn from_args(docstring: &str, start: usize, names: &[&str]) -> Option<Fix> {
     let quotes = docstring.get(docstring.len().checked_sub(3)?..)?;
     let inner = docstring.strip_suffix(quotes)?;
-    // Several literals in a row, or lines that are one to Python.
+    // Adjacent literals or continued lines: no fix.
     if inner.matches(quotes).count() != 1 || inner.contains("\\\n") {
         return None;
     }
     let mut edits: Vec<(std::ops::Range<usize>, String)> = Vec::new();
     let mut at = start;
-    // The indentation of the heading, and how deep its entries stand.
+    // The indentation of the heading, and the depth of its entries.
     let mut heading: Option<(&str, Option<usize>)> = None;
     let mut follows_empty = false;
-    // How deep the lines stand that continue the description.
+    // The depth of the lines that continue the description.
     let mut continued: Option<usize> = None;
     for line in inner.split_inclusive('\n') {
         let (indent, words) = (line.len() - line.trim_start().len(), line.trim());

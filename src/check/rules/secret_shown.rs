@@ -1,5 +1,4 @@
-//! A key that everybody beside the admin can read on the screen: a valve without the password input. 26 published
-//! plugins.
+//! A key that anyone near the admin's screen can read: a valve without the password input. 26 published plugins.
 
 use ruff_python_ast::{Expr, Operator, Stmt, StmtAnnAssign, StmtClassDef};
 use ruff_text_size::Ranged;
@@ -85,7 +84,7 @@ fn names_a_secret(name: &str) -> bool {
             && !ends(&["stop_token", "eos_token", "bos_token", "pad_token", "max_token", "start_token", "end_token"])
 }
 
-/// `str`, or nothing.
+/// Whether the type is `str`, or `str` or `None`.
 fn is_text(annotation: &Expr) -> bool {
     let is_str = |expr: &Expr| is_name(expr, "str");
     match annotation {
@@ -106,21 +105,21 @@ fn is_model(context: &Context<'_>, class: &StmtClassDef) -> bool {
         && matches!(class.bases(), [base] if path_of(context, base).as_deref() == Some("pydantic.BaseModel"))
 }
 
-/// The full name of what an expression stands for where it is.
+/// The full name that an expression resolves to.
 fn path_of(context: &Context<'_>, expr: &Expr) -> Option<String> {
     let root = context.source(expr.range()).split('.').next()?;
     let read = context.semantics.loads_of(root, expr.range()).next()?;
     context.semantics.path(expr, context.semantics.scope(read))
 }
 
-/// Adds the input to a `Field(…)`, or makes a plain default one.
+/// Adds the password input to a `Field(…)`, or turns a plain default into one.
 fn fix(context: &Context<'_>, valves: &StmtClassDef, field: &StmtAnnAssign) -> Option<Fix> {
     let Some(value) = field.value.as_deref() else {
         let end = usize::from(field.range().end());
         return with_field(context, valves, vec![(end..end, format!(" = Field({EXTRA})"))]);
     };
     let wrapped = || {
-        // What reads the default in the class would get the `Field`.
+        // Code in the class that reads the default would get the `Field`.
         let name = field.target.as_name_expr()?;
         let is_read = context.semantics.loads_of(&name.id, valves.range()).next().is_some();
         if is_read { None } else { with_field(context, valves, wrapped(context, value)?) }
@@ -146,10 +145,10 @@ fn fix(context: &Context<'_>, valves: &StmtClassDef, field: &StmtAnnAssign) -> O
         // Behind the last argument, before a comma or a line break that may follow it.
         Some(last) => {
             let (start, last) = (usize::from(last.start()), usize::from(last.end()));
-            // A bracket around the last argument would come in between.
+            // Brackets around the last argument would make this edit invalid.
             let between = context.text.get(last..end)?;
             let is_plain = between.chars().all(|c| c.is_whitespace() || c == ',');
-            // An argument on a line of its own is followed by another one.
+            // If the last argument begins its line, the new one gets a line of its own.
             let before = context.text.get(..start)?;
             let indent = before.rsplit('\n').next().filter(|indent| indent.trim().is_empty() && before.contains('\n'));
             let gap = indent.map_or(" ".to_owned(), |indent| format!("\n{indent}"));
@@ -164,7 +163,7 @@ type Edits = Vec<(std::ops::Range<usize>, String)>;
 /// `value` as the default of a `Field(…)`.
 fn wrapped(context: &Context<'_>, value: &Expr) -> Option<Edits> {
     let (start, end) = (usize::from(value.range().start()), usize::from(value.range().end()));
-    // Brackets around it would come in between.
+    // The value must follow `=` directly, not a bracket.
     let before = context.text.get(..start)?.trim_end();
     before.ends_with('=').then(|| vec![(start..start, "Field(default=".to_owned()), (end..end, format!(", {EXTRA})"))])
 }

@@ -1,4 +1,4 @@
-//! What all rules are held to, and how their own tests run them.
+//! Tests that hold for all rules, and helpers for the tests of single rules.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -34,7 +34,7 @@ pub(in crate::check) fn found(rule: &str, text: &str, version: &str) -> Vec<Stri
     found.iter().map(say).collect()
 }
 
-/// What only several plugins together get wrong.
+/// The mistakes that show only across plugins.
 pub(in crate::check) fn found_together(
     plugins: &[Arc<Plugin>],
     options: &Options,
@@ -57,7 +57,7 @@ pub(in crate::check) fn table(rule: &str, version: &str, rows: &[(&str, &str)]) 
     }
 }
 
-/// The wrong examples are found, each by its own rule, and the right ones by none of more than information.
+/// Each wrong example is found by its own rule; in a right one, no rule finds more than information.
 #[test]
 fn every_page_tells_the_truth() {
     for rule in RULES {
@@ -73,7 +73,7 @@ fn every_page_tells_the_truth() {
         let version = if rule.id == "tool-name-twice" { "0.11.4" } else { "0.12.4" };
         let version = ServerVersion::parse(version).unwrap();
         let wrong = run(rule.wrong.trim_start(), &Options { version, ..options.clone() });
-        // A needless ignore is told by a rule that is in use.
+        // A needless ignore is reported only if the rule that it names is selected.
         let wrong = if rule.id == "unused-ignore" { run(rule.wrong.trim_start(), &Options::default()) } else { wrong };
         assert!(wrong.iter().any(|diagnostic| diagnostic.rule.word() == rule.id), "{}: {wrong:#?}", rule.id);
         let right = run(rule.right.trim_start(), &Options { version, ..Options::default() });
@@ -92,7 +92,7 @@ fn ids_differ_and_pages_are_narrow() {
     }
 }
 
-/// The tree may be deeper than a walk can go on the stack of a thread.
+/// A tree may be deeper than a recursive walk can go on a thread's stack.
 #[test]
 fn no_depth_ends_the_program() {
     let run = || {
@@ -112,7 +112,7 @@ fn no_depth_ends_the_program() {
     std::thread::Builder::new().stack_size(3 << 19).spawn(run).unwrap().join().unwrap();
 }
 
-/// The hook of a plugin with so many lines of this kind.
+/// A hook with `n` lines of this kind.
 fn long(line: &str, n: usize) -> String {
     let head = "from open_webui.models.users import Users\nimport threading, asyncio\nclass Pipe:\n    async def pipe(self, body):\n";
     let lines = (0..n).map(|n| format!("        {}\n", line.replace('N', &n.to_string()).replace('\n', "\n        ")));

@@ -39,17 +39,17 @@ class Tools:
     check: |_, _| (),
 };
 
-/// Since then, both can be called.
+/// Since this version, a model can call both.
 const TOLD_APART: &str = "0.12.4";
 
-/// More functions of one plugin are not compared.
+/// How many functions of one plugin are compared.
 const MOST: usize = 200;
 
 fn is_in_use(options: &Options) -> bool {
     !options.version.is_since(TOLD_APART) && options.uses(RULE.id)
 }
 
-/// The functions of a plugin that others may have as well.
+/// The functions of a tool to compare with those of other plugins, without ignored ones.
 pub(in crate::check) fn tools(context: &Context<'_>, options: &Options) -> Vec<(String, Span)> {
     if !is_in_use(options) {
         return Vec::new();

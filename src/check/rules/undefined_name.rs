@@ -57,7 +57,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
         {
             continue;
         }
-        // Once in a line.
+        // Report a name once per line.
         let line = context.text[..usize::from(name.range().start())].rfind('\n');
         if !told.insert((line, name.id.as_str())) {
             continue;

@@ -1,5 +1,5 @@
-//! Valves that reach nobody. The server sets `self.valves` before a call, but only where the object has it already: a
-//! class that reads `self.valves` and never sets it fails in the chat. Seen in one published plugin.
+//! Valves without effect. The server sets `self.valves` before a call, but only if the object already has it: a class
+//! that reads `self.valves` and never sets it fails in the chat. Seen in one published plugin.
 
 use ruff_python_ast::{Expr, ExprContext, Stmt};
 use ruff_text_size::Ranged as _;
@@ -69,7 +69,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
         Stmt::FunctionDef(function) => function.name.as_str() == "valves",
         _ => false,
     });
-    // `setattr`, or an object of this class that somebody else fills.
+    // The class body or other code in the file sets `valves`.
     if of_class || context.text.contains(".valves =") || context.text.contains(".valves:") {
         return;
     }

@@ -1,5 +1,6 @@
-//! Names: who binds them, and what they stand for. One walk over the tree lists its nodes with their parents, and its
-//! scopes with their bindings. Order of execution plays no part: a name is known if anything in reach ever binds it.
+//! Names: their bindings, and the full names that they resolve to. One walk over the tree lists its nodes with their
+//! parents, and its scopes with their bindings. The order of execution does not matter: a name is known if any scope in
+//! reach ever binds it.
 
 mod walk;
 
@@ -17,18 +18,18 @@ use walk::Walk;
 
 /// The newest Python that a server runs on, by its minor version.
 pub(super) const PYTHON: u8 = 12;
-/// Deeper nodes are not looked at: a walk must fit on the stack of any thread.
+/// Deeper nodes are skipped: a walk must fit on the stack of any thread.
 pub(super) const DEEPEST: u32 = 300;
 
-/// The exceptions that an import under `try` is guarded by.
+/// The exception classes that guard an import under `try`.
 pub(super) const OF_IMPORTS: &[&str] = &["ImportError", "ModuleNotFoundError", "Exception", "BaseException"];
 
-/// A name with more parts stands for nothing that a rule looks for.
+/// No rule looks for a longer dotted name.
 const LONGEST_PATH: usize = 12;
-/// Nor does one that is imported in more ways.
+/// A name that is imported in more ways is not resolved.
 const MOST_PATHS: usize = 8;
 
-/// A node, by its place in [`Semantics::nodes`].
+/// A node, as an index into [`Semantics::nodes`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct NodeId(u32);
 
@@ -71,16 +72,16 @@ struct Scope<'a> {
     kind: ScopeKind<'a>,
     parent: Option<ScopeId>,
     names: HashMap<&'a str, Vec<Binding<'a>>>,
-    /// Names that `global` or `nonlocal` hand to a scope around, with that scope.
+    /// Names declared `global` or `nonlocal`, with the scope that owns them.
     elsewhere: HashMap<&'a str, ScopeId>,
 }
 
-/// How a scope comes by a name.
+/// How a scope binds a name.
 #[derive(Clone, Copy)]
 pub(super) enum Binding<'a> {
     /// `import a.b` binds `a`.
     Module(&'a str),
-    /// From this module, this name.
+    /// `from module import name`: the module and the name.
     From(&'a str, &'a str),
     Function(&'a StmtFunctionDef),
     Class(&'a StmtClassDef),
@@ -89,7 +90,7 @@ pub(super) enum Binding<'a> {
     Other,
 }
 
-/// A call, with what is called.
+/// A call and its callee.
 pub(super) struct Call<'a> {
     pub(super) id: NodeId,
     pub(super) expr: &'a ExprCall,
@@ -99,7 +100,7 @@ pub(super) struct Call<'a> {
 }
 
 impl Call<'_> {
-    /// The full name of what is called, if there is one alone.
+    /// The full name of the callee, if there is exactly one.
     pub(super) fn path(&self) -> Option<&str> {
         if let [path] = &*self.paths { Some(path) } else { None }
     }
@@ -113,7 +114,7 @@ pub(super) struct Semantics<'a> {
     pub(super) calls: Vec<Call<'a>>,
     /// Names that are read.
     pub(super) loads: Vec<NodeId>,
-    /// The same by name, in the order of the file, once somebody asks.
+    /// The same by name, in the order of the file; computed on first use.
     by_name: OnceCell<HashMap<&'a str, Vec<NodeId>>>,
     /// Statements that import.
     pub(super) imports: Vec<NodeId>,
@@ -121,9 +122,9 @@ pub(super) struct Semantics<'a> {
     pub(super) compares: Vec<NodeId>,
     /// All functions, with the scope of their body.
     pub(super) functions: Vec<(NodeId, ScopeId, &'a StmtFunctionDef)>,
-    /// A name may come from where nobody can see it: `from x import *`, `globals()`, `exec`.
+    /// Whether a name may have a hidden source: `from x import *`, `globals()`, `exec`.
     pub(super) has_hidden_names: bool,
-    /// Annotations are not evaluated.
+    /// Whether annotations are not evaluated.
     lazy_annotations: bool,
 }
 
@@ -131,12 +132,12 @@ const TOP: ScopeId = ScopeId(0);
 
 #[cfg(test)]
 thread_local! {
-    /// How often a node or a scope was looked at: what a check costs, whatever the machine.
+    /// Counts the nodes and scopes that a check looks at: its cost, on any machine.
     pub(in crate::check) static LOOKS: std::cell::Cell<u64> = const { std::cell::Cell::new(0) };
 }
 
 impl<'a> Semantics<'a> {
-    /// `nodes` is about how many nodes there are.
+    /// `nodes` is the approximate number of nodes.
     pub(super) fn new(module: &'a ModModule, nodes: usize) -> Self {
         let top =
             Scope { kind: ScopeKind::Module, parent: None, names: HashMap::default(), elsewhere: HashMap::default() };
@@ -182,7 +183,7 @@ impl<'a> Semantics<'a> {
         self.row(id).scope
     }
 
-    /// The nodes around a node, from the inside out.
+    /// The ancestors of a node, innermost first.
     pub(super) fn around(&self, id: NodeId) -> impl Iterator<Item = (NodeId, Node<'a>)> {
         let mut at = self.row(id).parent;
         std::iter::from_fn(move || {
@@ -196,7 +197,7 @@ impl<'a> Semantics<'a> {
         self.scope_row(scope).kind
     }
 
-    /// The scopes from one to the module, from the inside out.
+    /// A scope and its ancestors, up to the module.
     pub(super) fn scopes(&self, from: ScopeId) -> impl Iterator<Item = ScopeId> {
         let mut at = Some(from);
         std::iter::from_fn(move || {
@@ -206,7 +207,7 @@ impl<'a> Semantics<'a> {
         })
     }
 
-    /// The innermost function around a scope, through comprehensions.
+    /// The innermost function around a scope. Looks through comprehensions, but not through classes and lambdas.
     pub(super) fn function(&self, scope: ScopeId) -> Option<&'a StmtFunctionDef> {
         for scope in self.scopes(scope) {
             match self.kind(scope) {
@@ -231,7 +232,7 @@ impl<'a> Semantics<'a> {
         std::ptr::eq(found, function).then_some(scope)
     }
 
-    /// What binds a name, seen from a scope; `None` if nothing does.
+    /// The bindings of a name, as seen from a scope; `None` if there are none.
     pub(super) fn bindings(&self, name: &str, from: ScopeId) -> Option<&[Binding<'a>]> {
         for (n, id) in self.scopes(from).enumerate() {
             let scope = self.scope_row(id);
@@ -244,22 +245,22 @@ impl<'a> Semantics<'a> {
         None
     }
 
-    /// Whether `global` or `nonlocal` hands a name to a scope outside of the function around.
+    /// Whether the innermost scope (comprehensions aside) declares a name `global` or `nonlocal`.
     pub(super) fn is_handed_over(&self, name: &str, from: ScopeId) -> bool {
         let is_inner = |scope: &ScopeId| matches!(self.kind(*scope), ScopeKind::Comprehension);
         let owner = self.scopes(from).find(|scope| !is_inner(scope));
         owner.is_some_and(|scope| self.scope_row(scope).elsewhere.contains_key(name))
     }
 
-    /// Whether only type parameters stand between a scope and the class around it. The first part of a comprehension is
-    /// evaluated outside of it; the rest cannot see the class, which nobody gets wrong twice.
+    /// Whether only type parameters and comprehensions lie between a scope and the class around it. In Python, only the
+    /// first iterable of a comprehension sees the names of the class; here, the rest of it does, too.
     fn is_class_body(&self, from: ScopeId, class: ScopeId) -> bool {
         self.scopes(from)
             .take_while(|scope| *scope != class)
             .all(|scope| matches!(self.kind(scope), ScopeKind::TypeParameters | ScopeKind::Comprehension))
     }
 
-    /// Where a name is read, within a range.
+    /// The reads of a name within a range.
     pub(super) fn loads_of(&self, name: &str, within: TextRange) -> impl Iterator<Item = NodeId> {
         let by_name = self.by_name.get_or_init(|| {
             let mut by_name: HashMap<_, Vec<_>> = HashMap::default();
@@ -278,7 +279,7 @@ impl<'a> Semantics<'a> {
         all[first..].iter().copied().take_while(move |id| self.node(*id).range().start() < within.end())
     }
 
-    /// What binds a name in the module.
+    /// The bindings of a name in the module.
     pub(super) fn of_module(&self, name: &str) -> &[Binding<'a>] {
         self.scope_row(TOP).names.get(name).map_or(&[], Vec::as_slice)
     }
@@ -290,8 +291,8 @@ impl<'a> Semantics<'a> {
             || matches!(name, "__class__" | "__module__" | "__qualname__" | "__annotations__" | "__dict__")
     }
 
-    /// The full name of what an expression stands for, if it was imported: `open_webui.models.users.Users`. Of a name
-    /// that is imported in one of several ways, all of them; `None` if it may also be something else.
+    /// The full names that an expression may resolve to through imports: `open_webui.models.users.Users`. Several if it
+    /// is imported in one of several ways; none if it may also be something else.
     pub(super) fn paths(&self, expr: &Expr, from: ScopeId) -> Vec<String> {
         let attributes = || std::iter::successors(expr.as_attribute_expr(), |inner| inner.value.as_attribute_expr());
         let root = attributes().last().map_or(expr, |last| &*last.value);
@@ -325,20 +326,20 @@ impl<'a> Semantics<'a> {
         paths
     }
 
-    /// The full name, if there is one alone.
+    /// The full name, if there is exactly one.
     pub(super) fn path(&self, expr: &Expr, from: ScopeId) -> Option<String> {
         let mut paths = self.paths(expr, from);
         (paths.len() == 1).then(|| paths.remove(0))
     }
 
-    /// Whether an expression is this builtin function.
+    /// Whether an expression is one of these builtin functions.
     pub(super) fn is_builtin(&self, expr: &Expr, from: ScopeId, names: &[&str]) -> bool {
         expr.as_name_expr()
             .is_some_and(|name| names.contains(&name.id.as_str()) && self.bindings(&name.id, from).is_none())
     }
 
-    /// Whether a node runs only where type checkers look, or where an exception of one of these classes is caught by
-    /// its name.
+    /// Whether a node runs only for type checkers, under `suppress`, or where one of these exception classes is caught
+    /// by its name.
     pub(super) fn is_guarded(&self, id: NodeId, classes: &[&str]) -> bool {
         let range = self.node(id).range();
         let within = |body: &[Stmt]| match (body.first(), body.last()) {
@@ -363,7 +364,7 @@ impl<'a> Semantics<'a> {
     }
 }
 
-/// The module that an import names once the server has rewritten it.
+/// The module that an import names after the server's rewriting.
 pub(super) fn server_module(module: &str) -> std::borrow::Cow<'_, str> {
     let is_whole =
         |package: &str| module.strip_prefix(package).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
@@ -382,7 +383,7 @@ fn catches(handler: &ExceptHandler, classes: &[&str]) -> bool {
     }
 }
 
-/// Whether a name or an attribute of this name stands anywhere in an expression.
+/// Whether a name or attribute with this name occurs anywhere in an expression.
 pub(super) fn mentions(expr: &Expr, name: &str) -> bool {
     names_in(expr).contains(&name)
 }

@@ -27,7 +27,7 @@ impl<'a> Walk<'a> {
         let mut done = walk.done;
         let mut calls = std::mem::take(&mut done.calls);
         calls.sort_by_key(|call| call.expr.start());
-        // Now that all bindings are known.
+        // The paths need all bindings, so they come last.
         for call in &mut calls {
             call.paths = done.paths(&call.expr.func, call.scope);
         }
@@ -144,7 +144,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    /// Hands names to another scope.
+    /// Records names declared `global` or `nonlocal`, with the scope that owns them.
     fn hand_over(&mut self, names: impl Iterator<Item = &'a str>, is_global: bool) {
         for name in names {
             let around = self.done.scopes(self.scope).skip(1).collect::<Vec<_>>();
@@ -159,7 +159,7 @@ impl<'a> Walk<'a> {
     }
 
     fn comprehension(&mut self, generators: &'a [Comprehension], elements: &[&'a Expr]) {
-        // The first one's iterable is evaluated outside.
+        // The first iterable is evaluated in the outer scope.
         if let Some(first) = generators.first() {
             self.visit_expr(&first.iter);
         }
@@ -235,7 +235,7 @@ impl<'a> Visitor<'a> for Walk<'a> {
                 walk.visit_expr(&assign.target);
             }
             Stmt::TypeAlias(alias) => {
-                // Its value is evaluated when somebody asks for it.
+                // Python evaluates its value lazily, so the names in it are not checked.
                 walk.visit_expr(&alias.name);
             }
             _ => visitor::walk_stmt(walk, statement),
@@ -285,7 +285,7 @@ impl<'a> Visitor<'a> for Walk<'a> {
             }
             Expr::Named(named) => {
                 walk.visit_expr(&named.value);
-                // It binds in the function around a comprehension.
+                // A walrus binds its name outside of the comprehensions around it.
                 let mut scope = walk.scope;
                 while let (ScopeKind::Comprehension, Some(parent)) =
                     (walk.done.kind(scope), walk.done.scope_row(scope).parent)

@@ -50,7 +50,7 @@ pub(super) enum Asked {
     Seen,
 }
 
-/// A list of models. `All` exists since 0.11; the other two make it up before.
+/// A list of models. `All` exists since 0.11; before, the other two together are the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Models {
     All,
@@ -160,7 +160,7 @@ fn got(answer: &Answer<'_>) -> Option<Reply> {
     match read::<Option<WireRow>>(answer) {
         Some(Some(row)) if answer.is_about(&row.id) => Some(Reply::Row(Box::new(row.into()))),
         Some(Some(_)) => Some(Reply::Unusable { words: ANOTHER_PLUGIN.to_owned() }),
-        // 0.6 answers `null` for somebody else's tool.
+        // 0.6 answers `null` for another user's tool.
         Some(None) => {
             let words = "it exists, but this account may not read it".to_owned();
             Some(Reply::NotAllowed { status: answer.status, words })

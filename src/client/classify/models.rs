@@ -30,7 +30,7 @@ pub(super) fn listed_model(bytes: &[u8]) -> Option<Attached> {
     Some(Attached { filters: ids(filters), actions: ids(actions) })
 }
 
-/// What a list of models means. A model that cannot be read may use any function.
+/// Interprets a list of models. A model that cannot be read may use any function.
 pub(super) fn attached(listed: Listed<Attached>) -> Reply {
     if listed.is_too_long() || listed.elements.len() < listed.n {
         return Reply::Unusable { words: "models that cannot be read".to_owned() };

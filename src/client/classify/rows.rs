@@ -277,7 +277,7 @@ mod tests {
             answered(Connect, 200, "application/json", r#"{"version": "0.12.4", "deployment_id": ""}"#),
             Reply::Connected { version: "0.12.4".into() }
         );
-        // 0.6.43, for somebody else's tool.
+        // 0.6.43, for another user's tool.
         assert_eq!(
             answered(Get(Tool), 200, "application/json", "null"),
             not_allowed(200, "it exists, but this account may not read it")

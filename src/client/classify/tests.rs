@@ -1,4 +1,4 @@
-//! What answers of all kinds mean.
+//! The interpretation of all kinds of answers.
 
 use serde_json::Map;
 
@@ -39,7 +39,7 @@ pub(super) fn answered(asked: Asked, status: u16, content_type: &str, body: &str
     classify(asked, &Answer { status, content_type, asked_for: "/x", body: body.as_bytes(), ..Answer::default() })
 }
 
-/// A row of which the server tells nothing but the id.
+/// A row with an id and nothing else.
 pub(super) fn bare_row(id: &str) -> Row {
     Row {
         id: id.to_owned(),

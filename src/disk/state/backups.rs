@@ -61,8 +61,8 @@ pub enum Origin {
 }
 
 impl Folder {
-    /// Saves a text that is about to be replaced, durably, and answers where. If the newest copy has the same text (the
-    /// server refused to replace it), that copy serves.
+    /// Durably saves a text that is about to be replaced, and returns the path of the copy. If the newest copy has the
+    /// same text (the server refused to replace it), that copy is used.
     pub fn save_backup(&self, backup: &Backup, at: Timestamp) -> anyhow::Result<PathBuf> {
         if let Some(newest) = self.newest(&backup.key).filter(|newest| newest.is(Origin::Replaced, backup.digest))
             && self.read(&newest.path, MOST_BYTES).is_ok_and(|bytes| bytes == backup.text.as_bytes())
@@ -215,7 +215,7 @@ fn stamp(at: Timestamp) -> String {
 struct Listed {
     origin: Origin,
     at: Timestamp,
-    /// Its beginning.
+    /// The first digits of the digest.
     digest: String,
     path: PathBuf,
 }

@@ -7,8 +7,8 @@ use super::trust::Distrust;
 use super::{Folder, Other};
 use crate::paths::slashed;
 
-/// Why the state cannot be used, and what to do about it. A type of its own, since it tells who holds the lock, and a
-/// run with `--wait` waits for that; the daemon and the commands take it as an [`Error`](crate::error::Error).
+/// Why the state cannot be used, and what to do about it. A type of its own, since it names the lock holder, which a
+/// run with `--wait` waits for. The daemon and the commands convert it to an [`Error`](crate::error::Error).
 #[derive(Debug)]
 pub struct StateError {
     pub(super) message: String,

@@ -1,13 +1,12 @@
-//! Whose state folder it is. A ledger decides what may be replaced or deleted without asking, so files that somebody
-//! planted in a project must not pass for ours.
+//! Tells whether a state folder is ours. A ledger decides what may be replaced or deleted without asking, so files that
+//! someone planted in a project must not pass for ours.
 //!
 //! The folder has an identity, a random number that each ledger, intent and rollback repeats. The number counts only in
 //! the folder that it was made for, which is known by its time of birth: no archive and no clone can set that on Linux.
 //! State that does not belong to the folder is set aside, and history and rollbacks start anew. Where the file system
 //! tells no time of birth, the folder is known by its device and inode.
 //!
-//! Only a folder with our own name is cleared like that: any other may hold somebody else's files, and is left as it
-//! is.
+//! Only a folder with our own name is cleared like that: any other may hold someone else's files, and stays as it is.
 
 use std::ffi::OsStr;
 use std::fs::Metadata;
@@ -22,7 +21,7 @@ use super::{ANSWERS, BACKUPS, DEPLOYED, INTENTS, LOGS, REQUESTS, ROLLBACKS, full
 use crate::regular_file::Rejection;
 use crate::whole_file::{Draft, Lasting, UNFINISHED, make_folders};
 
-/// Where state goes that does not belong to the folder, in a numbered folder each time.
+/// The folder for state that belongs to another folder; each time it goes into a new numbered folder there.
 pub(super) const UNUSABLE: &str = "unusable";
 
 const FILE: &str = "identity";
@@ -30,13 +29,13 @@ const FILE: &str = "identity";
 /// The name of the state folder unless the settings give another.
 const OUR_NAME: &str = ".owui-watch";
 
-/// A few dozen bytes.
+/// An identity has a few dozen bytes.
 const LARGEST: u64 = 1024;
 
-/// The file.
+/// The content of the identity file.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Identity {
-    /// What ledgers, intents and rollbacks repeat.
+    /// The number that ledgers, intents and rollbacks repeat.
     id: String,
     #[serde(flatten)]
     mark: Mark,
@@ -109,7 +108,7 @@ pub(super) fn holds_unused_state(folder: &Path) -> io::Result<bool> {
     Ok(names.iter().any(|name| is_state(name)) && known(folder)?.is_none())
 }
 
-/// Refuses a folder that has entries and another name than ours, unless it is known to be ours. Changes nothing.
+/// Refuses a folder with entries and another name than ours, unless its identity is ours. Changes nothing.
 pub(super) fn refuse_foreign(folder: &Path) -> io::Result<()> {
     let is_ours = |name: &OsStr| name == OUR_NAME;
     let has_our_name = full(folder).is_some_and(|path| path.file_name().is_some_and(is_ours));
@@ -138,7 +137,7 @@ pub(super) fn claim(folder: &Path) -> io::Result<(Owner, Option<PathBuf>)> {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
         created => created?,
     }
-    // Somebody may have deleted it since.
+    // It may have been deleted since.
     let gone = || io::Error::new(ErrorKind::NotFound, "its identity cannot be read back");
     let owner = known(folder)?.ok_or_else(gone)?;
     Ok((owner, aside))
@@ -238,7 +237,7 @@ mod tests {
         }
     }
 
-    /// As an archive or a copy does, with all that is in it.
+    /// An archive or a copy brings the identity file along.
     #[test]
     fn a_copied_identity_does_not_count() {
         let Some((one, other)) = born_apart() else { return };
@@ -248,7 +247,7 @@ mod tests {
         assert_ne!(claim(other.path()).unwrap().0, first);
     }
 
-    /// Unpacked where the file system tells no time of birth.
+    /// An archive was unpacked where the file system tells no time of birth.
     #[cfg(unix)]
     #[test]
     fn without_a_time_of_birth_the_place_counts() {

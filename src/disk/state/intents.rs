@@ -48,7 +48,7 @@ impl Folder {
         Ok(())
     }
 
-    /// A watch that does not hear of it sees the change before its next decision.
+    /// A watch that misses this sees the change before its next decision.
     fn tell_of_rollbacks(&self) {
         self.ring().inspect_err(|error| tracing::debug!(%error, "the watch was not told of the rollback")).ok();
     }
@@ -225,7 +225,7 @@ mod tests {
         assert!(!notes.join("tool-clock.json").exists());
     }
 
-    /// A pull of somebody else's commits may do that.
+    /// A pull of someone else's commits may bring one.
     #[test]
     fn a_planted_rollback_is_skipped() {
         let temporary = tempfile::tempdir().unwrap();
@@ -252,7 +252,8 @@ mod tests {
         let settle = |minutes| {
             let mut options = fs::File::options();
             options.read(true);
-            // Windows opens a folder for those who know that it is one, and mean to set its times.
+            // Windows opens a folder only with `FILE_FLAG_BACKUP_SEMANTICS`, and sets its times only with
+            // `FILE_WRITE_ATTRIBUTES`.
             #[cfg(windows)]
             std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, 0x0200_0000);
             #[cfg(windows)]

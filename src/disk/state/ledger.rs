@@ -43,7 +43,7 @@ impl Folder {
     pub fn save(&self, ledger: &str) -> anyhow::Result<()> {
         let path = self.ledger();
         let save = || {
-            // Somebody may have cleaned up while the program runs.
+            // The folder may have been deleted while the program runs.
             let header = Header { format: ledger::FORMAT, state: self.made()?.id };
             let text = format!("{}\n{ledger}", serde_json::to_string(&header)?);
             Ok(write_whole(&path, text.as_bytes(), Lasting::Synced)?)
@@ -229,7 +229,7 @@ mod tests {
         assert!(state.load().1.unwrap().to_string().contains("json.unusable-2"));
     }
 
-    /// Somebody cleans up while the program runs.
+    /// Someone deletes the folder while the program runs.
     #[test]
     fn a_ledger_finds_its_folder_gone_and_makes_it_again() {
         let folder = tempfile::tempdir().unwrap();

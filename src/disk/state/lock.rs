@@ -82,8 +82,8 @@ impl Folder {
 }
 
 impl State {
-    /// Makes sure that the lock still keeps others out, and that the folder still has an identity: if somebody deletes
-    /// the lock file, a second owui-watch could lock a new one. Returns whether anything had to be made again.
+    /// Makes sure that the lock still keeps others out, and that the folder still has an identity: if the lock file is
+    /// deleted, a second owui-watch could lock a new one. Returns whether anything had to be made again.
     pub fn keep_lock(&mut self) -> Result<bool, StateError> {
         let path = self.folder.lock();
         let is_locked = || is_at(&self.lock, &path);

@@ -74,7 +74,7 @@ impl Folder {
         Self { path, server: address::file_name(server) }
     }
 
-    /// Makes the folder if need be. Answers its owner, and where state that does not belong to it went.
+    /// Creates the folder if needed. Returns its owner, and where state that does not belong to it was moved.
     fn make(&self) -> anyhow::Result<(Owner, Option<PathBuf>)> {
         self.refuse_git()?;
         make_folders(&self.path, Lasting::Synced)?;
@@ -97,7 +97,7 @@ impl Folder {
         [full(&self.path), real(&self.path)].into_iter().flatten().try_for_each(|path| trust::refuse_git(&path))
     }
 
-    /// Like [`Folder::make`]; logs where state that does not belong to the folder went.
+    /// Like [`Folder::make`]; logs where state that does not belong to the folder was moved.
     fn made(&self) -> anyhow::Result<Owner> {
         let (owner, aside) = self.make()?;
         if let Some(aside) = aside {
@@ -111,7 +111,7 @@ impl Folder {
         format!("the state in `{path}` {NOT_OURS}; it is kept in `{aside}`")
     }
 
-    /// The owner whose state is used; `None` if no state here is.
+    /// The owner of the state, if it is used.
     pub(super) fn owner(&self) -> Option<Owner> {
         // A folder that is not ours is not changed, not even its permissions.
         let owner = identity::owner(&self.path)?;
@@ -133,7 +133,7 @@ impl Folder {
         Some(format!("the state in `{}` is not used: {why}", slashed(&self.path)))
     }
 
-    /// Writes a file of the folder, which is made with the folders above it.
+    /// Writes a file in the folder, and creates the folders above it if needed.
     pub(super) fn write(&self, path: &Path, bytes: &[u8], lasting: Lasting) -> anyhow::Result<()> {
         let folder = path.parent().unwrap_or(&self.path);
         let write = || {
@@ -192,7 +192,7 @@ impl Folder {
 /// The state folder, with the lock on one server's part of it: only this process writes that ledger.
 pub struct State {
     folder: Folder,
-    /// Where state that did not belong to the folder went.
+    /// Where state that did not belong to the folder was moved.
     aside: Option<PathBuf>,
     /// When the folder of the rollbacks was last seen to change.
     rollbacks_seen: Option<SystemTime>,
@@ -200,7 +200,7 @@ pub struct State {
     requests_seen: Option<SystemTime>,
     /// Whether all waiting requests were taken at least once.
     has_taken_requests: bool,
-    /// The folder of the bell, when it was last made.
+    /// The bell's folder at the last [`State::bell`].
     bell_at: Option<Mark>,
     /// Held as long as the process lives: two writers would overwrite each other's records.
     lock: File,
@@ -215,7 +215,7 @@ impl Deref for State {
 }
 
 impl State {
-    /// Makes the folder if need be, and locks the server's part of it.
+    /// Creates the folder if needed, and locks the server's part of it.
     pub fn open(folder: PathBuf, server: &str) -> Result<Self, StateError> {
         let folder = Folder::new(folder, server);
         let (_, aside) = folder.make().map_err(|error| folder.cannot_keep(&error))?;
@@ -237,7 +237,7 @@ impl State {
         self.folder.clone()
     }
 
-    /// Whether this is the part of the folder that is about this server: a process cannot take a lock twice.
+    /// Whether this is the state of this server in this folder: a process cannot take the same lock twice.
     #[must_use]
     pub fn is_of(&self, folder: &Path, server: &str) -> bool {
         let real = |path: &Path| canonical(path).unwrap_or_else(|_| path.to_owned());
@@ -257,12 +257,12 @@ pub(super) fn folders_under(state: &Path, root: &Path) -> Vec<PathBuf> {
     inside.filter(|rest| !rest.as_os_str().is_empty()).map(|rest| paths::join(root, &rest)).collect()
 }
 
-/// A path from the top, links not followed.
+/// The absolute path, with links not followed.
 pub(super) fn full(path: &Path) -> Option<PathBuf> {
     std::path::absolute(path).ok().map(|path| paths::without_dots(&path))
 }
 
-/// Repeats a write while somebody deletes the folder: what the write made first may be gone a moment later.
+/// Repeats a write while the folder is being deleted: what the write made first may be gone a moment later.
 fn despite_removal<T>(write: impl Fn() -> anyhow::Result<T>) -> anyhow::Result<T> {
     let is_gone = |cause: &(dyn std::error::Error + 'static)| {
         cause.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == ErrorKind::NotFound)
@@ -362,7 +362,7 @@ mod tests {
             assert_eq!(mode(&folder.path().join("state/.gitignore")), 0);
             assert_eq!(mode(&folder.path().join("state/identity")), 0);
             assert_eq!(mode(&state.ledger().with_extension("lock")), 0);
-            // Also where the folder is one that everybody may look into.
+            // Also in a folder that everyone can read.
             let open = folder.path().join("open");
             fs::create_dir(&open).unwrap();
             fs::set_permissions(&open, fs::Permissions::from_mode(0o755)).unwrap();
@@ -484,7 +484,7 @@ mod tests {
             let all = ["", "new", "new/state", "new/state", "new/state/backups"].into_iter();
             let expected: Vec<_> = all.chain(kept.into_iter().rev()).map(path).collect();
             assert_eq!(synced(), expected);
-            // Nothing waits for these.
+            // These are not synced: nothing depends on them.
             folder.archive(&backup(), jiff::Timestamp::UNIX_EPOCH).unwrap();
             folder.log(&key(), "line").unwrap();
             assert_eq!(synced(), Vec::<PathBuf>::new());

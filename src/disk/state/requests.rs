@@ -1,8 +1,8 @@
-//! Requests of the command `deploy` to the running watch, and its answers; and what other commands did, which has no
-//! answer. Each is a file of its own, which the other side deletes. A request that nobody took counts for a minute
-//! only.
+//! Requests from the command `deploy` to the running watch, and its answers; and reports of what other commands did,
+//! which get no answer. Each is a file of its own, which the other side deletes. A watch that starts ignores requests
+//! older than a minute.
 //!
-//! One counts only in the state folder that it was written in: a planted one could have a held plugin deployed.
+//! A request counts only in the state folder that it was written in: a planted one could have a held plugin deployed.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -29,20 +29,20 @@ use crate::whole_file::{Lasting, make_folders};
 /// Written after each request and each rollback: the watch is woken by this file.
 const BELL: &str = "bell";
 
-/// A request names plugins and their files.
+/// Enough for the plugins and files that a request names.
 const LARGEST_REQUEST: u64 = 1024 * 1024;
-/// An answer has the lines that the user sees.
+/// Enough for the lines that the user sees.
 const LARGEST_ANSWER: u64 = 4 * 1024 * 1024;
 /// How many requests are taken at once.
 const MOST: usize = 100;
-/// Requests and answers that are older were left behind by a program that was killed.
+/// Older requests and answers were left behind by a program that was killed.
 const OUTDATED: Duration = Duration::from_mins(1);
 
-/// Plugins to deploy now, or what a command did.
+/// Plugins to deploy now, or a report of what a command did.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Request {
-    /// Each with its file.
+    /// The plugins to deploy, with their files.
     pub plugins: Vec<Requested>,
     /// What a command did with a plugin. It has no answer.
     pub done: Option<(Requested, Done)>,
@@ -65,9 +65,9 @@ pub enum Done {
     Switched {
         /// The switch.
         switch: Switch,
-        /// How it stands.
+        /// Whether it is on now.
         is: bool,
-        /// Whether it stood like that before.
+        /// Whether it already was before.
         before: bool,
         /// What the function is used for now, as notices have it.
         usage: serde_json::Value,
@@ -81,17 +81,17 @@ pub enum Done {
     },
 }
 
-/// A plugin.
+/// A plugin, as a request names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Requested {
     kind: Kind,
     id: String,
-    /// The file, from the top; empty without one.
+    /// The path of its file; empty without one.
     pub path: PathBuf,
 }
 
 impl Requested {
-    /// This plugin.
+    /// Names this plugin and its file.
     #[must_use]
     pub fn new(key: &Key, path: &Path) -> Self {
         Self { kind: key.kind, id: key.id.to_string(), path: path.to_owned() }
@@ -104,12 +104,12 @@ impl Requested {
     }
 }
 
-/// What came of a request.
+/// The watch's answer to a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Answer {
     /// The exit code.
     pub code: u8,
-    /// What the watch told about the plugins.
+    /// The notices about the plugins.
     pub told: Vec<Told>,
 }
 
@@ -120,13 +120,13 @@ pub struct Told {
     pub level: String,
     /// The status line.
     pub line: String,
-    /// What explains it; may be empty.
+    /// The lines that explain it; may be empty.
     pub more: String,
     /// As `--json` prints it.
     pub json: String,
 }
 
-/// Tells a request from others.
+/// Identifies a request.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct RequestId(String);
 
@@ -139,7 +139,7 @@ impl RequestId {
 }
 
 impl Folder {
-    /// Tells the running watch, if there is one, what was done with a plugin. The watch can do without it.
+    /// Tells the running watch, if there is one, what a command did with a plugin. The watch can do without it.
     pub fn tell_watch(&self, key: &Key, path: Option<&Path>, done: Done) {
         if self.holder().is_some() {
             let plugin = Requested::new(key, path.unwrap_or(Path::new("")));
@@ -172,7 +172,7 @@ impl Folder {
         self.remove(&self.request(id)).context("taking back the request")
     }
 
-    /// Leaves the answer to a request, and deletes answers that nobody took.
+    /// Leaves the answer to a request, and deletes answers that were never taken.
     pub fn save_answer(&self, id: &RequestId, answer: &Answer) -> anyhow::Result<()> {
         for entry in self.entries(&self.answers_folder()) {
             if entry.metadata().ok().and_then(|metadata| age(&metadata)).is_some_and(|age| age > OUTDATED) {
@@ -230,14 +230,14 @@ impl State {
         folder.join(BELL)
     }
 
-    /// Whether another folder stands where [`State::bell`] was, or none: then nobody hears it.
+    /// Whether the bell's folder was replaced or deleted since [`State::bell`], so that the watch no longer hears it.
     #[must_use]
     pub fn has_lost_bell(&self) -> bool {
         Mark::of(&self.folder.requests_folder()).ok() != self.bell_at
     }
 
-    /// Takes the requests left since the last call, and deletes them. Old ones are dropped until all have been taken
-    /// once. Later this watch was already running, and only a network drive's clock makes a request look old.
+    /// Takes the requests left since the last call, and deletes them. Drops outdated ones until all have been taken
+    /// once. From then on this watch was running, and only a network drive's clock makes a request look old.
     pub fn take_requests(&mut self) -> Vec<(RequestId, Request)> {
         if !has_changed(&self.folder.requests_folder(), &mut self.requests_seen) {
             return Vec::new();
@@ -333,7 +333,7 @@ mod tests {
         // A network folder whose server's clock is behind.
         age(&state.request(&state.save_request(&request("late")).unwrap()));
         assert_eq!(state.take_requests().len(), 1, "somebody watches");
-        // An answer that nobody took goes with a later one.
+        // An answer that was never taken is deleted with a later one.
         let answered = |n: u8| RequestId(format!("{n:032x}"));
         state.save_answer(&answered(1), &Answer::default()).unwrap();
         age(&state.answer(&answered(1)));

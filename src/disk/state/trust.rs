@@ -70,12 +70,12 @@ fn distrust(path: &Path, reason: Reason) -> io::Error {
     io::Error::other(Distrust { path: path.to_owned(), reason })
 }
 
-/// Something else lies where a file of ours belongs.
+/// The error for something else in the place of a file of ours.
 pub(super) fn not_a_file(path: &Path) -> io::Error {
     distrust(path, Reason::NotAFile)
 }
 
-/// Somebody else keeps files in the folder.
+/// The error for a folder with files that are not ours.
 pub(super) fn foreign(folder: &Path) -> io::Error {
     distrust(folder, Reason::Foreign)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::Folder;
 use crate::whole_file::Lasting;
 
-/// No version is longer.
+/// No version has more bytes.
 const LONGEST: u64 = 100;
 
 impl Folder {

@@ -1,4 +1,4 @@
-//! The entry class: which of the names that the server looks for a module ends up with.
+//! Finds the entry class: which of the names that the server looks for a module binds in the end.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,16 +11,17 @@ use super::place::{Place, Scope, elements};
 use crate::plugin::diagnostic::Rule;
 use crate::plugin::kind::{Entry, Kind};
 
-/// How the module comes by a name, from what says least about the file to what says most.
+/// How the module binds a name, from the weakest evidence that the file is a plugin to the strongest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Origin {
-    /// From a library with an unrelated thing of that name, or from a neighbour, which the server does not have.
+    /// Imported from a library with an unrelated class of that name, or from a neighbour, which the server does not
+    /// have.
     Borrowed,
-    /// The module makes it itself, but it may be an unrelated thing of that name: an `Event` without its hook.
+    /// Defined here, but perhaps an unrelated class of that name: an `Event` without its hook.
     Namesake,
-    /// From another module, as where a package holds the plugin.
+    /// Imported from another module, such as a package that holds the plugin.
     Imported,
-    /// The module makes it itself.
+    /// Defined here.
     Defined,
 }
 
@@ -28,11 +29,11 @@ pub(super) enum Origin {
 /// notice.
 const MOST_OF_A_SEVERITY: usize = 50;
 
-/// What is known of a module after following the statements that load it.
+/// What the statements that run on loading tell of a module.
 #[derive(Default)]
 pub(super) struct Module<'a> {
     pub(super) text: &'a str,
-    /// The entry names that it ends up with, in the order of the server's precedence.
+    /// The entry names that it binds in the end, in the server's order of precedence.
     bindings: BTreeMap<Entry, (Origin, TextRange)>,
     /// The names of its classes that have the hook of an entry, with that entry.
     hooked: BTreeSet<(String, Entry)>,
@@ -54,7 +55,7 @@ impl<'a> Module<'a> {
                 self.report_shadowed(entry);
                 Some(entry)
             }
-            // Nothing is asked of a file that is not a plugin.
+            // A file that is not a plugin gets no diagnostics, except that it is a pipeline.
             Ok(None) => return (None, self.pipeline.map(|range| (Rule::Pipeline, range)).into_iter().collect()),
             Err((function, range)) => {
                 self.report(Rule::BothKinds(function), range);
@@ -72,11 +73,11 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// The entry class that the server will take. Where both kinds have the same claim, an error: the function's class,
-    /// and the place of the tool's.
+    /// The entry class that the server will take. If the evidence for both kinds is equal, an error: the function's
+    /// class, and the place of the tool's.
     fn entry(&self, intent: Intent) -> Result<Option<Entry>, (Entry, TextRange)> {
         let least = if intent.declared { Origin::Namesake } else { Origin::Defined };
-        // The first of a kind is what the server takes; the best is how sure we are that the file is of that kind.
+        // The server takes the first of a kind; `best` is the strongest evidence that the file is of that kind.
         let candidate = |kind| {
             let of_kind = || self.bindings.iter().filter(|(entry, _)| entry.kind() == kind);
             let (first, (_, range)) = of_kind().next()?;
@@ -86,7 +87,7 @@ impl<'a> Module<'a> {
         match (candidate(Kind::Function), candidate(Kind::Tool)) {
             (None, None) => Ok(None),
             (Some((entry, ..)), None) | (None, Some((entry, ..))) => Ok(Some(entry)),
-            // A function that imports another's `Tools` is a function still.
+            // A function that imports `Tools` from elsewhere is still a function.
             (Some((function, its, _)), Some((tool, other, range))) => match (intent.kind, its.cmp(&other)) {
                 (Some(Kind::Function), _) | (None, Ordering::Greater) => Ok(Some(function)),
                 (Some(Kind::Tool), _) | (None, Ordering::Less) => Ok(Some(tool)),
@@ -95,7 +96,8 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// Reports an entry that the module imports, although it defines another: the import decides what the file is.
+    /// Reports an entry name that the module imports although it defines another: the import decides the type of the
+    /// file.
     fn report_shadowed(&mut self, chosen: Entry) {
         let mut of_kind = self.bindings.iter().filter(|(entry, _)| entry.kind() == chosen.kind());
         let defines_another = of_kind.any(|(_, (origin, _))| *origin == Origin::Defined);
@@ -116,7 +118,7 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// Remembers a class without a base, a metaclass, a decorator or a `__call__`.
+    /// Records a class without a base, a metaclass, a decorator, a `__call__`, or an assignment that may bind one.
     pub(super) fn note_plain(&mut self, class: &StmtClassDef, place: Place) {
         let is_call = |stmt: &Stmt| stmt.as_function_def_stmt().is_some_and(|it| it.name.as_str() == "__call__");
         let is_plain = place.scope == Scope::Module
@@ -128,8 +130,8 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// Remembers that the class of this name has a hook: one of its own, or that of a base or of what it is another
-    /// name for.
+    /// Records that the class of this name has a hook: its own, or that of a base or of the class that the name stands
+    /// for.
     pub(super) fn note_hooks(&mut self, name: &str, body: &[Stmt], bases: &[Expr]) {
         for (entry, hook) in Entry::ALL.into_iter().filter_map(|entry| Some((entry, entry.mark()?))) {
             let has_own =
@@ -144,7 +146,7 @@ impl<'a> Module<'a> {
         }
     }
 
-    /// Binds what an assignment, a `for` or a `with` assigns to.
+    /// Binds the targets of an assignment, a `for` or a `with`.
     pub(super) fn assign(&mut self, target: &Expr, origin: Origin, place: Place) {
         if let Some(name) = target.as_name_expr() {
             self.bind(&name.id, origin, name.range, place);

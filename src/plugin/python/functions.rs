@@ -27,7 +27,7 @@ impl Functions {
         Some(Self(finder.found))
     }
 
-    /// Whether the innermost function with this line has this name.
+    /// Whether the innermost function around this line has this name.
     #[must_use]
     pub fn has(&self, name: &str, line: usize) -> bool {
         let mut around = self.0.iter().filter(|function| (function.first..=function.last).contains(&line));

@@ -1,4 +1,4 @@
-//! Imports: what they bind, and what the server makes of them.
+//! Imports: the names that they bind, and how the server rewrites them.
 
 use ruff_python_ast::name::UnqualifiedName;
 use ruff_python_ast::{Alias, Expr, StmtImport, StmtImportFrom};
@@ -14,7 +14,7 @@ use crate::plugin::normal;
 const LIBRARIES: [&str; 8] =
     ["argparse", "asyncio", "logging", "multiprocessing", "sched", "threading", "tkinter", "tracemalloc"];
 
-/// Judges `module` by its name, as an import or an attribute spells it.
+/// Classifies a module by its dotted name, as an import or an attribute spells it.
 pub(super) fn origin(module: &str) -> Origin {
     let root = module.split('.').next().unwrap_or_default();
     // Open WebUI has models of these names, such as `open_webui.models.tools.Tools`.
@@ -23,8 +23,9 @@ pub(super) fn origin(module: &str) -> Origin {
 }
 
 impl Module<'_> {
-    /// `Pipe = package.Pipe` is an import in other words. `Pipe = Any` is for a type checker, and `Tools =
-    /// ToolsTable()` no class: the server could not make one of either. Any other value makes something new.
+    /// How a value defines a name. `Pipe = package.Pipe` is an import in other words. `Pipe = Any` is for type
+    /// checkers, and `Tools = ToolsTable()` is not a class: the server could not make an instance of either. Any other
+    /// value defines something new.
     pub(super) fn value_origin(&self, target: &Expr, value: &Expr) -> Origin {
         let instance_of = value.as_call_expr().and_then(|call| call.func.as_name_expr());
         if instance_of.is_some_and(|class| self.plain_classes.contains(class.id.as_str())) {
@@ -60,8 +61,8 @@ impl Module<'_> {
         }
     }
 
-    /// An import that the server's rewriting turns into one of a module that cannot be: `from configparser`, as
-    /// against `from config`. It goes by the text, so that two spaces after `from` are enough to escape it.
+    /// An import that the server rewrites to a module that does not exist: `from configparser`, unlike `from config`.
+    /// The server goes by the text, so two spaces after `from` avoid it.
     fn broken_import(&self, import: &StmtImportFrom) -> Option<(Rule, TextRange)> {
         let (module, range) = import.module.as_ref().map(|module| (module.as_str(), module.range))?;
         let before = self.text.get(..range.start().to_usize())?;
@@ -194,7 +195,7 @@ mod tests {
             ("if a:\n    from . import x", "relative-import 3:5+15"),
             ("try:\n    from . import x\nfinally: pass", "relative-import 3:5+15"),
             ("try:\n    from . import x\nexcept ValueError: pass", "relative-import 3:5+15"),
-            // A parent that is not known is no ModuleNotFoundError.
+            // A relative import without a parent package raises `ImportError`, not `ModuleNotFoundError`.
             ("try:\n    from . import x\nexcept ModuleNotFoundError: pass", "relative-import 3:5+15"),
             ("try:\n    import x\nexcept ImportError:\n    from . import x", "relative-import 5:5+15"),
             ("try:\n    pass\nexcept ImportError:\n    pass\nelse:\n    from . import x", "relative-import 7:5+15"),

@@ -1,18 +1,18 @@
-//! The methods of a class, as far as the text tells them all.
+//! The methods of a class, if the text shows all of them.
 
 use ruff_python_ast::statement_visitor::{StatementVisitor, walk_stmt};
 use ruff_python_ast::{Expr, Stmt, StmtImport, StmtImportFrom};
 
 use super::syntax::{self, is_plain};
 
-/// The public methods of a class at the top level of a text, with names that it assigns. `None` where it may have
-/// others.
+/// The public methods of a class at the top level of a text, and other names that it assigns; `None` if it may have
+/// more.
 #[must_use]
 pub fn public_methods(text: &str, class: &str) -> Option<Vec<String>> {
     if ["setattr", "__getattr__", "__dict__"].iter().any(|name| text.contains(name)) {
         return None;
     }
-    // `Filter.inlet = …` below the class.
+    // An assignment such as `Filter.inlet = …` below the class.
     if text.contains(&format!("{class}.")) {
         return None;
     }
@@ -27,13 +27,13 @@ pub fn public_methods(text: &str, class: &str) -> Option<Vec<String>> {
     Some(names.0)
 }
 
-/// The public names that a class body binds to functions, or assigns. Also those that its methods set on `self`.
+/// The public names that a class body binds to functions, imports or assigns, and those that its methods set on `self`.
 #[derive(Default)]
 struct Names(Vec<String>);
 
 impl Names {
     fn add(&mut self, name: &str) {
-        // Settings are no method, although a call makes them.
+        // `valves` holds settings and is not a method, although a call creates it.
         if !name.starts_with('_') && name != "valves" {
             self.0.push(name.to_owned());
         }

@@ -1,4 +1,4 @@
-//! What can be known of a plugin's Python without running it.
+//! Analyses a plugin's Python without running it.
 //!
 //! The server runs a text as a module and then asks, by name alone, whether the module has a `Pipe`, a `Filter`, and so
 //! on. [`read`] answers the same question from the syntax tree: it follows the statements that run when the module is
@@ -30,18 +30,18 @@ pub use outside::acts_outside;
 use place::Place;
 pub(crate) use syntax::{bound_by, has_lazy_annotations, is_name, is_plain};
 
-/// What the user said of a file beside its code.
+/// What the user said about a file, outside of its code.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Intent {
-    /// The frontmatter or `watch.toml` says that the file is a plugin, so that it may have its entry class from another
-    /// module, and an `Event` or `Action` without its hook. Otherwise such a file is taken for a test, for a script
-    /// that uses the plugin, or for a helper.
+    /// The frontmatter or `watch.toml` says that the file is a plugin. So it may import its entry class, and an `Event`
+    /// or `Action` may lack its hook. Otherwise such a file counts as a test, a script that uses the plugin, or a
+    /// helper.
     pub declared: bool,
     /// Which kind to take of a file that has both.
     pub kind: Option<Kind>,
 }
 
-/// What a text is, and what is to be said of it.
+/// The result of reading a text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reading {
     /// The class that the server will take. Without one, and without diagnostics, it is not a plugin.
@@ -56,20 +56,19 @@ const MOST_SYNTAX_ERRORS: usize = 50;
 /// The syntax tree of a text, with its tokens.
 pub type Syntax = Parsed<ModModule>;
 
-/// Reads the text of a file as [`normal::clean`](super::normal::clean) made it. Answers its tree as well, if it has
-/// one.
+/// Reads the text of a file as [`normal::clean`](super::normal::clean) made it. Also returns its tree, if it parses.
 #[must_use]
 pub fn read(file: &Arc<Path>, text: &str, intent: Intent) -> (Reading, Option<Syntax>) {
     let diagnostic = |rule, span| Diagnostic { rule, file: Arc::clone(file), span };
     let parsed = match syntax::parsed(text) {
         Ok(parsed) => parsed,
-        // What the parser finds after its first error is mostly a consequence of it, so Python names one as well.
+        // Later errors of the parser mostly follow from its first one, and Python, too, reports only one.
         Err((rule, span)) => return (Reading { entry: None, diagnostics: vec![diagnostic(rule, span)] }, None),
     };
     let mut module = Module::new(text);
     module.block(parsed.suite(), Place::TOP);
     let (entry, mut found) = module.finish(intent);
-    // Nothing is asked of a file that is not a plugin.
+    // A file that is not a plugin is not compiled.
     if entry.is_some() {
         let errors = compiler::errors(text, &parsed).into_iter().take(MOST_SYNTAX_ERRORS);
         found.extend(errors.map(|(words, range)| (Rule::Syntax(words), range)));
@@ -85,8 +84,8 @@ pub fn tree(text: &str) -> Option<Syntax> {
     syntax::parsed(text).ok()
 }
 
-/// Whether bytes that cannot be parsed look as if they were meant as a plugin: a line that begins with an entry class;
-/// and for a class with a common name its hook, unless the file is `declared` (see [`Intent`]).
+/// Whether bytes that cannot be parsed look like a plugin: they have a line that begins an entry class, and for a class
+/// with a common name also its hook, unless the file is `declared` (see [`Intent`]).
 #[must_use]
 pub fn resembles_plugin(bytes: &[u8], declared: bool) -> bool {
     // Without its NUL bytes, UTF-16 reads like ASCII.

@@ -1,8 +1,8 @@
 //! Whether a plugin can do more than answer: reach a network, a file, another program, the server, or the user's
 //! browser.
 //!
-//! A list of harmless modules, not of harmful ones: what it does not know counts as harmful. It is meant for honest
-//! texts; a plugin that hides what it does is not found out.
+//! An allowlist of modules: an unknown one counts as harmful. It is meant for honest texts; a plugin that hides what it
+//! does is not found out.
 
 use ruff_python_ast::visitor::{Visitor, walk_expr, walk_parameter, walk_stmt};
 use ruff_python_ast::{Expr, Keyword, Parameter, Stmt};
@@ -63,7 +63,7 @@ const HARMLESS: [&str; 50] = [
     "zoneinfo",
 ];
 
-/// Functions and methods, of any module, that do more.
+/// Functions and methods of any module that act outside.
 const HARMFUL: [&str; 27] = [
     "FileHandler",
     "__import__",
@@ -94,10 +94,10 @@ const HARMFUL: [&str; 27] = [
     "subprocess_shell",
 ];
 
-/// The argument by which a plugin asks the user's browser.
+/// The argument through which a plugin asks the user's browser.
 const ASKS: &str = "__event_call__";
 
-/// The first part of a text that can do more than answer; `None` if there is none.
+/// The first part of a text that can act outside; `None` if there is none.
 #[must_use]
 pub fn acts_outside(text: &str) -> Option<String> {
     let Ok(parsed) = syntax::parsed(text) else { return Some("invalid Python".to_owned()) };
@@ -153,14 +153,14 @@ impl<'a> Visitor<'a> for Search {
         match expression {
             Expr::Name(name) if name.id == ASKS => self.note(ASKS),
             Expr::Name(name) => self.name(&name.id),
-            // `re.compile` makes an expression.
-            // With a file's name, it opens that file. What is unpacked may be one.
+            // With a file name, `basicConfig` opens that file. An unpacked argument may be one.
             Expr::Call(call) if is_basic_config(&call.func) => {
                 let opens = |keyword: &Keyword| !matches!(keyword.arg.as_deref(), Some(name) if name != "filename");
                 if call.arguments.keywords.iter().any(opens) {
                     self.note("logging.basicConfig(filename=…)");
                 }
             }
+            // `re.compile` only makes an expression.
             Expr::Attribute(attribute) if attribute.attr.as_str() != "compile" => self.name(&attribute.attr),
             _ => {}
         }

@@ -3,7 +3,7 @@
 use ruff_python_ast::Expr;
 use ruff_python_ast::name::UnqualifiedName;
 
-/// Whose names a statement sets.
+/// The scope whose names a statement binds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Scope {
     Module,
@@ -17,7 +17,7 @@ pub(super) enum Scope {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Place {
     pub(super) scope: Scope,
-    /// Nothing decides whether it runs.
+    /// No condition decides whether it runs.
     pub(super) certain: bool,
     /// An `ImportError` from here does not leave the module.
     pub(super) catches_import: bool,

@@ -7,25 +7,25 @@ use ruff_python_parser::{Mode, Parsed, lexer, parse_module};
 use super::wording;
 use crate::plugin::diagnostic::{Rule, Span};
 
-/// Python's own limits, with room above where they differ between its versions or our count is generous. (In 28,000
-/// files of Python's library and of popular packages it comes to 6,800 at most, and next to that to 1,600.) Within them
-/// the syntax tree, which is taken down by recursion, fits on the stack of any thread.
+/// Python's own limits, with a margin where they differ between versions or our count is generous. (Of 28,000 files of
+/// Python's library and of popular packages, the deepest counts 6,800, and the next one 1,600.) Within them, the syntax
+/// tree, which is dropped by recursion, fits on the stack of any thread.
 const MAX_BRACKETS: usize = 200;
 const MAX_INDENTS: usize = 100;
 const MAX_DEPTH: usize = 8_000;
 
-/// What Python says of more.
+/// Python's words for going beyond these limits.
 const TOO_MANY_BRACKETS: &str = "too many nested parentheses";
 const TOO_MANY_INDENTS: &str = "too many levels of indentation";
 
-/// What stands between two brackets, or in one statement, as far as [`nesting`] has come.
+/// The nesting in one pair of brackets, or in one statement, as far as [`nesting`] has come.
 #[derive(Default)]
 struct Level {
-    /// How deep the current element can be by its own tokens: each operator, dot or call may add a layer.
+    /// The greatest depth of the current element from its own tokens: each operator, dot or call may add a layer.
     own: usize,
-    /// How deep the deepest bracket in the current element is.
+    /// The depth of the deepest bracket in the current element.
     inner: usize,
-    /// How deep the deepest of the elements before is.
+    /// The depth of the deepest element before.
     before: usize,
     /// A `lambda` continues past a comma, and may hold another in a default.
     lambda: bool,
@@ -45,7 +45,7 @@ impl Level {
 /// then leave a tree too deep to be dropped.
 pub(super) fn parsed(text: &str) -> Result<Parsed<ModModule>, (Rule, Option<Span>)> {
     let nested = |words: &str| (Rule::Syntax(words.to_owned()), None);
-    // Few texts are so long that they have to be looked over before. Of the others the parser's own tokens tell enough.
+    // Only a long text can be too deep, and is scanned first. For others, the parser's own tokens are enough.
     if may_be_too_deep(text) {
         nesting(lexed(text), MAX_DEPTH).map_or(Ok(()), |words| Err(nested(words)))?;
     }
@@ -54,7 +54,7 @@ pub(super) fn parsed(text: &str) -> Result<Parsed<ModModule>, (Rule, Option<Span
             Some(words) => Err(nested(words)),
             None => Ok(parsed),
         },
-        // What is nested without end is seldom closed.
+        // Endless nesting is seldom closed, so it fails to parse.
         Err(error) => Err(nesting(lexed(text), MAX_DEPTH).map_or_else(
             || {
                 let (words, place) = wording::told(text, &error);
@@ -65,10 +65,10 @@ pub(super) fn parsed(text: &str) -> Result<Parsed<ModModule>, (Rule, Option<Span
     }
 }
 
-/// Whether a text may be deeper than [`MAX_DEPTH`]: each layer takes a word, or a character that is in none. As soon as
-/// enough of the others were seen, it is not.
+/// Whether a text may be deeper than [`MAX_DEPTH`]: each layer takes a word, or a visible character outside of words.
+/// Stops once enough of the other characters were seen.
 fn may_be_too_deep(text: &str) -> bool {
-    // Spaces alone are counted many at a time.
+    // Counting spaces alone is fast, and often enough.
     if text.len() - memchr::memchr_iter(b' ', text.as_bytes()).count() <= MAX_DEPTH {
         return false;
     }
@@ -82,8 +82,8 @@ fn may_be_too_deep(text: &str) -> bool {
     text.bytes().filter(|byte| adds_none(*byte)).take(enough).count() < enough
 }
 
-/// What [`nesting`] says of the brackets and blocks of a text that parses, where all of them are closed. Tokens come in
-/// no order that a processor could guess, so there is no branch.
+/// Like [`nesting`], for the brackets and blocks of a text that parses, where all of them are closed. Has no branch,
+/// since a processor cannot predict the order of tokens.
 fn closed_nesting(tokens: impl Iterator<Item = TokenKind>) -> Option<&'static str> {
     let (mut brackets, mut indents, mut most_brackets, mut most_indents) = (0_i32, 0_i32, 0, 0);
     for token in tokens {
@@ -106,8 +106,8 @@ fn lexed(text: &str) -> impl Iterator<Item = TokenKind> {
     std::iter::from_fn(move || Some(lexer.next_token()).filter(|kind| *kind != TokenKind::EndOfFile))
 }
 
-/// Looks over tokens for nesting that Python would not accept, or an expression that may be deeper than this, and says
-/// so in Python's words.
+/// Scans tokens for nesting that Python would not accept, or for an expression that may be deeper than `deepest`, and
+/// returns Python's words for it.
 #[expect(clippy::wildcard_enum_match_arm, reason = "all other tokens are equal here, whatever Python adds to them")]
 pub(super) fn nesting(tokens: impl Iterator<Item = TokenKind>, deepest: usize) -> Option<&'static str> {
     let mut statement = Level::default();
@@ -135,7 +135,7 @@ pub(super) fn nesting(tokens: impl Iterator<Item = TokenKind>, deepest: usize) -
                 level.own += 1;
                 level.lambda = true;
             }
-            // However many of these stand in a row, they are neighbours and not layers.
+            // However many of these stand in a row, they add no layer.
             TokenKind::Name
             | TokenKind::Int
             | TokenKind::Float
@@ -183,7 +183,7 @@ pub(crate) fn has_lazy_annotations(module: &[Stmt]) -> bool {
     })
 }
 
-/// The name that a pattern itself binds, beside those of the patterns in it.
+/// The name that a pattern itself binds, without those of its inner patterns.
 pub(crate) fn bound_by(pattern: &Pattern) -> Option<&Identifier> {
     match pattern {
         Pattern::MatchAs(it) => it.name.as_ref(),
@@ -230,7 +230,7 @@ mod tests {
         assert_eq!(diagnostic("f'{x'").rule, Rule::Syntax("f-string: expecting `}`".to_owned()));
     }
 
-    /// Python of any version that a server may run is not for us to refuse.
+    /// A server may run a later Python, so its syntax is not refused.
     #[test]
     fn syntax_of_later_versions_is_left_to_the_server() {
         check(
@@ -269,7 +269,7 @@ mod tests {
         heads.map(|head| (0..n).map(|depth| line(depth, head)).collect::<String>() + &line(n, "pass")).into()
     }
 
-    /// What is no Python at all, or not as often as that.
+    /// Not valid Python, or not when repeated so often.
     const ODDITIES: &[&str] = &[
         "f(……",
         "……)",
@@ -302,7 +302,7 @@ mod tests {
                 assert!(verdict(&text, UNDECLARED).starts_with("syntax "), "{}…", &text[..40]);
             }
         });
-        // The deepest that the parser gets to see.
+        // The deepest texts that the parser gets to see.
         on_a_small_stack(|| {
             let unclosed = ["[……", "{……", "f(……", "a[……", "{1: ……", "lambda: [……", "f'{……", "[x for x in ……"];
             for way in [CHAINS, BRACKETS, &unclosed].concat() {
@@ -324,7 +324,7 @@ mod tests {
             for text in [brackets(100), blocks(99), chains(2_999), chains(1), brackets(1), blocks(1)].concat() {
                 assert_eq!(verdict(&text, UNDECLARED), "-", "{}…", &text[..text.len().min(40)]);
             }
-            // The deepest trees that are ever built must be taken down as well.
+            // The deepest trees that are ever built must also be dropped.
             for way in ["-…a…", "a+…a…", "…a….a", "…a…()", "not …a…"] {
                 assert_eq!(verdict(&nested(way, MAX_DEPTH), UNDECLARED), "-", "{way}");
             }

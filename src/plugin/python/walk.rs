@@ -168,7 +168,7 @@ fn is_exit(raised: &Expr) -> bool {
     is_name(class, "SystemExit")
 }
 
-/// What a condition comes to on the server, where that is plain to see.
+/// The value of a condition on the server, if it is plain to see.
 #[expect(clippy::wildcard_enum_match_arm, reason = "of all the expressions these few have a known truth")]
 fn truth(test: &Expr) -> Option<bool> {
     match test {

@@ -1,4 +1,4 @@
-//! What the parser found, in words that say what to look for: what Python itself says where that is plainer.
+//! Puts the parser's errors into words that say what to look for: Python's own, where these are plainer.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use ruff_python_ast::token::{Token, TokenKind};
 use ruff_python_parser::{LexicalErrorType, Mode, ParseError, ParseErrorType, ParseOptions, parse_unchecked};
 use ruff_text_size::Ranged as _;
 
-/// A longer piece of the text is not quoted.
+/// The longest piece of the text that is quoted.
 const LONGEST_QUOTE: usize = 40;
 
 /// The words about an error, and its place.
@@ -16,7 +16,7 @@ pub(super) fn told(text: &str, error: &ParseError) -> (String, Range<usize>) {
     own.unwrap_or_else(|| (sentence(&error.error.to_string()), place))
 }
 
-/// What is said of the mistakes that have a name.
+/// Better words for common mistakes.
 #[expect(clippy::wildcard_enum_match_arm, reason = "of the parser's many errors these few have better words")]
 fn special(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(String, Range<usize>)> {
     let (before, after) = (text.get(..place.start)?, text.get(place.start..)?);
@@ -68,7 +68,7 @@ fn special(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(Stri
         ParseErrorType::InvalidAssignmentTarget => format!("cannot assign to {}", quoted(text, place)?),
         ParseErrorType::Lexical(LexicalErrorType::UnrecognizedToken { tok }) => {
             let code = u32::from(*tok);
-            // What cannot be seen, `escape_debug` writes as its code.
+            // `escape_debug` writes an invisible character as its code.
             match tok.escape_debug().count() {
                 1 if *tok == '`' => format!("invalid character U+{code:04X}, a backtick"),
                 1 => format!("invalid character `{tok}` (U+{code:04X})"),
@@ -101,8 +101,8 @@ fn indentation(line: &str) -> &str {
     &line[..line.len() - line.trim_start_matches([' ', '\t']).len()]
 }
 
-/// How the statements of the block before a place are indented: those since the last one without indentation. The lines
-/// of a string or of brackets are no statements.
+/// The indentations of the statements in the block before a place: of those since the last one without indentation.
+/// Lines within strings or brackets are not statements.
 fn indentations(text: &str, place: usize) -> Vec<&str> {
     let parsed = parse_unchecked(text, ParseOptions::from(Mode::Module));
     let statements = parsed.tokens().split(|token| token.kind() == TokenKind::Newline);
@@ -123,7 +123,7 @@ fn indentations(text: &str, place: usize) -> Vec<&str> {
     block
 }
 
-/// What is said where a bracket explains the error: one that is never closed, or closed by another kind.
+/// Better words for an error that a bracket explains: one that is never closed, or closed by another kind.
 fn of_brackets(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(String, Range<usize>)> {
     match &error.error {
         ParseErrorType::FStringError(_) | ParseErrorType::TStringError(_) => return None,
@@ -141,7 +141,7 @@ fn of_brackets(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(
             TokenKind::Rpar => "(",
             TokenKind::Rsqb => "[",
             TokenKind::Rbrace => "{",
-            // At the end of the text, it is what is missing. Elsewhere, nothing is certain behind it.
+            // At the end of the text, it only marks what is missing. Elsewhere, the tokens after it are unreliable.
             TokenKind::Unknown if range.start >= text.trim_end().len() => break,
             TokenKind::Unknown => return None,
             _ => continue,
@@ -175,7 +175,7 @@ fn quoted(text: &str, place: &Range<usize>) -> Option<String> {
     (is_short && !piece.contains(['\n', '`'])).then(|| format!("`{piece}`"))
 }
 
-/// The parser's words as a part of our sentence: they begin like one of their own.
+/// The parser's words as a part of our sentence: without the capital at their beginning, and with our quotes.
 pub(super) fn sentence(words: &str) -> String {
     let words = &words.replace('"', "`");
     let mut rest = words.chars();

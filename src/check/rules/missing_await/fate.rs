@@ -1,5 +1,5 @@
-//! What becomes of a value that is a coroutine: through names, attributes of `self`, and functions of the file that it
-//! is handed to.
+//! How a coroutine value is used: directly, or through names, attributes of `self`, and functions of the file that
+//! receive it.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -14,55 +14,55 @@ use crate::check::semantics::{Binding, Node, NodeId, ScopeId};
 use crate::check::servers::{Found, find};
 use crate::plugin::python::is_name;
 
-/// A value is not followed through more names and functions.
+/// How many expressions in a row a value is followed through.
 const MOST_STEPS: u32 = 4;
-/// No more attributes of `self` are looked into.
+/// How many attributes of `self` are followed.
 const MOST_ATTRIBUTES: usize = 100;
 
-/// What becomes of the value of an expression.
+/// How the value of an expression is used.
 #[derive(Clone)]
 pub(super) enum Fate {
-    /// Awaited, returned, handed on, or nobody knows.
+    /// Awaited, returned, passed on, or unknown.
     Fine,
-    /// Nobody looks at it.
+    /// Unused.
     Dropped,
-    /// It is only looked at whether there is one.
+    /// Only tested, as in `if user:`.
     Tested(String),
-    /// Used as if it were the result.
+    /// Used as if it were the awaited result.
     Used(String),
-    /// Printed or logged, or handed to a function of this file that does no more. Other uses still count.
+    /// Printed or logged, or passed to a function of this file that does no more. Other uses still count.
     Shown,
 }
 
 /// Where the value of an expression goes.
 enum Goal<'a> {
     Ends(Fate),
-    /// It gets this name.
+    /// It is bound to this name.
     Name(&'a str),
-    /// It is kept in this attribute of `self`.
+    /// It is stored in this attribute of `self`.
     Attribute(&'a str),
-    /// It is handed to a function of this file, by this name.
+    /// It is passed to a function of this file, as this parameter.
     Parameter(&'a StmtFunctionDef, &'a str),
 }
 
-/// Builtin functions that do not await what they are given.
+/// Builtin functions that do not await their arguments.
 const SYNCHRONOUS: &[&str] =
     &["bool", "dict", "enumerate", "len", "list", "max", "min", "set", "sorted", "sum", "tuple"];
 
 /// Methods of a logger.
 const LOGS: &[&str] = &["critical", "debug", "error", "exception", "info", "warning"];
 
-/// Types that a result may have and a coroutine has not.
+/// Types that a result may be an instance of, but a coroutine never is.
 const RESULTS: &[&str] = &["bool", "dict", "float", "int", "list", "set", "str", "tuple"];
 
-/// Follows values.
+/// Follows values to their uses.
 pub(super) struct Judge<'a, 'b> {
     context: &'b Context<'a>,
     /// Whether an expression is a coroutine by itself.
     is_coroutine: &'b dyn Fn(&Expr) -> bool,
-    /// What was found of attributes, by their class and name.
+    /// The results for attributes, by class and name.
     attributes: RefCell<HashMap<(TextSize, &'a str), Fate>>,
-    /// What was found of names and parameters, by their function and name.
+    /// The results for names and parameters, by function, name, and whether the name has no other value.
     names: RefCell<HashMap<(TextSize, &'a str, bool), Fate>>,
 }
 
@@ -71,7 +71,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         Self { context, is_coroutine, attributes: RefCell::default(), names: RefCell::default() }
     }
 
-    /// What becomes of the value of this expression.
+    /// How the value of this expression is used.
     pub(super) fn fate(&self, id: NodeId) -> Fate {
         self.follow(id, MOST_STEPS)
     }
@@ -95,7 +95,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         for (around, node) in semantics.around(id) {
             match node {
                 Node::Expr(expr) => match expr {
-                    // The value is one of these.
+                    // The value of the outer expression may be this one.
                     Expr::BoolOp(_) => {}
                     Expr::If(choice) if choice.test.range() != range => {}
                     Expr::If(_) => return tested("the test is always true"),
@@ -184,7 +184,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         fine
     }
 
-    /// What becomes of a value in `hasattr`, `getattr` or `isinstance`: a coroutine never has what they ask for.
+    /// How `hasattr`, `getattr` or `isinstance` uses a value: a coroutine never has what they look for.
     fn of_asked(&self, call: &ExprCall, scope: ScopeId, range: TextRange) -> Option<Fate> {
         let semantics = &self.context.semantics;
         let [asked, what, rest @ ..] = &*call.arguments.args else { return None };
@@ -205,7 +205,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
     }
 
-    /// Whether a call prints or logs what it is given: it awaits nothing.
+    /// Whether a call only prints or logs its arguments, and so awaits none.
     fn is_shown(&self, call: &ExprCall, id: NodeId) -> bool {
         let semantics = &self.context.semantics;
         let logs = call.func.as_attribute_expr().is_some_and(|method| LOGS.contains(&method.attr.as_str()));
@@ -213,7 +213,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         is_statement && (logs || semantics.is_builtin(&call.func, semantics.scope(id), &["print"]))
     }
 
-    /// What becomes of a value that got a name: the worst of the name's uses, if none of them is fine.
+    /// How a value with a name is used: the worst use of the name, if no use is fine.
     fn of_name(&self, id: NodeId, name: &'a str, steps: u32) -> Fate {
         let semantics = &self.context.semantics;
         let Some(function) = semantics.function(semantics.scope(id)) else { return Fate::Fine };
@@ -222,7 +222,7 @@ impl<'a, 'b> Judge<'a, 'b> {
             return Fate::Fine;
         }
         let bindings = semantics.bindings(name, semantics.scope(id)).unwrap_or_default();
-        // A text for several versions awaits where it has to.
+        // A plugin for several versions awaits it where it has to.
         let value = semantics.node(id).range();
         let awaits = |binding: &Binding<'_>| match binding {
             Binding::Value(other @ Expr::Await(_)) => !other.range().contains_range(value),
@@ -244,7 +244,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         })
     }
 
-    /// What becomes of a value that is handed to a function of this file.
+    /// How a function of this file uses a value that is passed to it.
     fn of_parameter(&self, function: &StmtFunctionDef, name: &'a str, steps: u32) -> Fate {
         let semantics = &self.context.semantics;
         // Other callers may pass an ordinary value, so testing the parameter is no error.
@@ -264,8 +264,7 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
     }
 
-    /// What becomes of a value that is kept in an attribute of `self`, if that is never anything but such a value or
-    /// `None`.
+    /// How a value stored in an attribute of `self` is used, if the attribute only ever holds such values or `None`.
     fn of_attribute(&self, id: NodeId, name: &'a str, steps: u32) -> Fate {
         let semantics = &self.context.semantics;
         let class = semantics.around(id).find_map(|(_, node)| match node {
@@ -318,7 +317,7 @@ impl<'a, 'b> Judge<'a, 'b> {
                 return None;
             }
         }
-        // Somebody else may set it.
+        // If the attribute also occurs outside of `self.…`, other code may set it.
         let is_word = |c: char| c.is_alphanumeric() || c == '_';
         let attribute = format!(".{name}");
         let named = text.match_indices(&attribute).filter(|(at, _)| !text[at + attribute.len()..].starts_with(is_word));
@@ -331,8 +330,8 @@ impl<'a, 'b> Judge<'a, 'b> {
         }
     }
 
-    /// The worst that becomes of a value at these places, if it is fine at none. `is_always`: it has no other value
-    /// there, so that each test is in vain.
+    /// The worst use of a value at these places, if no use is fine. `is_always`: the name has no other value, so every
+    /// test of it is pointless.
     fn worst(&self, loads: impl Iterator<Item = NodeId>, is_always: bool, steps: u32) -> Fate {
         let mut worst = Fate::Dropped;
         for load in loads {
@@ -348,22 +347,22 @@ impl<'a, 'b> Judge<'a, 'b> {
     }
 }
 
-/// What is known of a name, or is found now.
+/// The cached result for a key, computed on first use.
 fn known<K: Copy + Eq + Hash>(all: &RefCell<HashMap<K, Fate>>, key: K, find: impl FnOnce() -> Fate) -> Fate {
     if let Some(known) = all.borrow().get(&key) {
         return known.clone();
     }
-    // For a value that ends up in itself.
+    // Ends the recursion if a value flows back into itself.
     all.borrow_mut().insert(key, Fate::Fine);
     let fate = find();
     all.borrow_mut().insert(key, fate.clone());
     fate
 }
 
-/// The server's own modules whose functions take no coroutines. Those for tasks do.
+/// Modules of the server whose functions take no coroutines. Those for tasks do.
 const TAKES_NONE: &[&str] = &["open_webui.models.", "open_webui.routers.", "open_webui.utils.chat."];
 
-/// Whether this is a function of the server that takes no coroutine.
+/// Whether this is an asynchronous function of the server that takes no coroutine.
 fn takes_none(context: &Context<'_>, called: &Expr, id: NodeId) -> bool {
     let semantics = &context.semantics;
     semantics.path(called, semantics.scope(id)).is_some_and(|path| {
@@ -372,7 +371,7 @@ fn takes_none(context: &Context<'_>, called: &Expr, id: NodeId) -> bool {
     })
 }
 
-/// The function of this file that is called here: by its name, or as a method of the class around.
+/// The function of this file that a call resolves to: by its name, or as a method of the class around.
 pub(super) fn local_function<'a>(context: &Context<'a>, called: &Expr, id: NodeId) -> Option<&'a StmtFunctionDef> {
     let semantics = &context.semantics;
     let found = match called {

@@ -1,10 +1,11 @@
-//! Whether a text can tell the servers apart between which a function became a coroutine. Such a text may await only on
-//! the newer ones, in ways that no rule can follow, so it is left alone. One that compares a version, and names none
-//! that tells them apart, may still do so (`minor not in range(6, 9)`): there, less is certain.
+//! Whether a file handles both the servers before and those after a function became a coroutine. Such a file may await
+//! only on the newer ones, in ways that no rule can follow, so it is skipped. A file that compares versions, but names
+//! none that separates these servers, may still handle both (`minor not in range(6, 9)`): it gets a warning instead of
+//! an error.
 //!
-//! Many texts compare versions of something else, or ask for an older server (`>= "0.8.0"`). A test that tells servers
-//! with coroutines from those without names the last version without, or one with: `"0.8.12"`, `"0.9"`, `(0, 10)`, or a
-//! bare `9`. Without, there is none.
+//! Many files compare the version of something else, or require an older server (`>= "0.8.0"`). A test that separates
+//! the servers names the last version without the coroutine, or one with it: `"0.8.12"`, `"0.9"`, `(0, 10)`, or a bare
+//! `9`.
 
 use ruff_python_ast::token::TokenKind;
 use ruff_python_ast::{CmpOp, Expr};
@@ -14,8 +15,8 @@ use super::Context;
 use crate::check::semantics::{Binding, Call, Node, NodeId, names_in};
 use crate::plugin::Severity;
 
-/// How bad it is not to await in this file; `None` if it may tell servers with these minor versions from the ones
-/// before.
+/// The severity of a missing `await` in this file; `None` if the file may tell servers before the first of these minor
+/// versions from later ones.
 pub(super) fn severity<'a>(context: &Context<'_>, since: impl Iterator<Item = &'a str>) -> Option<Severity> {
     let Some(is_at_least) = compares_versions(context) else { return Some(Severity::Error) };
     let first = since.filter_map(minor).min();
@@ -23,13 +24,12 @@ pub(super) fn severity<'a>(context: &Context<'_>, since: impl Iterator<Item = &'
     (!tells_apart).then_some(Severity::Warning)
 }
 
-/// `9` of `0.9`.
+/// The minor number: `9` of `0.9`.
 fn minor(version: &str) -> Option<u32> {
     version.strip_prefix("0.")?.parse().ok()
 }
 
-/// Whether the file compares anything that is called a version: `None` if not; `true` if it only asks for at least one,
-/// or for less.
+/// `None` if the file compares no version; `true` if it compares versions only with `>=` and `<`.
 fn compares_versions(context: &Context<'_>) -> Option<bool> {
     let semantics = &context.semantics;
     let text = context.text.to_ascii_lowercase();
@@ -63,18 +63,18 @@ fn compares_versions(context: &Context<'_>) -> Option<bool> {
     }))
 }
 
-/// Whether one of these places, which are in order, is in a range.
+/// Whether any of these sorted places is in a range.
 fn is_one_in(places: &[usize], range: TextRange) -> bool {
     let next = places.partition_point(|at| *at < usize::from(range.start()));
     places.get(next).is_some_and(|at| *at < usize::from(range.end()))
 }
 
-/// The minor versions that have what this one brought. With an end, so that `0.95` is none.
+/// This minor version and later ones. The range ends, so that `0.95` does not count.
 fn later(minor: u32) -> std::ops::Range<u32> {
     minor..minor + 30
 }
 
-/// Whether the code names this minor version, the one before it, or a later one. `>= "0.8.0"` tells nothing: every
+/// Whether the code names this minor version, the one before it, or a later one. `>= "0.8.0"` does not count: every
 /// server of both series passes it.
 fn names(context: &Context<'_>, minor: u32, is_at_least: bool) -> bool {
     let code = context.tokens.iter().filter(|token| !token.kind().is_trivia());
@@ -87,7 +87,7 @@ fn names(context: &Context<'_>, minor: u32, is_at_least: bool) -> bool {
         // The header has the plugin's own version.
         TokenKind::String => start.to_u32() > 0 && names_series(source, minor, is_at_least),
         TokenKind::FStringMiddle => names_series(source, minor, is_at_least),
-        // `>= 0.9`, `at_least(0.9)`: other numbers are temperatures, pauses and the like.
+        // `>= 0.9`, `at_least(0.9)`. Other floats are temperatures, pauses and the like.
         TokenKind::Float => {
             let is_argument = at.checked_sub(1).and_then(kind_at) == Some(TokenKind::Lpar);
             (is_argument || is_compared(at)) && names_series(source, minor, is_at_least)
@@ -114,8 +114,8 @@ fn compares(kind: TokenKind) -> bool {
     )
 }
 
-/// Whether a text has `0.8`, `0.9` or a later one in it, alone or as in `0.8.12`; but not `0.8.0`, if it may tell
-/// nothing.
+/// Whether a text contains `0.8`, `0.9` or a later version, alone or as in `0.8.12`. With `is_at_least`, `0.8.0` does
+/// not count.
 fn names_series(text: &str, minor: u32, is_at_least: bool) -> bool {
     text.match_indices("0.").any(|(at, zero)| {
         let before = text[..at].trim_end_matches(['v', 'V']);

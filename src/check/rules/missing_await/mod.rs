@@ -1,6 +1,6 @@
-//! A coroutine of the server that nobody awaits. With 0.9 the database became asynchronous: `Users.get_user_by_id` and
-//! hundreds of others return a coroutine since then. The server accepts the file; the first use of the result fails, or
-//! the call never happens. The most frequent error in published plugins: 33 of 173.
+//! A coroutine of the server that is never awaited. With 0.9 the database became asynchronous: since then,
+//! `Users.get_user_by_id` and hundreds of others return a coroutine. The server accepts the file; the first use of the
+//! result fails, or the call never happens. The most frequent error in published plugins: 33 of 173.
 
 mod fate;
 mod gate;
@@ -17,7 +17,7 @@ use crate::check::servers::{Found, find};
 use crate::plugin::{Fix, Severity};
 use fate::{Fate, Judge, local_function};
 
-/// Functions that return what others return are followed so far.
+/// How many levels of helpers that return a coroutine are followed.
 const MOST_ROUNDS: usize = 3;
 
 pub(super) const RULE: CheckRule = CheckRule {
@@ -57,30 +57,30 @@ class Pipe:
     check,
 };
 
-/// Functions that run another in a thread, and which of their arguments that is.
+/// Functions that run another in a thread, with the position of that argument.
 const THREADS: &[(&str, usize)] = &[
     ("asyncio.to_thread", 0),
     ("starlette.concurrency.run_in_threadpool", 0),
     ("fastapi.concurrency.run_in_threadpool", 0),
 ];
 
-/// How a coroutine of the server comes to be a value.
+/// How the file gets a coroutine from a function of the server.
 enum Way<'a> {
-    /// It is called.
+    /// It calls the function.
     Called,
-    /// A thread calls it.
+    /// A thread calls the function.
     InThread,
-    /// This function of the file returns it; the source of the server's function.
+    /// This helper in the file returns the coroutine. The text is the source of the server's function.
     Returned(&'a StmtFunctionDef, &'a str),
 }
 
-/// A value that is a coroutine.
+/// An expression whose value is a coroutine.
 struct Coroutine<'a> {
     /// The call.
     call: NodeId,
     /// The value: the call, or the `await` around it.
     value: NodeId,
-    /// What is called.
+    /// The callee.
     function: &'a Expr,
     since: String,
     way: Way<'a>,
@@ -119,7 +119,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
     }
 }
 
-/// The coroutines of the server that are called here.
+/// The calls in this file whose value is a coroutine of the server.
 fn direct<'a>(context: &Context<'a>) -> Vec<Coroutine<'a>> {
     let semantics = &context.semantics;
     let mut found = Vec::new();
@@ -136,7 +136,7 @@ fn direct<'a>(context: &Context<'a>) -> Vec<Coroutine<'a>> {
     found
 }
 
-/// The function that a call has a thread call.
+/// The function that a call runs in a thread.
 fn in_thread<'a>(call: &Call<'a>) -> Option<&'a Expr> {
     let known = THREADS.iter().find(|(name, _)| call.path() == Some(name)).map(|(_, at)| *at);
     let method = call.expr.func.as_attribute_expr().map(|it| it.attr.as_str());
@@ -144,7 +144,7 @@ fn in_thread<'a>(call: &Call<'a>) -> Option<&'a Expr> {
     call.expr.arguments.args.get(at)
 }
 
-/// Adds the calls of functions of the file that return such a coroutine and nothing else but `None`.
+/// Adds the calls of helpers in the file that return such a coroutine or `None`, and nothing else.
 fn add_returned<'a>(context: &Context<'a>, found: &mut Vec<Coroutine<'a>>) {
     let semantics = &context.semantics;
     let mut asking = HashMap::new();
@@ -174,7 +174,8 @@ fn add_returned<'a>(context: &Context<'a>, found: &mut Vec<Coroutine<'a>>) {
             let called = in_thread.unwrap_or(&expr.func);
             let Some(function) = local_function(context, called, *id) else { continue };
             let Some(n) = helpers.get(&function.range().start()) else { continue };
-            // A thread's result is awaited; it does not run a coroutine function.
+            // An `await` unwraps the result of an `async` helper or of a thread. A thread does not run an `async`
+            // helper.
             let value = match context.parent(*id) {
                 Some((value, Node::Expr(Expr::Await(_)))) if function.is_async != in_thread.is_some() => value,
                 _ if function.is_async || in_thread.is_some() => continue,
@@ -218,7 +219,7 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, severity: S
     match context.semantics.function(context.semantics.scope(*call)) {
         Some(around) if around.is_async => {
             report.add_as(severity, place, message, format!("write `await {name}(…)`"));
-            // The result of a thread is awaited already. A fix is certain.
+            // The result of a thread is awaited already, and only an error is certain enough for a fix.
             let is_fixable = call == value && severity == Severity::Error;
             let fix = || fix(context, *call, context.semantics.node(*call).range());
             if let Some(fix) = is_fixable.then(fix).flatten() {
@@ -228,19 +229,19 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, severity: S
         Some(around) if !around.name.starts_with("__") => {
             report.add_as(severity, place, message, format!("make `{}` an `async def`, and await it", around.name));
         }
-        // Python does not await these.
+        // Python does not await dunder methods, and a module cannot await.
         Some(_) | None => report.add_as(severity, place, message, "call it in an `async def`, and await it"),
     }
 }
 
-/// The version since which the server's function with these names is a coroutine, if it is.
+/// The version since which the server's function with these names is a coroutine; `None` if it is none.
 fn since(context: &Context<'_>, paths: &[String]) -> Option<String> {
-    // Where it is imported in one way or another, the one that the server has counts.
+    // If it is imported in several ways, the name that this server has counts.
     let found = paths.iter().map(|path| find(path, context.version)).find(|found| !matches!(found, Found::Gone(_)))?;
     if let Found::Coroutine(since) = found { Some(since) } else { None }
 }
 
-/// What is awaited, each by the outermost function around and the source of what is called.
+/// The awaited coroutines: the start of the outermost function around each, and the source of its callee.
 fn awaited<'a>(context: &Context<'a>, coroutines: &[Coroutine<'a>]) -> HashSet<(TextSize, &'a str)> {
     let awaited = coroutines.iter().filter(|it| is_awaited(context, it.value));
     awaited
@@ -276,13 +277,14 @@ fn outermost_function(context: &Context<'_>, id: NodeId) -> Option<TextSize> {
     functions.last()
 }
 
-/// Whether a function around asks if something is awaitable, or which version it runs on.
+/// Whether the code around handles several versions: tests if something is awaitable or which version it runs on, or
+/// catches the `TypeError` of an `await`.
 fn looks_whether(context: &Context<'_>, id: NodeId, asking: &mut HashMap<TextRange, bool>) -> bool {
     context.semantics.around(id).any(|(_, node)| match node {
         Node::Stmt(Stmt::FunctionDef(function)) => {
             *asking.entry(function.range()).or_insert_with(|| asks(context.source(function.range())))
         }
-        // `await` did not work here.
+        // Here, an `await` failed before, as it does on older servers.
         Node::Stmt(Stmt::Try(attempt)) => attempt.handlers.iter().any(|handler| {
             let ExceptHandler::ExceptHandler(handler) = handler;
             let is_in = handler.range().contains_range(context.semantics.node(id).range());
@@ -302,7 +304,7 @@ fn names_version(test: &Expr) -> bool {
     names_in(test).iter().any(|name| name.to_lowercase().contains("version"))
 }
 
-/// Whether a text asks if something is awaitable.
+/// Whether a text tests if something is awaitable.
 fn asks(text: &str) -> bool {
     ["isawaitable", "iscoroutine", "__await__"].iter().any(|word| text.contains(word))
 }
@@ -310,7 +312,7 @@ fn asks(text: &str) -> bool {
 /// Puts `await` before the call.
 fn fix(context: &Context<'_>, id: NodeId, call: TextRange) -> Option<Fix> {
     let semantics = &context.semantics;
-    // A generator with an `await` is another kind of generator.
+    // An `await` would make a generator asynchronous, and is invalid in a lambda.
     if semantics.around(id).any(|(_, node)| matches!(node, Node::Expr(Expr::Generator(_) | Expr::Lambda(_)))) {
         return None;
     }

@@ -1,4 +1,4 @@
-//! What is a coroutine that nobody awaits, and what is none.
+//! Which coroutines are reported as never awaited, and which are not.
 
 use super::super::tests::{found, table};
 
@@ -30,7 +30,7 @@ fn every_use_of_a_coroutine_is_judged() {
         ("return {'a': 1, **Users.get_users()}", "error 5"),
         ("return {'a': Users.get_users()}", ""),
         ("return send(a=Users.get_users())", ""),
-        // What it is asked for, it never has.
+        // A coroutine never has what these look for.
         ("u = Users.get_user_by_id(1)\nreturn getattr(u, 'email', None)", "error 5"),
         ("u = Users.get_user_by_id(1)\nif u: return getattr(u, 'email')", "error 5"),
         ("u = Users.get_user_by_id(1)\nif hasattr(u, 'email'): return u.email", "error 5"),
@@ -44,7 +44,7 @@ fn every_use_of_a_coroutine_is_judged() {
         ("u = Users.get_user_by_id(1)\nprint(u)\nreturn u.email", "error 5"),
         ("u = Users.get_user_by_id(1)\nlog.info('%s', u)\nif not u: return\nreturn u.email", "error 5"),
         ("log.info(Users.get_user_by_id(1))", ""),
-        // Anything else may.
+        // Any other function may await it.
         ("u = Users.get_user_by_id(1)\nlog(u)\nreturn u.email", ""),
         ("u = Users.get_user_by_id(1)\nawait asyncio.wait_for(u, 5)\nreturn f'{u}'", ""),
         ("u = Users.get_user_by_id(1)\ntasks.create_task(u, name=u.__name__)\nreturn f'{u}'", ""),
@@ -58,7 +58,7 @@ fn every_use_of_a_coroutine_is_judged() {
         ("def inner():\n    return Users.get_user_by_id(1).x", "error 6"),
         ("u = await asyncio.to_thread(Users.get_user_by_id, 1)\nreturn u.x", "error 5"),
         ("u = await loop.run_in_executor(None, Users.get_user_by_id, 1)\nreturn u.x", "error 5"),
-        // Awaited, or somebody else's business.
+        // Awaited, returned or passed on.
         ("u = await Users.get_user_by_id(1)\nreturn u.email", ""),
         ("return (await Users.get_user_by_id(1)).email", ""),
         ("u = Users.get_user_by_id(1)\nu = await u", ""),
@@ -114,7 +114,7 @@ fn names_that_other_functions_see_are_left_alone() {
         let text = format!("{}\n    async def later(self):\n        await PENDING\n", of(body));
         table("missing-await", "0.12.4", &[(&text, "")]);
     }
-    // The name of another function's.
+    // The global of another function is not this name.
     let other = "def start():\n    global c\n    c = 1\nc = Users.get_users()";
     table("missing-await", "0.12.4", &[(&of(other), "error 8")]);
 }
@@ -140,7 +140,7 @@ fn plugins_for_several_versions_are_left_alone() {
         ("is_new = VERSION > '0.8.0'", ""),
         ("is_new = VERSION >= '0.10.2'", ""),
         ("is_new = VERSION >= (0, 12, 4)", ""),
-        // What they compare may tell servers apart, but names none.
+        // These may tell servers apart, but name no version that does.
         ("is_new = VERSION.split('.')[1] not in ('6', '7', '8')", "warning 6"),
         ("is_new = int(VERSION.split('.')[1]) not in range(6, 9)", "warning 6"),
         ("ASYNC = 9\nis_new = int(VERSION.split('.')[1]) >= ASYNC", "warning 7"),
@@ -172,7 +172,7 @@ fn plugins_for_several_versions_are_left_alone() {
     table("missing-await", "0.12.4", &[(&with(elsewhere, old), "error 5")]);
 }
 
-/// A helper `h` beside the hook, and what the hook does with it.
+/// A helper `h` beside the hook, and the hook's body.
 fn with(helper: &str, body: &str) -> String {
     let indented = |text: &str, by: &str| text.replace('\n', &format!("\n{by}"));
     format!(

@@ -1,9 +1,9 @@
-//! What Python's compiler refuses in a text that parses: `await` in a function that is not async, `break` outside of a
-//! loop, a parameter that is global as well. A server cannot load such a text, just as one that does not parse.
+//! Finds what Python's compiler refuses in a text that parses: `await` in a function that is not async, `break` outside
+//! of a loop, a parameter that is global as well. A server cannot load such a text, just as one that does not parse.
 //!
-//! Ruff's parser has a checker for most of this, and this walk tells it where it is. What the checker misses is asked
-//! here: the order of `global` and `nonlocal` ([`names`]), `except*`, an `except:` or a wildcard that is not the last,
-//! a star alone, and some ways to write `__debug__`.
+//! Ruff's parser has a checker for most of this, and this walk tells it the context of each node. The walk itself finds
+//! what the checker misses: the order of `global` and `nonlocal` ([`names`]), `except*`, an `except:` or a wildcard
+//! that is not the last, a star alone, and some ways to write `__debug__`.
 
 mod names;
 
@@ -30,7 +30,7 @@ const PYTHON: PythonVersion = PythonVersion::PY311;
 /// Deeper trees are left to the server: a walk must fit on the stack of any thread.
 const DEEPEST: usize = 300;
 
-/// The compiler's errors, in the order of the text: its words, and where.
+/// The compiler's errors, in the order of the text: the words and the range of each.
 pub(super) fn errors(text: &str, syntax: &Syntax) -> Vec<(String, TextRange)> {
     let kinds = || syntax.tokens().iter().map(Token::kind);
     let outline = Outline::of(kinds());
@@ -53,12 +53,12 @@ pub(super) fn errors(text: &str, syntax: &Syntax) -> Vec<(String, TextRange)> {
     let mut errors = walk.around.errors.into_inner();
     errors.extend(walk.names.into_iter().flat_map(Names::finish));
     errors.sort_by_key(|(_, range)| range.start());
-    // One mistake, two ways to say it.
+    // The checker and the walk may report the same mistake.
     errors.dedup_by_key(|(_, range)| range.start());
     errors
 }
 
-/// What the tokens tell of the tree, for a fraction of the time of a walk.
+/// Facts about the tree that the tokens show, in a fraction of the time of a walk.
 #[derive(Default)]
 struct Outline {
     /// The number of tokens in the longest logical line: no expression can be deeper.
@@ -88,7 +88,7 @@ enum Scope<'a> {
     Comprehension { is_generator: bool },
 }
 
-/// Where `break`, `continue` and `return` lead to.
+/// Which `break`, `continue` and `return` are allowed.
 #[derive(Clone, Copy, Default)]
 struct Jumps {
     in_loop: bool,
@@ -98,7 +98,7 @@ struct Jumps {
     loop_is_outside: bool,
 }
 
-/// What is around the node that is looked at.
+/// The context of the node that the walk is at.
 struct Around<'a> {
     text: &'a str,
     scopes: Vec<Scope<'a>>,
@@ -122,7 +122,7 @@ impl SemanticSyntaxContext for Around<'_> {
         self.lazy_annotations
     }
 
-    /// The syntax of a later Python.
+    /// Lazy imports are syntax of a later Python.
     fn lazy_import_context(&self) -> Option<LazyImportContext> {
         None
     }
@@ -135,12 +135,12 @@ impl SemanticSyntaxContext for Around<'_> {
         self.text
     }
 
-    /// [`Names`] knows more.
+    /// [`Names`] checks this more exactly.
     fn global(&self, _: &str) -> Option<TextRange> {
         None
     }
 
-    /// [`Names`] knows more.
+    /// [`Names`] checks this more exactly.
     fn has_nonlocal_binding(&self, _: &str) -> bool {
         true
     }
@@ -210,7 +210,7 @@ struct Walk<'a> {
     around: Around<'a>,
     /// `None` where no name is declared `global` or `nonlocal`.
     names: Option<Names<'a>>,
-    /// The compiler never comes to the annotation of a local variable. Its names count.
+    /// `false` in the annotation of a local variable, which the compiler skips. Names in it still count.
     is_compiled: bool,
 }
 
@@ -377,7 +377,7 @@ impl<'a> Visitor<'a> for Walk<'a> {
         }
     }
 
-    /// Lazy ones are kept as texts.
+    /// Skips lazy annotations: Python keeps them as text.
     fn visit_annotation(&mut self, annotation: &'a Expr) {
         if !self.around.lazy_annotations {
             self.visit_expr(annotation);
@@ -402,7 +402,7 @@ impl<'a> Visitor<'a> for Walk<'a> {
             Expr::DictComp(it) => self.comprehension([it.key.as_deref(), Some(&it.value)], &it.generators, false),
             Expr::Named(named) => {
                 self.visit_expr(&named.value);
-                // It binds its name around the comprehensions that it stands in.
+                // It binds its name outside of the comprehensions around it.
                 if self.is_compiled {
                     self.checker.visit_expr(&named.target, &self.around);
                 }

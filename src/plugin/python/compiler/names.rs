@@ -1,5 +1,5 @@
-//! `global` and `nonlocal`: where they stand, and whether there is such a name. This follows the symbol table of
-//! `CPython`.
+//! Checks `global` and `nonlocal`: whether they come before each use of the name, and whether a `nonlocal` name exists.
+//! This follows the symbol table of `CPython`.
 
 use ruff_python_ast::Identifier;
 use ruff_text_size::{Ranged as _, TextRange};
@@ -32,9 +32,9 @@ impl Use {
 struct Block<'a> {
     scope: Scope<'a>,
     uses: HashMap<&'a str, Use>,
-    /// The names that scopes inside take from around them.
+    /// The `nonlocal` names of inner scopes that are not resolved yet.
     wanted: Vec<(&'a str, TextRange)>,
-    /// The names that this scope takes from around it.
+    /// The `nonlocal` names of this scope.
     nonlocal: Vec<(&'a str, TextRange)>,
 }
 
@@ -122,7 +122,7 @@ impl<'a> Names<'a> {
         self.note(name, Use::ANNOTATED.and(Use::BOUND));
     }
 
-    /// A `global name` or `nonlocal name`. The checker of the parser knows those of parameters, and of a module.
+    /// A `global name` or `nonlocal name`. The parser's checker reports those of parameters, and at module level.
     pub(super) fn declare(&mut self, name: &'a Identifier, how: Use) {
         let word = if how == Use::GLOBAL { "global" } else { "nonlocal" };
         let known = self.known(name).and(how);

@@ -1,7 +1,7 @@
 use super::super::syntax;
 use super::*;
 
-/// What `CPython` 3.11 and 3.12 answer to each: the ignored tests in `tests/it/python_compiler.rs` ask them again.
+/// Texts that `CPython` 3.11 and 3.12 accept or refuse: the ignored tests in `tests/it/python_compiler.rs` verify this.
 const CASES: &str = include_str!("../../../../tests/data/compiler-cases.txt");
 
 fn refusal(text: &str) -> Option<String> {
@@ -11,7 +11,7 @@ fn refusal(text: &str) -> Option<String> {
     }
 }
 
-/// Python 3.14 accepts the one, and 3.14 alone refuses the other in every place. No plugin was seen with either.
+/// Python 3.14 accepts the first, and only 3.14 refuses the second everywhere. No known plugin has either.
 const LEFT_TO_THE_SERVER: [&str; 2] =
     ["refused: except of Python 2", "refused: an annotated variable with yield that is not evaluated"];
 
