@@ -55,11 +55,11 @@ server accepts letters, digits and underscores.
     error(
         "id-twice",
         "two files with one id",
-        "The watch deploys neither, since nobody can tell which of them you mean. Set another `id` in the
+        "The watch deploys neither, since it cannot know which one you mean. Set another `id` in the
 header of one, or leave a file out with `exclude` in `watch.toml`. A function and a tool may have
-the same id. Without a `watch.toml` (or `--root`) nobody says which files belong together: then it is
-a warning, and files of different git repositories, or of folders with a `watch.toml` of their own,
-are not compared.
+the same id. Without a `watch.toml` (or `--root`) it is unknown which files belong together: then it
+is a warning, and files of different git repositories, or of folders with a `watch.toml` of their
+own, are not compared.
 ",
     ),
     error(

@@ -3,14 +3,15 @@
 use std::ops::Range;
 
 use super::same::is_same;
-use super::{Options, check};
+use super::{Options, check_all};
 use crate::plugin::{Diagnostic, Fix, Plugin, Rule, python};
 
 /// The text with all fixes that do not overlap, and their number. `None` if there are none, or if the result is not the
 /// same plugin with fewer diagnostics: its tree must have every node of the old one.
 #[must_use]
 pub fn mended(plugin: &Plugin, text: &str, options: &Options) -> Option<(String, usize)> {
-    let found = check(plugin, text, options);
+    let before = python::tree(text)?;
+    let found = check_all(plugin, text, &before, options).diagnostics;
     let mut fixes: Vec<&Fix> = Vec::new();
     for fix in found.iter().filter_map(fix_of) {
         // Two fixes may add the same import.
@@ -34,14 +35,13 @@ pub fn mended(plugin: &Plugin, text: &str, options: &Options) -> Option<(String,
     }
     new.push_str(text.get(at..)?);
     let changes: Vec<_> = edits.iter().map(|(range, with)| (range.clone(), with.len())).collect();
-    let (before, mended) = (python::tree(text)?, python::tree(&new)?);
+    let mended = python::tree(&new)?;
     if !is_same(before.syntax(), mended.syntax(), &changes) {
         return None;
     }
     // The fixes must leave fewer diagnostics than before.
-    let after = check(plugin, &new, options);
-    let left = after.iter().filter(|diagnostic| fix_of(diagnostic).is_some()).count();
-    let is_better = !fixes.is_empty() && after.len() < found.len() && left < found.len();
+    let after = check_all(plugin, &new, &mended, options).diagnostics;
+    let is_better = !fixes.is_empty() && after.len() < found.len();
     is_better.then_some((new, fixes.len()))
 }
 

@@ -74,9 +74,9 @@ mod tests {
             found.values().map(line).collect::<Vec<_>>().join("\n")
         };
         expect_test::expect![[r"
-            a.py Some((2, 5, 4)) error: the id `same` is also that of `b/same.py`, `c/same.py`: none of them is deployed
-            b/same.py None error: the id `same` is also that of `a.py`, `c/same.py`: none of them is deployed
-            c/same.py None error: the id `same` is also that of `a.py`, `b/same.py`: none of them is deployed"]]
+            a.py Some((2, 5, 4)) error: the id `same` is also used by `b/same.py`, `c/same.py`: none of them is deployed
+            b/same.py None error: the id `same` is also used by `a.py`, `c/same.py`: none of them is deployed
+            c/same.py None error: the id `same` is also used by `a.py`, `b/same.py`: none of them is deployed"]]
         .assert_eq(&twice(&one));
         assert!(ids_twice(plugins[1..3].iter().copied(), true, one).is_empty(), "a function and a tool");
         let guessed = ids_twice(plugins.iter().copied(), false, one);

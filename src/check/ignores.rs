@@ -136,7 +136,7 @@ impl<'a> Comment<'a> {
         let message = if self.has_code {
             format!("`{name}` finds nothing on this line")
         } else {
-            format!("`{name}` finds nothing here: a comment counts for its own line")
+            format!("`{name}` finds nothing here: an ignore applies only to its own line")
         };
         let hint = match nearest.filter(|line| lines.takes_comment(*line)) {
             Some(line) => format!("move it to the end of line {line}"),
@@ -157,7 +157,9 @@ pub(super) fn apply(text: &str, tokens: &Tokens, options: &Options, later: &str,
     let mut comments: Vec<_> = comments.filter_map(|token| Comment::read(text, token.range())).collect();
     found.retain(|(finding, range)| {
         let mut keeps = true;
-        for comment in comments.iter_mut().filter(|comment| comment.is_at(*range)) {
+        // A line has one comment at most, and they are in the order of the text.
+        let at = comments.partition_point(|comment| comment.line.end() < range.start());
+        if let Some(comment) = comments.get_mut(at).filter(|comment| comment.is_at(*range)) {
             for name in comment.rules.iter_mut().filter(|name| name.rule == finding.rule) {
                 name.is_used = true;
                 keeps = false;

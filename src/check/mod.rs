@@ -28,8 +28,11 @@ pub use fix::mended;
 pub use id_twice::ids_twice;
 pub use rules::{CheckRule, RULES};
 
-/// The most diagnostics of one rule in one file.
+/// The most diagnostics of one rule in one file that the user is told of.
 const MOST_OF_A_RULE: usize = 30;
+
+/// The most that are collected: comments may ignore some of them, and fixes are for all.
+const MOST_COLLECTED: usize = 1000;
 
 /// How to check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,6 +100,18 @@ pub fn check(plugin: &Plugin, text: &str, options: &Options) -> Vec<Diagnostic> 
 /// Like [`check`], with the syntax tree of the text.
 #[must_use]
 pub fn check_syntax(plugin: &Plugin, text: &str, syntax: &Syntax, options: &Options) -> Found {
+    let mut found = check_all(plugin, text, syntax, options);
+    let mut told = BTreeMap::new();
+    found.diagnostics.retain(|diagnostic| {
+        let n: &mut usize = told.entry(diagnostic.rule.word()).or_default();
+        *n += 1;
+        *n <= MOST_OF_A_RULE
+    });
+    found
+}
+
+/// All that was collected, which may be more than the user is told of.
+fn check_all(plugin: &Plugin, text: &str, syntax: &Syntax, options: &Options) -> Found {
     let context = Context::new(plugin, text, syntax, options.version);
     let mut found = Vec::new();
     for rule in RULES {
@@ -136,27 +151,34 @@ struct Report {
 impl Report {
     /// Adds a diagnostic with the rule's own severity.
     fn add(&mut self, range: TextRange, message: impl Into<String>, hint: impl Into<String>) {
-        self.add_as(self.rule.severity, range, message, hint);
+        self.add_with_fix(range, message, hint, None);
+    }
+
+    /// Adds a diagnostic with the rule's own severity, and the fix for it.
+    fn add_with_fix(
+        &mut self,
+        range: TextRange,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+        fix: Option<Fix>,
+    ) {
+        self.push(self.rule.severity, range, message.into(), hint.into(), fix);
     }
 
     /// Adds a diagnostic with another severity, where less is certain.
     fn add_as(&mut self, severity: Severity, range: TextRange, message: impl Into<String>, hint: impl Into<String>) {
+        self.push(severity, range, message.into(), hint.into(), None);
+    }
+
+    fn push(&mut self, severity: Severity, range: TextRange, message: String, hint: String, fix: Option<Fix>) {
         if !self.is_full() {
-            let hint = Some(hint.into()).filter(|hint: &String| !hint.is_empty());
-            let finding = RuleFinding { rule: self.rule.id, severity, message: message.into(), hint, fix: None };
-            self.found.push((finding, range));
+            let hint = Some(hint).filter(|hint| !hint.is_empty());
+            self.found.push((RuleFinding { rule: self.rule.id, severity, message, hint, fix }, range));
         }
     }
 
     /// Whether the rule has reached its limit for this file.
     fn is_full(&self) -> bool {
-        self.found.len() >= MOST_OF_A_RULE
-    }
-
-    /// Attaches a fix to the last diagnostic.
-    fn fixed_by(&mut self, fix: Fix) {
-        if let Some((finding, _)) = self.found.last_mut() {
-            finding.fix = Some(fix);
-        }
+        self.found.len() >= MOST_COLLECTED
     }
 }

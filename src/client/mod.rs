@@ -54,6 +54,10 @@ pub use trial::{ChatAnswer, HIDDEN, Trial, TrialEnd, Watched};
 /// The longest answer that is read. Four thousand large plugins fit.
 const LARGEST_ANSWER: usize = 64 << 20;
 
+fn too_large() -> String {
+    format!("the answer is larger than {} MiB", LARGEST_ANSWER >> 20)
+}
+
 /// Has the sandbox watch what plugins do for a request.
 const TRIAL_HEADER: &str = "x-owui-watch-trial";
 
@@ -124,7 +128,7 @@ impl Client {
     pub fn new(options: &Options) -> Result<Self, Error> {
         let base = base(&options.url)?;
         let key = match &options.key {
-            Some(key) => Some(bearer(key.expose_secret()).context("the key holds a character that no key has")?),
+            Some(key) => Some(bearer(key.expose_secret()).context("the key contains an invalid character")?),
             None => None,
         };
         let proxy = Proxy::of_system(&base)?;
@@ -356,7 +360,7 @@ impl Client {
         let (words, may_have_happened) = match broken {
             Broken::NotSent(cause) => (cause.words(host), false),
             Broken::Off(cause) | Broken::Late(cause) => (cause.words(host), changes),
-            Broken::TooLong { .. } if changes => ("the answer has no end".to_owned(), true),
+            Broken::TooLong { .. } if changes => (too_large(), true),
             Broken::TooLong { status } => {
                 let (status, words) = (*status, format!("an answer larger than {} MiB", LARGEST_ANSWER >> 20));
                 let has_texts = !matches!(asked, Asked::Connect | Asked::Config | Asked::SignIn);

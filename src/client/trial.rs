@@ -10,7 +10,7 @@ use super::broken::Broken;
 use super::classify::{Answer, Asked, failure};
 use super::endpoints::Names;
 use super::secret::Secret;
-use super::{Client, Request, json};
+use super::{Client, Request, json, too_large};
 use crate::engine::deploy::Reply;
 use crate::plugin::{Key, id::PluginId};
 
@@ -104,7 +104,7 @@ impl Client {
             Err(Broken::Off(cause)) if changes => {
                 TrialEnd::Failed(cause.words(self.0.base.host_str().unwrap_or_default()))
             }
-            Err(Broken::TooLong { .. }) => TrialEnd::Failed("the answer has no end".to_owned()),
+            Err(Broken::TooLong { .. }) => TrialEnd::Failed(too_large()),
             Err(broken) => TrialEnd::NoServer(Box::new(self.reply_to(&broken, request.asked))),
         }
     }
@@ -151,7 +151,7 @@ fn end(asked: Asked, answer: &Answer<'_>) -> TrialEnd {
     }
 }
 
-const NO_WORDS: &str = "an exception without a text";
+const NO_WORDS: &str = "an exception without a message";
 /// Servers before 0.9 answer `null` or `{}` if a filter or an action raises.
 pub const HIDDEN: &str = "an exception, whose text servers before 0.9 hide";
 
@@ -189,7 +189,7 @@ fn chat(body: &[u8]) -> Option<TrialEnd> {
     match other {
         _ if is_known || has_ended || body.trim().is_empty() => Some(TrialEnd::Chat(answer)),
         // The server passes on whatever a pipe returns.
-        Some(data) => Some(TrialEnd::Failed(format!("the answer is no chat completion: {data}"))),
+        Some(data) => Some(TrialEnd::Failed(format!("the answer is not a chat completion: {data}"))),
         None => None,
     }
 }
@@ -292,7 +292,7 @@ mod tests {
                  \"Chat completion stream failed\"}}\n\ndata: [DONE]\n\n",
                 "Chat completion stream failed",
             ),
-            (200, "data: {\"a\": \"b\"}\n\n", r#"the answer is no chat completion: {"a": "b"}"#),
+            (200, "data: {\"a\": \"b\"}\n\n", r#"the answer is not a chat completion: {"a": "b"}"#),
             (400, r#"{"detail": "half way"}"#, "half way"),
             (400, r#"{"detail": ""}"#, NO_WORDS),
             (400, r#"{"detail": "Model not found"}"#, "Model not found"),

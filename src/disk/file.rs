@@ -36,7 +36,7 @@ pub fn create(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let file = written(path, bytes, None).with_context(|| cannot_write(path))?;
     match file.create() {
         Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            bail!("`{}` exists already, and is not this plugin", slashed(&path))
+            bail!("`{}` already exists and is not this plugin", slashed(&path))
         }
         created => created.with_context(|| cannot_write(path)),
     }
@@ -114,7 +114,7 @@ mod tests {
         let path = folder.path().join("a.py");
         create(&path, b"new").unwrap();
         let error = create(&path, b"newer").unwrap_err();
-        assert!(format!("{error:#}").contains("exists already"), "{error:#}");
+        assert!(format!("{error:#}").contains("already exists"), "{error:#}");
         assert_eq!(read(&path).unwrap(), b"new");
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "nothing is left behind");
     }

@@ -66,9 +66,7 @@ impl Plugins {
         anyhow::ensure!(exclude.len() <= MOST_PATTERNS, "`exclude` has more than {MOST_PATTERNS} globs");
         let mut builder = GitignoreBuilder::new("");
         for glob in exclude {
-            builder
-                .add_line(None, glob)
-                .with_context(|| format!("`exclude` has a glob that does not work: `{glob}`"))?;
+            builder.add_line(None, glob).with_context(|| format!("`exclude` has an invalid glob: `{glob}`"))?;
         }
         let exclude = builder.build().context("building the `exclude` globs")?;
         let ours = roots.iter().flat_map(|root| state::folders_under(state, root)).collect();

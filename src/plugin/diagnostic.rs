@@ -209,7 +209,7 @@ impl Rule {
             Self::NotUtf8 => "not UTF-8 text".to_owned(),
             Self::Nul => "a NUL character, which Python does not accept".to_owned(),
             Self::Syntax(words) => format!("invalid Python: {words}"),
-            Self::RelativeImport => "a relative import, and the server has no file but this one".to_owned(),
+            Self::RelativeImport => "a relative import: the server has only this file".to_owned(),
             Self::Exits(how) => format!("`{how}` when the file is loaded, which can end the server"),
             Self::Pipeline => "`class Pipeline` is for the Pipelines server, which is another program".to_owned(),
             Self::BothKinds(function) => format!("both a function (`{}`) and a tool (`Tools`)", function.class()),
@@ -224,7 +224,7 @@ impl Rule {
                 } else {
                     "a watch of this folder would deploy none of them"
                 };
-                format!("the id `{id}` is also that of `{others}`{more}: {then}")
+                format!("the id `{id}` is also used by `{others}`{more}: {then}")
             }
             Self::Unreadable(words) => format!("cannot be read: {words}"),
             Self::UnreadableFolder(words) => format!("a folder that cannot be read: {words}"),
@@ -431,7 +431,7 @@ mod tests {
             Error nul: a NUL character, which Python does not accept
                 remove the character, or save the file as UTF-8 if it is UTF-16
             Error syntax: invalid Python: expected `:`, found newline
-            Error relative-import: a relative import, and the server has no file but this one
+            Error relative-import: a relative import: the server has only this file
                 move what is imported into this file, or install it on the server and import it by its full name
             Error exits: `sys.exit()` when the file is loaded, which can end the server
                 raise another exception, or put it under `if __name__ == "__main__":`
@@ -447,7 +447,7 @@ mod tests {
                 rename it, or put a line such as `id: my_plugin` in the header
             Error bad-id: `a\nb` from the folder name is not a usable id
                 rename it, or put a line such as `id: my_plugin` in the header
-            Error id-twice: the id `shout` is also that of `b.py`: none of them is deployed
+            Error id-twice: the id `shout` is also used by `b.py`: none of them is deployed
                 set another `id` in one header, or leave a file out with `exclude` in watch.toml
             Error unreadable: cannot be read: permission denied
             Error unreadable-folder: a folder that cannot be read: permission denied

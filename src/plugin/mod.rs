@@ -425,7 +425,7 @@ mod tests {
         let words: Vec<_> = invalid.rules().map(Rule::word).collect();
         let expected = ["overlooked-header", "relative-import", "broken-import", "exits", "syntax", "bad-id"];
         assert_eq!(words, expected);
-        expect_test::expect!["a relative import, and the server has no file but this one; `exit()` when the file is loaded, which can end the server; invalid Python: `return` statement outside of a function; `a-b` from `watch.toml` is not a usable id"]
+        expect_test::expect!["a relative import: the server has only this file; `exit()` when the file is loaded, which can end the server; invalid Python: `return` statement outside of a function; `a-b` from `watch.toml` is not a usable id"]
             .assert_eq(&invalid.message());
         // Warnings do not hide an error, however many there are.
         let text = "from mainland import y\n".repeat(1_000) + "exit()\nclass Pipe: pass";

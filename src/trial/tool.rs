@@ -103,7 +103,7 @@ fn beginning(text: &str) -> String {
 fn error_in(result: &str) -> Option<String> {
     let object: Map<String, Value> = serde_json::from_str(result).ok()?;
     let words = object.get("error").filter(|_| object.len() == 1)?.as_str()?;
-    Some(if words.is_empty() { "an exception without a text".to_owned() } else { words.to_owned() })
+    Some(if words.is_empty() { "an exception without a message".to_owned() } else { words.to_owned() })
 }
 
 #[cfg(test)]
@@ -135,7 +135,7 @@ mod tests {
     fn an_exception_in_a_tool_is_an_object_with_an_error() {
         for (result, words) in [
             (r#"{"error": "'nope'"}"#, Some("'nope'")),
-            (r#"{"error": ""}"#, Some("an exception without a text")),
+            (r#"{"error": ""}"#, Some("an exception without a message")),
             (r#"{"error": "x", "hint": "y"}"#, None),
             (r#"{"error": null}"#, None),
             ("3", None),

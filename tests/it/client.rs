@@ -233,7 +233,7 @@ async fn an_answer_that_ends_too_early_or_never() {
     let client = client(&url);
     let words = "an answer larger than 64 MiB".to_owned();
     assert_eq!(client.call(Call::Overview(Kind::Tool)).await, Reply::Unusable { words });
-    assert_eq!(client.call(update("f")).await, Reply::Lost { cause: "the answer has no end".into() });
+    assert_eq!(client.call(update("f")).await, Reply::Lost { cause: "the answer is larger than 64 MiB".into() });
     ended(server).await;
 }
 
@@ -369,7 +369,7 @@ async fn the_key_is_in_no_debug_output() {
     let bad = format!("{KEY}\n{KEY}");
     let error = Client::new(&Options { key: Some(bad.into()), ..options }).unwrap_err();
     said.push(format!("{error} {error:#} {error:?}"));
-    assert_eq!(error.to_string(), "the key holds a character that no key has: failed to parse header value");
+    assert_eq!(error.to_string(), "the key contains an invalid character: failed to parse header value");
 
     let log = log.text();
     assert!(log.contains(r#"answer method=POST path="/api/v1/functions/id/f/update" status=200"#), "{log}");

@@ -155,7 +155,7 @@ enum Sharing {
 }
 
 fn expectations(version: Version) -> Expectations {
-    let stumbled = "the server stumbled: [ERROR: 400: [ERROR: Error updating function]]";
+    let stumbled = "the server failed: [ERROR: 400: [ERROR: Error updating function]]";
     let stumbled = || Reply::Stumbled { cause: stumbled.into() };
     match version {
         Version::V0_6_43 => Expectations {

@@ -203,7 +203,7 @@ fn a_state_folder_in_git_is_refused() {
             ran.stderr,
             format!(
                 "error: {STATE_ERROR} `.owui-watch`: git tracks it\n\
-                 hint: `git rm -r --cached .owui-watch` takes it out of git\n"
+                 hint: to untrack it, run `git rm -r --cached .owui-watch`\n"
             )
         );
     }

@@ -92,7 +92,7 @@ fn not_given(context: &Context<'_>, report: &mut Report) {
     for (function, parameter, since) in strangers(context) {
         if parameter.default.is_none() {
             let (name, hook) = (parameter.name(), &function.name);
-            let message = format!("the server never gives `{hook}` a `{name}`{}: each call fails", from(since));
+            let message = format!("the server never passes `{name}` to `{hook}`{}: each call fails", from(since));
             report.add(parameter.parameter.range(), message, "leave it out, or give it a default");
         }
     }
@@ -104,7 +104,7 @@ fn always_default(context: &Context<'_>, report: &mut Report) {
             let (name, hook) = (parameter.name(), &function.name);
             let default = context.source(default.range());
             let value = if default.len() <= 30 { format!("`{default}`") } else { "its default".to_owned() };
-            let message = format!("the server never gives `{hook}` a `{name}`{}: it is always {value}", from(since));
+            let message = format!("the server never passes `{name}` to `{hook}`{}: it is always {value}", from(since));
             report.add(parameter.parameter.range(), message, "");
         }
     }

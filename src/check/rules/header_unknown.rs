@@ -79,8 +79,9 @@ fn check(context: &Context<'_>, report: &mut Report) {
             continue;
         }
         if let Some(range) = place(context.text, key) {
-            report.add(range, format!("the server knows no `{key}` in the header"), format!("write `{known}`"));
-            report.fixed_by(Fix { edits: vec![(range.into(), known.to_owned())] });
+            let message = format!("the server knows no `{key}` in the header");
+            let fix = Fix { edits: vec![(range.into(), known.to_owned())] };
+            report.add_with_fix(range, message, format!("write `{known}`"), Some(fix));
         }
     }
 }

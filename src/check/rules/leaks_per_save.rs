@@ -74,7 +74,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
         };
         if runs && !is_guarded(context, call.id) {
             let message = format!("each save of the plugin {what} again");
-            report.add(call.expr.func.range(), message, "start it in the first call, or only if there is none yet");
+            report.add(call.expr.func.range(), message, "start it on first use, or only if none exists yet");
         }
     }
 }

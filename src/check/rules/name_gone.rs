@@ -98,7 +98,7 @@ fn judge(context: &Context<'_>, id: NodeId, path: &str, range: TextRange, report
         Some(_) => format!("there is no {what}`{shown}` {}: {then}", versions(&gone, context.version)),
         None => format!("no version of Open WebUI from {} on has `{shown}`: {then}", ServerVersion::oldest().minor()),
     };
-    report.add(range, message, "import what this version has, or import it under `try`");
+    report.add(range, message, "import a name that this version has, or guard the import with `try`");
     true
 }
 

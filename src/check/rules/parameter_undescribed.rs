@@ -50,14 +50,13 @@ fn check(context: &Context<'_>, report: &mut Report) {
                 name != "self" && !name.starts_with("__") && !docstring.contains(&format!(":param {name}:"))
             })
             .collect();
+        let names: Vec<_> = missing.iter().map(|parameter| parameter.name().as_str()).collect();
+        let fix = from_args(docstring, start, &names);
         for parameter in &missing {
             let name = parameter.name();
-            let message = format!("the model knows nothing of `{name}` but its name");
-            report.add(name.range(), message, format!("add a line `:param {name}: …` to the docstring"));
-            let names: Vec<_> = missing.iter().map(|parameter| parameter.name().as_str()).collect();
-            if let Some(fix) = from_args(docstring, start, &names) {
-                report.fixed_by(fix);
-            }
+            let message = format!("the model sees only the name of `{name}`");
+            let hint = format!("add a line `:param {name}: …` to the docstring");
+            report.add_with_fix(name.range(), message, hint, fix.clone());
         }
     }
 }

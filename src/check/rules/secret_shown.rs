@@ -12,7 +12,7 @@ use crate::plugin::{Fix, Severity};
 pub(super) const RULE: CheckRule = CheckRule {
     id: "secret-shown",
     severity: Severity::Warning,
-    title: "a key that the form of the valves shows in plain text",
+    title: "a key that the valves form shows in plain text",
     page: "
 The form of the valves shows a field in plain text. To show dots, set the password input with
 `json_schema_extra`. The rule finds fields of type `str` with a name such as `api_key`, `token`,
@@ -61,12 +61,9 @@ fn check(context: &Context<'_>, report: &mut Report) {
                 continue;
             }
             let hint = format!("give it `{EXTRA}`");
-            report.add(name.range(), format!("the form of the valves shows `{}` in plain text", name.id), hint);
-            if is_model(context, valves)
-                && let Some(fix) = fix(context, valves, field)
-            {
-                report.fixed_by(fix);
-            }
+            let message = format!("the valves form shows `{}` in plain text", name.id);
+            let fix = is_model(context, valves).then(|| fix(context, valves, field)).flatten();
+            report.add_with_fix(name.range(), message, hint, fix);
         }
     }
 }

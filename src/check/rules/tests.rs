@@ -5,7 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::super::semantics::LOOKS;
-use super::super::{Options, check, check_syntax, check_together};
+use super::super::{Options, check, check_syntax, check_together, mended};
 use super::*;
 use crate::plugin::{Diagnostic, FileSettings, Parsed, Plugin, parse, python};
 use crate::server_version::ServerVersion;
@@ -117,6 +117,19 @@ fn long(line: &str, n: usize) -> String {
     let head = "from open_webui.models.users import Users\nimport threading, asyncio\nclass Pipe:\n    async def pipe(self, body):\n";
     let lines = (0..n).map(|n| format!("        {}\n", line.replace('N', &n.to_string()).replace('\n', "\n        ")));
     head.to_owned() + &lines.collect::<String>()
+}
+
+/// Comments count for all findings, and fixes mend all of them, but the user is not told of hundreds.
+#[test]
+fn a_rule_that_finds_hundreds_tells_a_few_of_them() {
+    let options =
+        Options { select: vec!["missing-await".to_owned(), "unused-ignore".to_owned()], ..Options::default() };
+    let check = |text: &str| check(&plugin("a.py", text), text, &options).len();
+    let text = long("Users.get_user_by_id(N).x", 100);
+    assert_eq!(check(&text), 30);
+    assert_eq!(check(&long("Users.get_user_by_id(N).x  # owui: ignore[missing-await]", 100)), 0);
+    let (mended, n) = mended(&plugin("a.py", &text), &text, &options).unwrap();
+    assert_eq!((n, check(&mended)), (100, 0));
 }
 
 /// Twice the text takes about twice the work, which is counted and not timed.

@@ -122,7 +122,7 @@ mod tests {
         expect_test::expect![[r"
             4:34+13 `blocking-call` finds nothing on this line (delete the comment)
             4:54+13 `missing-await` finds nothing on this line (take `missing-await` out of the brackets)
-            4:24+13 `blocking-call` finds nothing here: a comment counts for its own line (move it to the end of line 5)
+            4:24+13 `blocking-call` finds nothing here: an ignore applies only to its own line (move it to the end of line 5)
             6:27+13 `blocking-call` finds nothing on this line (move it to the end of line 4)
             4:24+14 `# owui: ignore` without a rule ignores nothing (write `# owui: ignore[blocking-call]`)
             4:24+16 `# owui: ignore` without a rule ignores nothing (write `# owui: ignore[blocking-call]`)

@@ -57,7 +57,7 @@ fn check(context: &Context<'_>, report: &mut Report) {
         {
             report.add(
                 valves.name.range(),
-                format!("`{name}` is no pydantic model: the server cannot show or set it"),
+                format!("`{name}` is not a pydantic model: the server cannot show or set it"),
                 format!("write `class {name}(BaseModel):`"),
             );
         }

@@ -125,7 +125,7 @@ mod tests {
         assert_eq!(answered(Versions, 200, "application/json", told), expected);
         assert_eq!(answered(Versions, 200, "application/json", "[]"), Reply::Versions(vec![]));
         for odd in ["{}", "[7]", r#"[{"created_at": 5}]"#] {
-            assert_eq!(answered(Versions, 200, "application/json", odd), foreign(200, "JSON of another kind"));
+            assert_eq!(answered(Versions, 200, "application/json", odd), foreign(200, "unexpected JSON"));
         }
         // An invalid entry does not affect the others. The last time is in the year 9999999.
         for odd in ["null", "\"9999999-01-01\"", "-1e400", "9223372036854775807", "315569519616000"] {
@@ -138,7 +138,7 @@ mod tests {
         let one = r#"{"id": "a", "created_at": 5, "snapshot": {"name": "A", "content": "x = 1\n", "meta": {}}}"#;
         assert_eq!(answered(Asked::Version, 200, "application/json", one), Reply::Text("x = 1\n".into()));
         let odd = answered(Asked::Version, 200, "application/json", told);
-        assert_eq!(odd, foreign(200, "JSON of another kind"));
+        assert_eq!(odd, foreign(200, "unexpected JSON"));
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
             if version.id.is_none_or(|id| answer.is_about(&id)) {
                 Reply::Text(version.snapshot.content)
             } else {
-                Reply::Unusable { words: "the server answers about another version".to_owned() }
+                Reply::Unusable { words: "the answer is about another version".to_owned() }
             }
         }),
         Asked::Config
@@ -151,7 +151,7 @@ pub(super) fn classify(asked: Asked, answer: &Answer<'_>) -> Reply {
     reply.unwrap_or_else(|| failure(asked, answer))
 }
 
-const ANOTHER_PLUGIN: &str = "the server answers about another plugin";
+const ANOTHER_PLUGIN: &str = "the answer is about another plugin";
 
 fn got(answer: &Answer<'_>) -> Option<Reply> {
     if has_too_many_values(answer.body) {
@@ -282,7 +282,7 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
 
 /// The server failed for reasons of its own, and changed nothing.
 fn stumbled(words: &str) -> Reply {
-    Reply::Stumbled { cause: format!("the server stumbled: {words}") }
+    Reply::Stumbled { cause: format!("the server failed: {words}") }
 }
 
 fn away(answer: &Answer<'_>) -> Reply {

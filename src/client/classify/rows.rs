@@ -11,7 +11,7 @@ use crate::engine::duplicate::Identity;
 use crate::plugin::id::PluginId;
 use crate::plugin::{Digest, Entry};
 
-pub(super) const TOO_MANY_VALUES: &str = "the server's answer has more parts than a plugin can have";
+pub(super) const TOO_MANY_VALUES: &str = "the server's answer has too many JSON values";
 
 /// Whether JSON has so many values that parsing would need far more memory than its text.
 pub(super) fn has_too_many_values(json: &[u8]) -> bool {
@@ -207,7 +207,7 @@ mod tests {
         // Not a list of plugins.
         for odd in ["[7]", r#"[{"name": "a"}]"#, "[[]]", r#"[{"id": "a"}"#, "{}"] {
             let reply = answered(Overview(Tool), 200, "application/json", odd);
-            assert_eq!(reply, foreign(200, "JSON of another kind"), "{odd}");
+            assert_eq!(reply, foreign(200, "unexpected JSON"), "{odd}");
         }
         // Unknown fields may hold anything, and a list may be of nothing but ids that no file can have.
         let body = r#"[{"id": "a", "content": "x", "updated_at": 1e999999, "specs": [[[{"n": -0}]]], "é": null}]"#;

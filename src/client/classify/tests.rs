@@ -88,7 +88,7 @@ fn a_failed_database_write_is_not_a_refusal() {
     let sql = |reason: &str, statement: &str| {
         format!("(sqlite3.OperationalError) {reason}\n[SQL: {statement} SET content=?]\n[parameters: ('5ecre7',)]")
     };
-    let full = "the server stumbled: (sqlite3.OperationalError) database or disk is full";
+    let full = "the server failed: (sqlite3.OperationalError) database or disk is full";
     for statement in ["UPDATE function", "UPDATE tool", "INSERT INTO function (id)", "UPDATE \"function\""] {
         check(&[(Update(Function), 400, &sql("database or disk is full", statement), stumbled(full))]);
     }
@@ -235,7 +235,7 @@ fn an_unknown_id() {
             Update(Function),
             400,
             "[ERROR: 400: [ERROR: Error updating function]]",
-            stumbled("the server stumbled: [ERROR: 400: [ERROR: Error updating function]]"),
+            stumbled("the server failed: [ERROR: 400: [ERROR: Error updating function]]"),
         ),
         // An unknown path does not mean an unknown id.
         (Get(Tool), 404, "Not Found", foreign(404, "Not Found")),
@@ -271,7 +271,7 @@ fn answers_to_a_delete() {
     for asked in [Delete, Prune] {
         assert_eq!(answered(asked, 200, "application/json", "true"), Reply::Deleted);
         let no = answered(asked, 200, "application/json", "false");
-        assert_eq!(no, stumbled("the server stumbled: it was not deleted"));
+        assert_eq!(no, stumbled("the server failed: it was not deleted"));
         let odd = answered(asked, 200, "application/json", "[]");
         assert_eq!(odd, Reply::Lost { cause: "the server reported success in an unknown form".into() });
     }
@@ -279,7 +279,7 @@ fn answers_to_a_delete() {
     let current = "Cannot delete the current version";
     check(&[
         (Prune, 400, current, refused(current)),
-        (Delete, 400, "no", stumbled("the server stumbled: no")),
+        (Delete, 400, "no", stumbled("the server failed: no")),
         (Delete, 405, "Method Not Allowed", foreign(405, "Method Not Allowed")),
     ]);
 }
@@ -287,7 +287,7 @@ fn answers_to_a_delete() {
 #[test]
 fn an_answer_about_another_plugin_is_rejected() {
     let unusable = |words: &str| Reply::Unusable { words: words.into() };
-    let another = "the server answers about another plugin";
+    let another = "the answer is about another plugin";
     let odd = "the server returns it in an unknown form";
     let version = r#"{"id": "w", "snapshot": {"content": "x"}}"#;
     for (asked, about, body, expected) in [
@@ -298,12 +298,12 @@ fn an_answer_about_another_plugin_is_rejected() {
         (Create(Tool), "a", r#"{"id": "b"}"#, Reply::Lost { cause: another.into() }),
         (Update(Tool), "a", r#"{"id": "b"}"#, Reply::Lost { cause: another.into() }),
         (Toggle, "a", r#"{"id": "b"}"#, Reply::Lost { cause: another.into() }),
-        (Asked::Version, "v", version, unusable("the server answers about another version")),
+        (Asked::Version, "v", version, unusable("the answer is about another version")),
         (Asked::Version, "w", version, Reply::Text("x".into())),
         (Asked::Version, "w", r#"{"snapshot": {"content": "x"}}"#, Reply::Text("x".into())),
         (Get(Tool), "a", r#"{"id": "a"}"#, Reply::Row(Box::new(bare_row("a")))),
         // Not a plugin.
-        (Get(Tool), "a", r#"{"status": "maintenance"}"#, foreign(200, "JSON of another kind")),
+        (Get(Tool), "a", r#"{"status": "maintenance"}"#, foreign(200, "unexpected JSON")),
     ] {
         let answer = Answer {
             status: 200,
@@ -342,7 +342,7 @@ fn a_taken_or_unusable_id() {
             Create(Function),
             400,
             "[ERROR: 400: [ERROR: Error creating function]]",
-            stumbled("the server stumbled: [ERROR: 400: [ERROR: Error creating function]]"),
+            stumbled("the server failed: [ERROR: 400: [ERROR: Error creating function]]"),
         ),
     ]);
 }
@@ -403,7 +403,7 @@ fn a_busy_database() {
     let locked = "(sqlite3.OperationalError) database is locked [SQL: UPDATE function SET content=?] SOURCE";
     let wrapped = format!("[ERROR: {locked}]");
     let expected = || stumbled("the server's database is locked");
-    let stumbled = |words: &str| stumbled(&format!("the server stumbled: {words}"));
+    let stumbled = |words: &str| stumbled(&format!("the server failed: {words}"));
     check(&[
         (Update(Function), 400, locked, expected()),
         (Create(Tool), 400, locked, expected()),
@@ -505,7 +505,7 @@ fn not_open_webui() {
         );
         assert_eq!(said(asked, 405, "Method Not Allowed"), foreign(405, "Method Not Allowed"));
     }
-    assert_eq!(answered(Connect, 200, "application/json", "{}"), foreign(200, "JSON of another kind"));
+    assert_eq!(answered(Connect, 200, "application/json", "{}"), foreign(200, "unexpected JSON"));
     assert_eq!(answered(Connect, 200, "application/json", ""), foreign(200, "an empty answer"));
     assert_eq!(answered(Connect, 200, "text/plain", "pong"), foreign(200, "pong"));
     assert_eq!(answered(Connect, 404, "text/html", "<p>"), foreign(404, "a web page"));
@@ -517,7 +517,7 @@ fn not_open_webui() {
     );
     // Such an answer may contain a session.
     let answer = r#"{"token": "SECRET", "user": 1}"#;
-    assert_eq!(answered(SignIn, 200, "application/json", answer), foreign(200, "JSON of another kind"));
+    assert_eq!(answered(SignIn, 200, "application/json", answer), foreign(200, "unexpected JSON"));
     // A success with unknown content.
     assert_eq!(
         answered(Update(Tool), 200, "application/json", "null"),

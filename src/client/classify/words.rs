@@ -104,7 +104,7 @@ pub(super) fn looks(answer: &Answer<'_>) -> String {
         "an empty answer".to_owned()
     } else if type_is(answer, "application/json") {
         // Not shown: it may contain anything, even a session.
-        "JSON of another kind".to_owned()
+        "unexpected JSON".to_owned()
     } else {
         shortened(text)
     }

@@ -24,7 +24,7 @@ impl StateError {
         let folder = slashed(&folder);
         Self {
             message: format!("cannot keep state in `{folder}`: git tracks it"),
-            hint: format!("`git rm -r --cached {folder}` takes it out of git"),
+            hint: format!("to untrack it, run `git rm -r --cached {folder}`"),
             other: None,
         }
     }

@@ -29,14 +29,14 @@ fn special(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(Stri
     let is_left =
         |mark| is_marked(line, mark) && (mark != "=======" || before.lines().any(|line| is_marked(line, "<<<<<<<")));
     if let Some(mark) = ["<<<<<<<", "=======", ">>>>>>>"].into_iter().find(|mark| is_left(mark)) {
-        return Some((format!("`{mark}`, which a merge left here"), line_start..line_start + mark.len()));
+        return Some((format!("`{mark}`, a leftover merge conflict marker"), line_start..line_start + mark.len()));
     }
     let words = match &error.error {
         ParseErrorType::SimpleStatementsOnSameLine => {
             let word = before.trim_end().rsplit(|c: char| !(c.is_alphanumeric() || c == '_')).next()?;
             if matches!(word, "print" | "exec") && before.len() > before.trim_end().len() {
                 let start = before.trim_end().len() - word.len();
-                return Some((format!("`{word}` without brackets: write `{word}(…)`"), start..start + word.len()));
+                return Some((format!("`{word}` without parentheses: write `{word}(…)`"), start..start + word.len()));
             }
             match quoted(text, place) {
                 Some(found) => format!("expected the end of the line, found {found}"),
@@ -58,12 +58,15 @@ fn special(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(Stri
             let doubled = [("&", "&&", "and"), ("|", "||", "or")].into_iter();
             let mut doubled = doubled.filter(|(one, ..)| before.ends_with(one) && after.starts_with(one));
             if let Some((_, both, word)) = doubled.next() {
-                return Some((format!("`{both}` is no operator: write `{word}`"), place.start - 1..place.start + 1));
+                return Some((
+                    format!("`{both}` is not a Python operator: write `{word}`"),
+                    place.start - 1..place.start + 1,
+                ));
             }
             if !after.starts_with('!') || after.starts_with("!=") {
                 return None;
             }
-            "`!` is no operator: write `not`".to_owned()
+            "`!` is not a Python operator: write `not`".to_owned()
         }
         ParseErrorType::InvalidAssignmentTarget => format!("cannot assign to {}", quoted(text, place)?),
         ParseErrorType::Lexical(LexicalErrorType::UnrecognizedToken { tok }) => {
@@ -72,13 +75,13 @@ fn special(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(Stri
             match tok.escape_debug().count() {
                 1 if *tok == '`' => format!("invalid character U+{code:04X}, a backtick"),
                 1 => format!("invalid character `{tok}` (U+{code:04X})"),
-                _ => format!("invalid character U+{code:04X}, which cannot be seen"),
+                _ => format!("invalid character U+{code:04X}, which is invisible"),
             }
         }
         ParseErrorType::Lexical(LexicalErrorType::UnclosedStringError) => {
             let literal = after.trim_start_matches(|c: char| c.is_ascii_alphabetic());
             let quotes = ["\"\"\"", "'''", "\"", "'"].into_iter().find(|quotes| literal.starts_with(quotes))?;
-            format!("a string without its closing `{quotes}`")
+            format!("unterminated string: missing `{quotes}`")
         }
         ParseErrorType::UnexpectedIndentation | ParseErrorType::Lexical(LexicalErrorType::IndentationError) => {
             let own = indentation(line);
@@ -155,7 +158,7 @@ fn of_brackets(text: &str, error: &ParseError, place: &Range<usize>) -> Option<(
                 return (opened.start < place.start && place.start <= range.start).then_some((words, range));
             }
             None => {
-                return (range.start == place.start).then(|| (format!("`{closer}` closes nothing"), range));
+                return (range.start == place.start).then(|| (format!("unmatched `{closer}`"), range));
             }
         }
     }
@@ -258,7 +261,7 @@ mod tests {
             "x = (1, 2]\n"
                 1:10+1 `]` does not match the `(` of line 1
             "x = (1, 2))\n"
-                1:11+1 `)` closes nothing
+                1:11+1 unmatched `)`
             "f(a b)\n"
                 1:5+1 expected `,`, found name
             "def f():\nreturn 1\n"
@@ -274,15 +277,15 @@ mod tests {
             "x = f'a}'\n"
                 1:8+1 f-string: single `}` is not allowed
             "print x\n"
-                1:1+5 `print` without brackets: write `print(…)`
+                1:1+5 `print` without parentheses: write `print(…)`
             "print 'x'\n"
-                1:1+5 `print` without brackets: write `print(…)`
+                1:1+5 `print` without parentheses: write `print(…)`
             "return_ x y\n"
                 1:9+1 expected the end of the line, found `x`
             "x = \"abc\ny = 1\n"
-                1:5+4 a string without its closing `"`
+                1:5+4 unterminated string: missing `"`
             "x = '''abc\ny = 1\n"
-                1:5+6 a string without its closing `'''`
+                1:5+6 unterminated string: missing `'''`
             "if x = 1:\n    pass\n"
                 1:6+1 `=` in a condition: write `==` to compare
             "f() = 1\n"
@@ -292,35 +295,35 @@ mod tests {
             "if x:\n    pass\nelse if y:\n    pass\n"
                 3:6+2 `else if` is written `elif`
             "x = a && b\n"
-                1:7+2 `&&` is no operator: write `and`
+                1:7+2 `&&` is not a Python operator: write `and`
             "x = a || b\n"
-                1:7+2 `||` is no operator: write `or`
+                1:7+2 `||` is not a Python operator: write `or`
             "x = !a\n"
-                1:5+1 `!` is no operator: write `not`
+                1:5+1 `!` is not a Python operator: write `not`
             "x = 012\n"
                 1:5+3 a leading zero, which Python does not allow
             "x = “a”\n"
                 1:5+1 invalid character `“` (U+201C)
             "x =\u{a0}1\n"
-                1:4+1 invalid character U+00A0, which cannot be seen
+                1:4+1 invalid character U+00A0, which is invisible
             "x\u{200b} = 1\n"
-                1:2+1 invalid character U+200B, which cannot be seen
+                1:2+1 invalid character U+200B, which is invisible
             "x = \u{202e}1\n"
-                1:5+1 invalid character U+202E, which cannot be seen
+                1:5+1 invalid character U+202E, which is invisible
             "x = 1\n\u{feff}y = 1\n"
-                2:1+1 invalid character U+FEFF, which cannot be seen
+                2:1+1 invalid character U+FEFF, which is invisible
             "x = `a`\n"
                 1:5+1 invalid character U+0060, a backtick
             "<<<<<<< HEAD\nx = 1\n"
-                1:1+7 `<<<<<<<`, which a merge left here
+                1:1+7 `<<<<<<<`, a leftover merge conflict marker
             "x = 1\n=======\ny = 1\n"
                 2:1+2 expected a statement
             "x = 1\n==========\ny = 1\n"
                 2:1+2 expected a statement
             "'''\n<<<<<<< HEAD\n'''\n=======\ny = 1\n"
-                4:1+7 `=======`, which a merge left here
+                4:1+7 `=======`, a leftover merge conflict marker
             "x = 1\n>>>>>>> other\n"
-                2:1+7 `>>>>>>>`, which a merge left here
+                2:1+7 `>>>>>>>`, a leftover merge conflict marker
             "x = 1\n>>>>>>>>\n"
                 2:1+2 expected a statement
             "def f(a, a): pass\nx = (\n"

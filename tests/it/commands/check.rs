@@ -55,12 +55,12 @@ fn check_reads_any_folder() {
         &folder().run(&["check"]),
         1,
         &expect![[r#"
-        deep/er/wrong.py:5:42: warning: the server never gives `pipe` a `__model__`: it is always `None` [argument-always-default]
+        deep/er/wrong.py:5:42: warning: the server never passes `__model__` to `pipe`: it is always `None` [argument-always-default]
           |
         5 |     async def pipe(self, body, __user__, __model__=None):
           |                                          ^^^^^^^^^
 
-        deep/er/wrong.py:6:16: error: `Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` of it fails [missing-await]
+        deep/er/wrong.py:6:16: error: `Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` fails on a coroutine [missing-await]
           |
         6 |         user = Users.get_user_by_id(__user__["id"])
           |                ^^^^^^^^^^^^^^^^^^^^
@@ -78,8 +78,8 @@ fn each_form_of_output_has_each_diagnostic() {
         &project.run(&["check", "--format", "concise"]),
         1,
         &expect![[r#"
-        deep/er/wrong.py:5:42: warning: the server never gives `pipe` a `__model__`: it is always `None` [argument-always-default]
-        deep/er/wrong.py:6:16: error: `Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` of it fails [missing-await]
+        deep/er/wrong.py:5:42: warning: the server never passes `__model__` to `pipe`: it is always `None` [argument-always-default]
+        deep/er/wrong.py:6:16: error: `Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` fails on a coroutine [missing-await]
         1 error and 1 warning in 1 of 2 plugins, for Open WebUI 0.12.4
     "#]],
     );
@@ -87,8 +87,8 @@ fn each_form_of_output_has_each_diagnostic() {
         &project.run(&["check", "--format", "github"]),
         1,
         &expect![[r#"
-        ::warning file=deep/er/wrong.py,line=5,col=42,endColumn=51,title=argument-always-default::the server never gives `pipe` a `__model__`: it is always `None`
-        ::error file=deep/er/wrong.py,line=6,col=16,endColumn=36,title=missing-await::`Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` of it fails%0Ahint: write `await Users.get_user_by_id(…)`
+        ::warning file=deep/er/wrong.py,line=5,col=42,endColumn=51,title=argument-always-default::the server never passes `__model__` to `pipe`: it is always `None`
+        ::error file=deep/er/wrong.py,line=6,col=16,endColumn=36,title=missing-await::`Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` fails on a coroutine%0Ahint: write `await Users.get_user_by_id(…)`
     "#]],
     );
     let ran = project.run(&["check", "--json"]);
@@ -318,7 +318,7 @@ fn the_problem_matcher_finds_each_error_and_warning() {
         let [warning, error] = found.as_slice() else { panic!("{format}: {found:?}") };
         assert_eq!(warning[..4], ["deep/er/wrong.py", "5", "42", "warning"], "{format}");
         assert_eq!(error[..4], ["deep/er/wrong.py", "6", "16", "error"], "{format}");
-        assert!(error[4].ends_with("`.email` of it fails [missing-await]"), "{format}");
+        assert!(error[4].ends_with("`.email` fails on a coroutine [missing-await]"), "{format}");
     }
 }
 
@@ -387,7 +387,7 @@ fn files_with_one_id_are_told_of_each_other() {
         &project.run(&["check", "plugins/a.py", "--format", "concise"]),
         1,
         &expect![[r#"
-            plugins/a.py:2:5: error: the id `same` is also that of `plugins/b.py`: none of them is deployed [id-twice]
+            plugins/a.py:2:5: error: the id `same` is also used by `plugins/b.py`: none of them is deployed [id-twice]
             1 error in 1 of 1 plugin, for Open WebUI 0.12.4
         "#]],
     );
@@ -404,7 +404,7 @@ fn files_with_one_id_are_told_of_each_other() {
     fs::remove_file(project.path("watch.toml")).unwrap();
     let warned = project.run(&["check", "--format", "concise"]);
     check(&warned, 0);
-    assert_eq!(warned.stdout.matches(": warning: the id `same` is also that of").count(), 2, "{}", warned.stdout);
+    assert_eq!(warned.stdout.matches(": warning: the id `same` is also used by").count(), 2, "{}", warned.stdout);
     check(&project.run(&["check", "plugins/a.py", "--strict"]), 0);
     project.put("one/watch.toml", "");
     fs::rename(project.path("plugins/b.py"), project.path("one/b.py")).unwrap();

@@ -285,7 +285,10 @@ fn state_in_git_is_wrong() {
     project.sh("git", &["init", "-q"]);
     project.sh("git", &["add", "-f", ".owui-watch"]);
     let lines = found(&project, 1);
-    assert!(lines["state"].contains("git tracks it | `git rm -r --cached .owui-watch`"), "{lines:#?}");
+    assert!(
+        lines["state"].contains("git tracks it | to untrack it, run `git rm -r --cached .owui-watch`"),
+        "{lines:#?}"
+    );
 }
 
 #[test]

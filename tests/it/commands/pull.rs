@@ -76,7 +76,7 @@ fn a_plugin_without_a_file_gets_one() {
     project.put("plugins/taken.py", "print('something else')\n");
     let ran = project.run(&["pull", "taken"]);
     check(&ran, 1);
-    assert_eq!(ran.stderr, "error: `plugins/taken.py` exists already, and is not this plugin\n");
+    assert_eq!(ran.stderr, "error: `plugins/taken.py` already exists and is not this plugin\n");
     assert_eq!(project.read("plugins/taken.py"), "print('something else')\n");
 
     // No file is created that would be another plugin.

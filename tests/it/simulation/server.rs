@@ -208,7 +208,7 @@ impl Server {
         let Some(held) = self.rows.get_mut(key) else {
             // Only 0.12 says of a function that it is not there.
             let absent = versioned || key.kind == Kind::Tool;
-            let stumbled = Reply::Stumbled { cause: "the server stumbled".to_owned() };
+            let stumbled = Reply::Stumbled { cause: "the server failed".to_owned() };
             return match refusal {
                 _ if absent => (Reply::Absent, Aftermath::Fine),
                 Some(refusal) => refusal,

@@ -101,10 +101,12 @@ impl<'a, 'b> Judge<'a, 'b> {
                     Expr::If(_) => return tested("the test is always true"),
                     Expr::Attribute(attribute) => {
                         let attr = attribute.attr.as_str();
-                        return if is_its_own(attr) { fine } else { used(&format!("`.{attr}` of it fails")) };
+                        return if is_its_own(attr) { fine } else { used(&format!("`.{attr}` fails on a coroutine")) };
                     }
-                    Expr::Subscript(subscript) if subscript.value.range() == range => return used("`[…]` of it fails"),
-                    Expr::Compare(_) => return tested("the comparison is of the coroutine itself"),
+                    Expr::Subscript(subscript) if subscript.value.range() == range => {
+                        return used("`[…]` fails on a coroutine");
+                    }
+                    Expr::Compare(_) => return tested("it compares the coroutine itself"),
                     Expr::UnaryOp(unary) if unary.op == UnaryOp::Not => return tested("the test is always false"),
                     Expr::BinOp(_) => return used("the operation fails"),
                     Expr::FString(_) => return used("its text is `<coroutine object …>`"),
@@ -125,7 +127,10 @@ impl<'a, 'b> Judge<'a, 'b> {
                         }
                         let scope = semantics.scope(around);
                         if semantics.is_builtin(&call.func, scope, SYNCHRONOUS) {
-                            return used(&format!("`{}(…)` of it fails", self.context.source(call.func.range())));
+                            return used(&format!(
+                                "`{}(…)` fails on a coroutine",
+                                self.context.source(call.func.range())
+                            ));
                         }
                         if takes_none(self.context, &call.func, around) {
                             let name = self.context.source(call.func.range());

@@ -23,7 +23,7 @@ const MOST_ROUNDS: usize = 3;
 pub(super) const RULE: CheckRule = CheckRule {
     id: "missing-await",
     severity: Severity::Error,
-    title: "a coroutine of the server that nobody awaits",
+    title: "a server coroutine that is never awaited",
     page: "
 Open WebUI 0.9 made its database asynchronous: since then, `Users.get_user_by_id` and hundreds of
 other functions return a coroutine. Without `await` the call never runs, and the next line gets a
@@ -218,13 +218,13 @@ fn tell(context: &Context<'_>, coroutine: &Coroutine<'_>, why: &str, severity: S
     }
     match context.semantics.function(context.semantics.scope(*call)) {
         Some(around) if around.is_async => {
-            report.add_as(severity, place, message, format!("write `await {name}(…)`"));
-            // The result of a thread is awaited already, and only an error is certain enough for a fix.
-            let is_fixable = call == value && severity == Severity::Error;
-            let fix = || fix(context, *call, context.semantics.node(*call).range());
-            if let Some(fix) = is_fixable.then(fix).flatten() {
-                report.fixed_by(fix);
+            let hint = format!("write `await {name}(…)`");
+            if severity != Severity::Error {
+                return report.add_as(severity, place, message, hint);
             }
+            // The result of a thread is awaited already.
+            let fix = || fix(context, *call, context.semantics.node(*call).range());
+            report.add_with_fix(place, message, hint, (call == value).then(fix).flatten());
         }
         Some(around) if !around.name.starts_with("__") => {
             report.add_as(severity, place, message, format!("make `{}` an `async def`, and await it", around.name));

@@ -298,21 +298,21 @@ fn a_message_names_the_version_and_what_happens() {
     assert_eq!(
         found("missing-await", &of("u = Users.get_user_by_id(1)\nreturn u.email"), "0.12.4"),
         [
-            "error 5:13+20 `Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` of it fails"
+            "error 5:13+20 `Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.email` fails on a coroutine"
         ]
     );
     let helper = "def h(self): return Users.get_user_by_id(1)";
     assert_eq!(
         found("missing-await", &with(helper, "return self.h().x"), "0.12.4"),
         [
-            "error 5:16+6 `self.h` returns `Users.get_user_by_id`, which has been a coroutine since 0.9, but is not awaited: `.x` of it fails"
+            "error 5:16+6 `self.h` returns `Users.get_user_by_id`, which has been a coroutine since 0.9, but is not awaited: `.x` fails on a coroutine"
         ]
     );
     let helper = "def h(self, u): return u.x";
     assert_eq!(
         found("missing-await", &with(helper, "return self.h(Users.get_user_by_id(1))"), "0.12.4"),
         [
-            "error 5:23+20 `Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.x` of it fails in `h`"
+            "error 5:23+20 `Users.get_user_by_id` has been a coroutine since 0.9, but is not awaited: `.x` fails on a coroutine in `h`"
         ]
     );
 }

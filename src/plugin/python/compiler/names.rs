@@ -89,7 +89,7 @@ impl<'a> Names<'a> {
     }
 
     fn unbound(&mut self, name: &str, range: TextRange) {
-        self.errors.push((format!("no function around this one has a name `{name}` for `nonlocal`"), range));
+        self.errors.push((format!("`nonlocal {name}`: no enclosing function binds `{name}`"), range));
     }
 
     pub(super) fn note(&mut self, name: &'a str, how: Use) {
