@@ -363,7 +363,7 @@ fn settings_of_another_running_owui_watch_are_refused() {
     project.write("watch.toml", &toml(&other, ""));
     let (why, hint) = wrong(&mut first);
     assert_eq!(why, format!("another owui-watch (pid {}) deploys from here to this server already", second.pid()));
-    assert!(hint.as_str().unwrap().starts_with("the other one already deploys your saves"), "{hint}");
+    assert!(hint.as_str().unwrap().starts_with("it deploys your saves"), "{hint}");
     project.write(A, &filter("2"));
     first.wait("updated", Some("a"));
     assert_eq!(text(&server, "a"), filter("2"));

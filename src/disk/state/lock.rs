@@ -75,8 +75,7 @@ impl Folder {
     fn locked(&self, locked: anyhow::Result<Result<File, Other>>) -> Result<File, StateError> {
         locked.map_err(|error| self.cannot_keep(&error))?.map_err(|other| StateError {
             message: format!("{other} deploys from here to this server already"),
-            hint: "the other one already deploys your saves; --wait waits until it exits, --dry-run runs beside it"
-                .to_owned(),
+            hint: "it deploys your saves; --wait waits until it exits, --dry-run runs beside it".to_owned(),
             other: Some(other),
         })
     }
