@@ -142,7 +142,7 @@ pub(super) fn words_on_the_way(reply: &mut Reply) -> Option<&mut String> {
 pub(super) fn words(reply: &mut Reply) -> Option<&mut String> {
     match reply {
         Reply::Connected { version: words }
-        | Reply::Refused { words }
+        | Reply::Refused { words, .. }
         | Reply::Crashed { words, .. }
         | Reply::NotAllowed { words, .. }
         | Reply::Unclear { words }

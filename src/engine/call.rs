@@ -266,8 +266,11 @@ pub enum Reply {
     Taken,
     /// The server refused the code, in its own words (which may be empty).
     Refused {
-        /// The server's `detail`, unaltered.
+        /// The server's `detail`, unaltered but for the wrapping.
         words: String,
+        /// Whether they came as `[ERROR: …]`, the form of every server before 0.12. Since then, only the refusal of a
+        /// create has it.
+        wrapped: bool,
     },
     /// The server, or a proxy in front of it, failed at this request: a 500, or a 4xx that says nothing about the code
     /// (409, 413, 422, 425 …). The plugin may be the cause. The server is reachable.
@@ -337,7 +340,7 @@ impl Reply {
             Reply::NotAllowed { status, words } => CallFailure::NotAllowed { status, words },
             Reply::Unclear { words } => CallFailure::NotOurs { words },
             Reply::Foreign { status, words } => CallFailure::Foreign { status, words },
-            Reply::Refused { words } | Reply::Unusable { words } => CallFailure::Odd { words },
+            Reply::Refused { words, .. } | Reply::Unusable { words } => CallFailure::Odd { words },
             Reply::Connected { .. }
             | Reply::Rows(_)
             | Reply::Attached(_)

@@ -211,7 +211,7 @@ fn failed(failure: CallFailure) -> Step {
 /// What a failed call means for a removal.
 fn failure(reply: Reply) -> CallFailure {
     match reply {
-        Reply::NotAllowed { words, .. } | Reply::Refused { words } => CallFailure::NotOurs { words },
+        Reply::NotAllowed { words, .. } | Reply::Refused { words, .. } => CallFailure::NotOurs { words },
         reply => reply.into_failure(),
     }
 }

@@ -238,7 +238,7 @@ fn form_to_restore(row: &Row) -> Option<Form> {
 /// Why a call failed, and whether it may succeed at the next probe.
 pub(super) fn cause_of(reply: Reply) -> (String, bool) {
     match reply {
-        Reply::Refused { words } => (words, false),
+        Reply::Refused { words, .. } => (words, false),
         Reply::Absent => ("it was deleted meanwhile".to_owned(), false),
         reply => match reply.into_failure() {
             CallFailure::Unreachable { cause, .. } => (cause.words, true),

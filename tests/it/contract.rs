@@ -200,7 +200,7 @@ fn expectations(version: Version) -> Expectations {
             of_a_wordless_tool: "",
             refusal_switches_off: true,
             // The same words as for refused code: only a GET tells.
-            unknown_function: Reply::Refused { words: "[ERROR: Error updating function]".into() },
+            unknown_function: Reply::Refused { words: "[ERROR: Error updating function]".into(), wrapped: true },
             unknown_tool: 404,
             has_events: true,
             has_version_ids: false,
@@ -238,12 +238,14 @@ impl Expectations {
     /// The words for code that is refused for this reason.
     fn refused_create(&self, kind: Kind, reason: &str) -> Reply {
         let masked = format!("[ERROR: Error creating {}]", kind.word());
-        Reply::Refused { words: if self.create_tells_why { self.told(kind, reason) } else { masked } }
+        let words = if self.create_tells_why { self.told(kind, reason) } else { masked };
+        Reply::Refused { words, wrapped: true }
     }
 
     fn refused_update(&self, kind: Kind, reason: &str) -> Reply {
         let masked = format!("[ERROR: Error updating {}]", kind.word());
-        Reply::Refused { words: if self.update_tells_why { self.told(kind, reason) } else { masked } }
+        let words = if self.update_tells_why { self.told(kind, reason) } else { masked };
+        Reply::Refused { words, wrapped: !self.has_version_ids }
     }
 
     fn told(&self, kind: Kind, reason: &str) -> String {
@@ -577,7 +579,7 @@ async fn requirements_that_cannot_be_installed_change_nothing(server: Server) {
         let after = everything(&server, &key).await;
         if expected.installs_when_offline {
             let told = |words: &str| words.contains("pip") && words.contains("returned non-zero exit status 1");
-            assert!(matches!(&reply, Reply::Refused { words } if told(words)), "{reply:?}");
+            assert!(matches!(&reply, Reply::Refused { words, .. } if told(words)), "{reply:?}");
             assert_eq!(after, before);
         } else {
             assert_eq!(row(reply).content, Some(text));
@@ -958,7 +960,7 @@ async fn valves_that_no_longer_fit(server: Server) {
         let after = everything(&server, &key).await;
         if expected.checks_valves {
             let words = "Current Valves are incompatible with this code: n: Input should be a valid list".into();
-            assert_eq!((reply, after), (Reply::Refused { words }, before));
+            assert_eq!((reply, after), (Reply::Refused { words, wrapped: false }, before));
         } else {
             assert_eq!((row(reply).content, &after["valves"]), (Some(text), &before["valves"]));
             assert_eq!(after["is_active"], before["is_active"], "it fails at its first use");
@@ -1394,7 +1396,7 @@ async fn a_version_from_the_middle_is_deleted(server: Server) {
         // The first one too.
         assert_eq!(prune(first).await, Reply::Deleted);
         assert_eq!(chain().await, [link(last, Some(third)), link(third, None)]);
-        assert_eq!(prune(last).await, Reply::Refused { words: "Cannot delete the current version".into() });
+        assert_eq!(prune(last).await, Reply::Refused { words: "Cannot delete the current version".into(), wrapped: false });
         assert_eq!(prune(third).await, Reply::Deleted);
         assert_eq!(chain().await, [link(last, None)]);
         // The plugin is unchanged.
@@ -1430,7 +1432,7 @@ async fn a_version_is_made_the_current_one_again(server: Server) {
 
         // Now the newest is not current, and the next change has the older one as its parent.
         let prune = async |id: &String| client.call(Call::Prune(key.clone(), id.clone())).await;
-        assert_eq!(prune(a).await, Reply::Refused { words: "Cannot delete the current version".into() });
+        assert_eq!(prune(a).await, Reply::Refused { words: "Cannot delete the current version".into(), wrapped: false });
         assert_eq!(prune(c).await, Reply::Deleted);
         let next =
             row(client.call(Call::Update(key.clone(), said("on", &numbered(kind, 9)))).await).version_id.unwrap();

@@ -21,7 +21,7 @@ use models::{attached, listed_model};
 use rows::{Named, TOO_MANY_VALUES, WireRow, has_too_many_values};
 pub(super) use rows::{listed_row, listed_row_with_text, overview};
 use words::{
-    detail, heading, heading_and_words, is_a_page, is_the_servers_own_write, looks, redirect, retry_after, shortened,
+    detail, heading, heading_and_words, is_a_page, is_the_servers_own_write, is_wrapped, looks, redirect, retry_after, shortened,
     told, unwrapped, whole_detail, words,
 };
 
@@ -260,14 +260,16 @@ fn bad_request(asked: Asked, answer: &Answer<'_>) -> Reply {
         return stumbled(&detail);
     }
     match asked {
-        Asked::Create(_) | Asked::Update(_) => Reply::Refused { words: unwrapped(&detail).to_owned() },
+        Asked::Create(_) | Asked::Update(_) => {
+            Reply::Refused { words: unwrapped(&detail).to_owned(), wrapped: is_wrapped(&detail) }
+        }
         // The database refused the change.
         Asked::Toggle | Asked::ToggleGlobal | Asked::Delete => stumbled(&detail),
         Asked::SignIn => Reply::NotAllowed { status, words: detail },
         // The server may fail here for other reasons, which do not concern the text.
-        Asked::Prune => Reply::Refused { words: detail },
+        Asked::Prune => Reply::Refused { words: detail, wrapped: false },
         // What the plugin raised.
-        Asked::Chat | Asked::Outlet | Asked::Action => Reply::Refused { words: detail },
+        Asked::Chat | Asked::Outlet | Asked::Action => Reply::Refused { words: detail, wrapped: false },
         Asked::Connect
         | Asked::Config
         | Asked::Overview(_)

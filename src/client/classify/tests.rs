@@ -56,7 +56,12 @@ pub(super) fn bare_row(id: &str) -> Row {
 }
 
 pub(super) fn refused(words: &str) -> Reply {
-    Reply::Refused { words: words.into() }
+    Reply::Refused { words: words.into(), wrapped: false }
+}
+
+/// A refusal in the form of servers before 0.12.
+fn wrapped(words: &str) -> Reply {
+    Reply::Refused { words: words.into(), wrapped: true }
 }
 
 pub(super) fn not_allowed(status: u16, words: &str) -> Reply {
@@ -336,7 +341,7 @@ fn a_taken_or_unusable_id() {
         (Create(Tool), 400, ID_TAKEN, Reply::Taken),
         (Update(Tool), 400, ID_TAKEN, refused(ID_TAKEN)),
         (Create(Function), 400, bad, refused(bad)),
-        (Create(Function), 400, "[ERROR: File name is too long.]", refused("File name is too long.")),
+        (Create(Function), 400, "[ERROR: File name is too long.]", wrapped("File name is too long.")),
         // Up to 0.9: two clients at once.
         (
             Create(Function),
@@ -353,17 +358,17 @@ fn code_that_the_server_refuses() {
     let valves = "Current Valves are incompatible with this code: n: Input should be a valid integer";
     check(&[
         // 0.6.43 and 0.9.6 wrap the exception.
-        (Update(Function), 400, "[ERROR: invalid syntax (<string>, line 2)]", refused(syntax)),
-        (Create(Function), 400, "[ERROR: No module named 'x']", refused("No module named 'x'")),
-        (Create(Tool), 400, "[ERROR: list[int] is odd]", refused("list[int] is odd")),
-        (Update(Function), 400, "[ERROR: ]", refused("")),
-        (Update(Tool), 400, "Something went wrong :/", refused("Something went wrong :/")),
+        (Update(Function), 400, "[ERROR: invalid syntax (<string>, line 2)]", wrapped(syntax)),
+        (Create(Function), 400, "[ERROR: No module named 'x']", wrapped("No module named 'x'")),
+        (Create(Tool), 400, "[ERROR: list[int] is odd]", wrapped("list[int] is odd")),
+        (Update(Function), 400, "[ERROR: ]", wrapped("")),
+        (Update(Tool), 400, "Something went wrong :/", wrapped("Something went wrong :/")),
         // 0.10 and 0.11 hide it, and 0.12 does on create.
-        (Update(Function), 400, MASKED[0], refused(MASKED[0])),
-        (Update(Tool), 400, MASKED[1], refused(MASKED[1])),
-        (Create(Function), 400, MASKED[2], refused(MASKED[2])),
-        (Create(Tool), 400, MASKED[3], refused(MASKED[3])),
-        (Update(Tool), 400, "[ERROR: Server storage is not writable.]", refused("Server storage is not writable.")),
+        (Update(Function), 400, MASKED[0], wrapped(MASKED[0])),
+        (Update(Tool), 400, MASKED[1], wrapped(MASKED[1])),
+        (Create(Function), 400, MASKED[2], wrapped(MASKED[2])),
+        (Create(Tool), 400, MASKED[3], wrapped(MASKED[3])),
+        (Update(Tool), 400, "[ERROR: Server storage is not writable.]", wrapped("Server storage is not writable.")),
         // 0.12.4 does not wrap it.
         (Update(Function), 400, syntax, refused(syntax)),
         (Update(Function), 400, "", refused("")),
@@ -372,7 +377,7 @@ fn code_that_the_server_refuses() {
         // The plugin's own words, even if they resemble the server's.
         (Update(Tool), 400, "Function not found", refused("Function not found")),
         (Update(Tool), 400, "database is locked", refused("database is locked")),
-        (Update(Tool), 400, "[ERROR: 400: no]", refused("400: no")),
+        (Update(Tool), 400, "[ERROR: 400: no]", wrapped("400: no")),
         (Update(Tool), 400, "[1] is wrong]", refused("[1] is wrong]")),
     ]);
     // An error that does not mention the code may come from the server or a proxy.

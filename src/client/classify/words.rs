@@ -21,6 +21,14 @@ pub(super) const MASKED: [&str; 4] = [
     "[ERROR: Error creating tool]",
 ];
 
+/// The answer of 0.6 and 0.9 for a tool whose exception has no text.
+const WORDLESS: &str = "Something went wrong :/";
+
+/// Whether a refusal has the form of a server before 0.12.
+pub(super) fn is_wrapped(detail: &str) -> bool {
+    detail.starts_with("[ERROR: ") || detail == WORDLESS
+}
+
 /// The text of an exception without the wrapper of versions up to 0.11.
 pub(super) fn unwrapped(detail: &str) -> &str {
     if MASKED.contains(&detail) {
@@ -172,7 +180,7 @@ mod tests {
 
     #[test]
     fn long_words_are_cut() {
-        let Reply::Refused { words } = said(Create(Tool), 400, &"é".repeat(1 << 20)) else { panic!() };
+        let Reply::Refused { words, .. } = said(Create(Tool), 400, &"é".repeat(1 << 20)) else { panic!() };
         assert_eq!((words.chars().count(), words.ends_with('…')), (8001, true));
     }
 

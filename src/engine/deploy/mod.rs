@@ -205,18 +205,12 @@ enum Objection {
 impl Objection {
     fn of(reply: &Reply) -> Option<Self> {
         match reply {
-            Reply::Refused { words } => Some(Objection::Refused(words.clone())),
+            Reply::Refused { words, .. } => Some(Objection::Refused(words.clone())),
             Reply::Crashed { words, too_large } => {
                 Some(Objection::Crashed(Refusal::crashed(words.clone(), *too_large)))
             }
             _ => None,
         }
-    }
-
-    /// Whether a server that keeps versions (0.12) has refused an update. It never hides the reason. If the reason is
-    /// hidden, an older server has answered: it may have been put back in the meantime.
-    fn is_of_versioned(&self) -> bool {
-        matches!(self, Objection::Refused(words) if !refusal::masked(words))
     }
 
     fn outcome(self, left: Aftermath) -> Outcome {
@@ -444,7 +438,9 @@ impl Deploy {
             (Stage::Updating { .. }, Reply::Lost { .. } | Reply::Foreign { .. } | Reply::Crashed { .. }) => {
                 self.in_doubt = true;
             }
-            (Stage::Updating { before, .. }, Reply::Refused { .. }) => self.in_doubt = !before.versioned,
+            (Stage::Updating { before, .. }, Reply::Refused { wrapped, .. }) => {
+                self.in_doubt = !before.versioned || *wrapped;
+            }
             (Stage::Creating, Reply::Lost { .. } | Reply::Foreign { .. } | Reply::Crashed { .. }) => {
                 self.in_doubt = true;
             }
@@ -488,6 +484,12 @@ impl Deploy {
         match (std::mem::replace(&mut self.stage, Stage::Asked), noted) {
             (Stage::SavingIntent { next, call }, Ok(())) => self.call(*next, call),
             (_, Ok(())) => odd("a note was taken that nobody asked for"),
+            // The text was sent and refused: do at once what the intent was to remember.
+            (Stage::SavingIntent { next, call }, Err(_))
+                if matches!(*next, Stage::ReadingBack { .. } | Stage::Repair { .. }) =>
+            {
+                self.call(*next, call)
+            }
             (_, Err(words)) => failed(Failure::KeepFailed { words }),
         }
     }
@@ -658,8 +660,16 @@ impl Deploy {
                 Some(objection) if is_stub(&before) => {
                     self.ask(Stage::CheckingStub { outcome: objection.outcome(Aftermath::AsItWas) })
                 }
-                Some(objection) if before.versioned && objection.is_of_versioned() => {
+                // A server that keeps versions changes nothing when it refuses a text.
+                Some(objection) if before.versioned && matches!(reply, Reply::Refused { wrapped: false, .. }) => {
                     objection.over(Aftermath::AsItWas)
+                }
+                // The server has gone back to an older version since the row was read.
+                Some(objection) if before.versioned && matches!(reply, Reply::Refused { .. }) => {
+                    let (replaced, was_active) = (before.digest(), before.is_active == Some(true));
+                    let before = Box::new(Row { versioned: false, ..*before });
+                    let next = Stage::ReadingBack { before, kept, doubt: Unverified::Refused(objection) };
+                    self.send(replaced, was_active, next, Call::Get(self.plugin.key.clone()))
                 }
                 Some(objection) => self.ask(Stage::ReadingBack { before, kept, doubt: Unverified::Refused(objection) }),
                 None => self.unexpected(reply),
@@ -891,7 +901,7 @@ fn failed(failure: impl Into<Failure>) -> Step {
 /// Whether the server switched the function off, as it does before 0.12 when it refuses a text.
 fn went_off(before: &Row, after: &Row) -> bool {
     let off = before.is_active == Some(true) && after.is_active == Some(false);
-    !before.versioned && off && before.digest() == after.digest()
+    !(before.versioned && after.versioned) && off && before.digest() == after.digest()
 }
 
 /// Ends the conversation if the server takes not even the stub.

@@ -87,8 +87,8 @@ fn replies() -> Vec<(&'static str, Reply)> {
         ("no text", row("no text", false)),
         ("absent", Reply::Absent),
         ("taken", Reply::Taken),
-        ("refused", Reply::Refused { words: words() }),
-        ("masked", Reply::Refused { words: "[ERROR: Error creating function]".to_owned() }),
+        ("refused", Reply::Refused { words: words(), wrapped: false }),
+        ("masked", Reply::Refused { words: "[ERROR: Error creating function]".to_owned(), wrapped: true }),
         ("crashed", Reply::Crashed { words: words(), too_large: false }),
         ("not allowed", Reply::NotAllowed { status: 403, words: words() }),
         ("unclear", Reply::Unclear { words: words() }),
@@ -406,19 +406,22 @@ fn the_conversation() {
             KeepFailed { words: "disk full" } <- not kept
         updating (deployed)
             Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-            get <- deployed | theirs | old | old, off | stub | no text | masked | crashed | lost | foreign
+            get <- deployed | theirs | old | old, off | stub | no text | crashed | lost | foreign
             Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- refused
+            note <- masked
         updating, kept (theirs > kept)
             Updated { from: Some("theirs"), kept: Some("copy.py"), version: None } <- ours | ours, off
-            get <- deployed | theirs | old | old, off | stub | no text | masked | crashed | lost | foreign
+            get <- deployed | theirs | old | old, off | stub | no text | crashed | lost | foreign
             Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- refused
+            note <- masked
         turned away (deployed > unclear)
             NotAllowed { status: 403, words: "words" } <- not allowed
             NotAllowed { status: 401, words: "words" } <- unclear
             NotOurs { words: "words" } <- rows | rows with it
         reading back, lost (deployed > lost)
             Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-            Unanswered { cause: "words" } <- deployed | theirs | old | old, off | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
+            Unanswered { cause: "words" } <- deployed | theirs | old | stub | no text | taken | refused | masked | crashed | not allowed | unclear | unreachable | stumbled | lost | foreign | too long | connected | rows | deleted | versions | text | rows with it
+            note <- old, off
         reading back, refused (deployed > crashed)
             Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
             Crashed { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- deployed | theirs | stub | no text | taken | refused | masked | crashed | not allowed | unclear | stumbled | foreign | too long | connected | rows | deleted | versions | text | rows with it

@@ -571,7 +571,9 @@ fn read_reply(words: &[&str]) -> Reply {
         ["created", id] => Reply::Row(Box::new(Row { content: None, is_active: Some(false), ..row(id, "") })),
         ["absent"] => Reply::Absent,
         ["taken"] => Reply::Taken,
-        ["refused", words @ ..] => Reply::Refused { words: words.join(" ") },
+        ["refused", words @ ..] => {
+            Reply::Refused { words: words.join(" "), wrapped: words.first() == Some(&"[ERROR:") }
+        }
         ["crashed"] => Reply::Crashed { words: "Internal Server Error".to_owned(), too_large: false },
         ["unclear"] => Reply::Unclear { words: "401 Unauthorized".to_owned() },
         ["not-allowed"] => Reply::NotAllowed { status: 401, words: "401 Unauthorized".to_owned() },

@@ -123,7 +123,8 @@ impl Server {
 
     /// The words for a text that is not taken because plugins are off: 0.11 hides the reason, 0.12 that of a create.
     fn refused_as_off(&self, call: &Call) -> Option<Reply> {
-        let masked = |what: &str| Some(Reply::Refused { words: format!("[ERROR: Error {what} function]") });
+        let masked =
+            |what: &str| Some(Reply::Refused { words: format!("[ERROR: Error {what} function]"), wrapped: true });
         match call {
             Call::Create(..) => masked("creating"),
             Call::Update(..) if !self.versioned => masked("updating"),
@@ -253,7 +254,10 @@ impl Server {
     fn refusal(&self, text: Text, explained: bool) -> Option<(Reply, Aftermath)> {
         let words = if explained { "No module named 'x'" } else { "[ERROR: Error updating function]" };
         match text.sort {
-            Sort::Refused => Some((Reply::Refused { words: words.to_owned() }, Aftermath::Fine)),
+            Sort::Refused => {
+                let wrapped = !explained || !self.versioned;
+                Some((Reply::Refused { words: words.to_owned(), wrapped }, Aftermath::Fine))
+            }
             Sort::Ends if self.is_mortal() => Some((crashed(), Aftermath::Ends)),
             Sort::Crashes | Sort::Ends => Some((crashed(), Aftermath::Fine)),
             Sort::Good
@@ -277,7 +281,7 @@ impl Server {
         let Some(held) = self.rows.get_mut(key) else { return Reply::Absent };
         let Ok(version) = version.parse::<u32>() else { return Reply::Absent };
         if held.versions.last().is_some_and(|(last, _)| *last == version) {
-            return Reply::Refused { words: "the current version".to_owned() };
+            return Reply::Refused { words: "the current version".to_owned(), wrapped: false };
         }
         held.versions.retain(|(other, _)| *other != version);
         Reply::Deleted
