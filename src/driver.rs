@@ -238,13 +238,17 @@ impl Driver {
     }
 
     /// Folders appeared, and are being walked.
-    pub fn begin_walk(&mut self) {
+    pub fn begin_walk(&mut self, at: Duration) {
         self.n_walks += 1;
+        self.engine.begin_walk(at);
     }
 
     /// Takes the files in them, which may be incomplete.
     pub fn end_walk(&mut self, files: Vec<Arc<Path>>, at: Duration) {
         self.n_walks -= 1;
+        if self.n_walks == 0 {
+            self.engine.end_walk();
+        }
         for path in files {
             self.debouncer.appeared(path, at);
         }

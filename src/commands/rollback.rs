@@ -216,7 +216,7 @@ impl Rollback {
                 if let Some(cause) = left.unsettled() {
                     let what = "what an interrupted deploy left behind cannot be repaired";
                     let refusal = Error::failed(format!("nothing was restored: {what}: {cause}"));
-                    return Err(refusal.hinted("try again in a moment"));
+                    return Err(refusal.hinted("solve this first, then try again"));
                 }
                 self.say(NoticeKind::of_recovery(left));
                 self.trouble(self.folder.clear_intent(&self.target.key));

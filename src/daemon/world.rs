@@ -213,7 +213,7 @@ impl Outside {
             sign = self.signs.try_recv().ok();
         }
         if !signs.appeared.is_empty() {
-            driver.begin_walk();
+            driver.begin_walk(self.at());
             let (eyes, appeared) = (Arc::clone(&self.eyes), signs.appeared);
             self.walking = Some(tokio::task::spawn_blocking(move || lock(&eyes).walk(&appeared)));
         }

@@ -8,7 +8,7 @@ use super::files::{File, FilePresence, Loaded, Owner};
 use super::job::{Job, Task};
 use super::lane::{Conversation, Ended};
 use super::plan::{Remote, WaitReason};
-use super::removal::{KeepReason, Kept, Mode, Outcome, PendingRemoval};
+use super::removal::{Delay, KeepReason, Kept, Mode, Outcome, PendingRemoval};
 use super::step::Step;
 use super::{Effect, Engine, Now};
 use crate::notice::{Notice, NoticeKind};
@@ -40,7 +40,7 @@ impl Engine {
         {
             let due = Some(now.at + self.policy.gone_after);
             let plugin = Arc::clone(was);
-            self.site.lanes.of(&was.key).removal = Some(PendingRemoval { plugin, due, told: false });
+            self.site.lanes.of(&was.key).removal = Some(PendingRemoval { plugin, due, told: None });
         }
     }
 
@@ -96,7 +96,7 @@ impl Engine {
                 let due = now.at + self.policy.gone_after;
                 let Some(removal) = self.site.removal_mut(&key) else { return };
                 removal.due = Some(due);
-                if !std::mem::replace(&mut removal.told, true) {
+                if removal.told.replace(Delay::BrokenFile) != Some(Delay::BrokenFile) {
                     let what = NoticeKind::Waiting { reason: WaitReason::BrokenFile, again: false };
                     let waiting = Notice::of(&removal.plugin, what);
                     self.tell(waiting);
@@ -167,7 +167,8 @@ impl Engine {
             Outcome::NotYet(failure) => {
                 let is_known = self.site.removal_mut(key).is_some_and(|removal| {
                     removal.due = Some(now.at + RETRY);
-                    std::mem::replace(&mut removal.told, true)
+                    let delay = Some(Delay::Failed(failure.clone()));
+                    std::mem::replace(&mut removal.told, delay.clone()) == delay
                 });
                 if !is_known {
                     self.tell(Notice::of(plugin, NoticeKind::NotRemoved { deletes, failure }));

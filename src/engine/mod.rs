@@ -398,6 +398,16 @@ impl Engine {
         }
     }
 
+    /// New folders are being walked: nothing is read until that is done.
+    pub fn begin_walk(&mut self, at: Duration) {
+        self.tree.walk_slow_at.get_or_insert(at + SCAN_SLOW);
+    }
+
+    /// All new folders were walked.
+    pub fn end_walk(&mut self) {
+        self.tree.walk_slow_at = None;
+    }
+
     /// Whether the first pass, to which `force` applies, has not ended yet.
     #[must_use]
     pub fn in_first_pass(&self) -> bool {
@@ -421,7 +431,8 @@ impl Engine {
             Ending::Stop { by } => Some(by),
             Ending::Replace { slow_at } => slow_at,
         });
-        rereads.chain(self.tree.slow_at).chain(slow).chain(removals).chain(retry).chain(server).chain(ending).min()
+        let slow_reading = self.tree.scan_slow_at.into_iter().chain(self.tree.walk_slow_at);
+        rereads.chain(slow_reading).chain(slow).chain(removals).chain(retry).chain(server).chain(ending).min()
     }
 
     /// Takes one event, and answers with effects to perform in this order.
@@ -461,7 +472,7 @@ impl Engine {
         let results = self.site.pass.take().map(|pass| pass.results).unwrap_or_default();
         self.site.pass = Some(Pass { since: now.at, planned: false, holds: ServerListing::default(), results });
         self.tree.scanning = true;
-        self.tree.slow_at.get_or_insert(now.at + SCAN_SLOW);
+        self.tree.scan_slow_at.get_or_insert(now.at + SCAN_SLOW);
         self.effects.push(Effect::Scan);
         let left_alone = matches!(self.site.access, Access::Away { until, asked: true, .. } if now.at < until);
         if !left_alone && !matches!(self.site.access, Access::Probing(_)) {
@@ -563,8 +574,9 @@ impl Engine {
                 }
             }
         }
-        if self.tree.slow_at.take_if(|at| *at <= now.at).is_some() {
-            self.tell(Notice::general(NoticeKind::ScanSlow { so_far: SCAN_SLOW }));
+        let slow_reading = [&mut self.tree.scan_slow_at, &mut self.tree.walk_slow_at];
+        if let Some(at) = slow_reading.into_iter().filter_map(|slow_at| slow_at.take_if(|at| *at <= now.at)).min() {
+            self.tell(Notice::general(NoticeKind::ScanSlow { so_far: SCAN_SLOW + now.at.saturating_sub(at) }));
         }
         self.retry_due(now);
         let mut slow = Vec::new();

@@ -1,6 +1,6 @@
 //! The order of turns: at most one conversation per plugin in flight, at most N in all, newest save first, so that the
-//! file being edited does not wait behind 300 copied ones. Every [`OLDEST`]th turn goes to the oldest save, which would
-//! wait for ever beside files that a program writes all the time. The lanes hold the jobs and the conversations.
+//! file being edited does not wait behind 300 copied ones. Every [`OLDEST`]th turn goes to the oldest save that may
+//! start, which would wait for ever beside files that a program writes all the time. The lanes hold the jobs and the conversations.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::num::NonZeroUsize;
@@ -144,6 +144,14 @@ mod tests {
             .collect();
         assert!(turns[..OLDEST - 1].iter().all(|turn| *turn == key("written_all_the_time")));
         assert_eq!(turns[OLDEST - 1], key("old"));
+    }
+
+    #[test]
+    fn of_the_oldest_saves_the_first_that_may_start_goes() {
+        let mut queue = queue(1, &["blocked", "first", "second"]);
+        queue.push(key("saved"), Duration::from_secs(1));
+        queue.turns = OLDEST - 1;
+        assert_eq!(queue.next(|waiting| *waiting != key("blocked")), Some(key("first")));
     }
 
     #[test]

@@ -12,14 +12,23 @@ use super::step::{self, Backup};
 use super::switch::CONTESTED;
 use crate::plugin::{Digest, Key, Kind, Plugin};
 
+/// Why a removal takes longer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Delay {
+    /// Another file is broken, and may be the plugin.
+    BrokenFile,
+    /// It failed in this way.
+    Failed(Failure),
+}
+
 /// A plugin whose file is gone.
 #[derive(Debug)]
 pub(super) struct PendingRemoval {
     pub(super) plugin: Arc<Plugin>,
     /// When the file counts as gone; `None` while the removal is in progress.
     pub(super) due: Option<Duration>,
-    /// Whether the user was told why it takes longer.
-    pub(super) told: bool,
+    /// What the user was told of why it takes longer.
+    pub(super) told: Option<Delay>,
 }
 
 /// What to do on the server.
@@ -155,8 +164,12 @@ impl Removal {
             }
             (Stage::Checking { kept, .. }, Reply::Absent) => Step::Done(Outcome::Deleted { kept }),
             (Stage::Checking { answered, .. }, Reply::Row(_)) => {
-                let what = if answered { "the server reported it as deleted" } else { "no answer came" };
-                Step::Done(Outcome::NotYet(Failure::Stumbled { cause: format!("{what}, but the server still has it") }))
+                let cause = if answered {
+                    "the server reported it as deleted, but still has it"
+                } else {
+                    "the server did not answer, and still has it"
+                };
+                Step::Done(Outcome::NotYet(Failure::Stumbled { cause: cause.to_owned() }))
             }
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(row)) if row.is_active == Some(false) => {
                 Step::Done(Outcome::Deactivated)

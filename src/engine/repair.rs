@@ -69,7 +69,7 @@ pub(super) enum Next {
 pub(super) struct Repair {
     key: Key,
     was_active: bool,
-    /// The stored text. If somebody stores another one, its switch is theirs to set.
+    /// The stored text. If somebody stores another one during the repair, its switch is theirs to set.
     text: Option<Digest>,
     stage: Stage,
     /// The number of flips.

@@ -46,7 +46,9 @@ pub(super) struct Tree {
     /// A scan is running.
     pub(super) scanning: bool,
     /// When to tell that it takes long, until that is told.
-    pub(super) slow_at: Option<Duration>,
+    pub(super) scan_slow_at: Option<Duration>,
+    /// The same for a walk of new folders.
+    pub(super) walk_slow_at: Option<Duration>,
 }
 
 /// A path that is being read, or will be.
@@ -181,7 +183,7 @@ impl Engine {
         for (path, loaded) in scan.files {
             self.on_loaded(path, loaded, now);
         }
-        (self.tree.scanning, self.tree.slow_at) = (false, None);
+        (self.tree.scanning, self.tree.scan_slow_at) = (false, None);
         self.tree.rechecked.clear();
         let keys: Vec<_> = self.tree.files.keys().cloned().collect();
         for key in keys {

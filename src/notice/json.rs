@@ -39,8 +39,8 @@ impl Notice {
             NoticeKind::Stopping { .. } => "stopping",
             NoticeKind::Stopped { .. } => "stopped",
             NoticeKind::Trouble(_) | NoticeKind::SettingsKept { .. } => "trouble",
-            NoticeKind::Sending { .. } => "sending",
             NoticeKind::ScanSlow { .. } => "scan_slow",
+            NoticeKind::Sending { .. } => "sending",
             NoticeKind::Slow { .. } => "slow",
             NoticeKind::Created { .. } => "created",
             NoticeKind::Updated { .. } => "updated",
@@ -454,8 +454,8 @@ mod tests {
             stopped {"held":0,"refused":1,"skipped":1,"waiting":0}
             stopped {"held":3,"refused":1,"skipped":4,"waiting":2}
             trouble {}
-            sending {"why":"changed_on_server"}
             scan_slow {"so_far_ms":10000.0}
+            sending {"why":"changed_on_server"}
             slow {"so_far_ms":3000.0}
             slow {"installs":"httpx, pydantic","so_far_ms":3000.0}
             created {"active":false}

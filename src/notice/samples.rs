@@ -242,10 +242,10 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::Trouble(Trouble::WatchEnded),
         NoticeKind::Trouble(Trouble::NotShown(12)),
         NoticeKind::Trouble(Trouble::NotDeployedHere),
+        NoticeKind::ScanSlow { so_far: ms(10_000) },
     ];
     let about_one = vec![
         NoticeKind::Sending { why: Why::ChangedOnServer },
-        NoticeKind::ScanSlow { so_far: ms(10_000) },
         NoticeKind::Slow { so_far: ms(3000), installs: None },
         NoticeKind::Slow { so_far: ms(3000), installs: Some("httpx, pydantic".to_owned()) },
         NoticeKind::Created { active: Some(false), global: false, took: ms(34) },

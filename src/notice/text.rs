@@ -84,7 +84,7 @@ impl Notice {
             NoticeKind::SettingsKept { why, .. } => format!("the settings stay as they were: {why}"),
             NoticeKind::ScanSlow { so_far } => {
                 let so_far = duration(*so_far);
-                format!("still reading the folders after {so_far}; saves wait: does a network folder not answer?")
+                format!("still reading the folders after {so_far}; nothing is deployed until that is done")
             }
             NoticeKind::Slow { so_far, installs: None } => format!("still in progress after {}", duration(*so_far)),
             NoticeKind::Slow { so_far, installs: Some(packages) } => {
@@ -120,7 +120,7 @@ impl Notice {
                 let note = self.note().map_or_else(String::new, |note| format!(" ({note})"));
                 format!("{}{note}: {}", self.headline().unwrap_or_default(), self.detail().unwrap_or_default())
             }
-            NoticeKind::Recovered => "an earlier deploy was interrupted; the server runs its stored text".to_owned(),
+            NoticeKind::Recovered => "an interrupted deploy is settled".to_owned(),
             NoticeKind::Restored => "the server had switched it off; it is on again".to_owned(),
             NoticeKind::NotSwitchedOn { cause, later } => {
                 let then = if *later { "; will retry" } else { "" };
@@ -569,8 +569,8 @@ mod tests {
             Warning trouble: the watch ended before it had deployed everything
             Warning trouble: 12 more lines not shown here
             Warning trouble: the running watch does not deploy it
+            Warning scan_slow: still reading the folders after 10 s; nothing is deployed until that is done
             Detail sending: comparing with the server (changed on server)
-            Warning scan_slow: still reading the folders after 10 s; saves wait: does a network folder not answer?
             Info slow: still in progress after 3.0 s
             Info slow: still in progress after 3.0 s: the server may be installing httpx, pydantic
             Info created: created, switched off
@@ -621,7 +621,7 @@ mod tests {
                 short: refused by the server / No module named 'httpx'
             Warning retrying: server error: Internal Server Error; retrying in 1.0 s
             Info restored: the server had switched it off; it is on again
-            Detail recovered: an earlier deploy was interrupted; the server runs its stored text
+            Detail recovered: an interrupted deploy is settled
             Error went_off: the server switched it off, and switching it on again failed: connection refused
             Error went_off: the server switched it off, and switching it on again failed: connection refused; will retry when the server answers
             Warning not_switched_on: switching it on failed: connection refused

@@ -1396,7 +1396,10 @@ async fn a_version_from_the_middle_is_deleted(server: Server) {
         // The first one too.
         assert_eq!(prune(first).await, Reply::Deleted);
         assert_eq!(chain().await, [link(last, Some(third)), link(third, None)]);
-        assert_eq!(prune(last).await, Reply::Refused { words: "Cannot delete the current version".into(), wrapped: false });
+        assert_eq!(
+            prune(last).await,
+            Reply::Refused { words: "Cannot delete the current version".into(), wrapped: false }
+        );
         assert_eq!(prune(third).await, Reply::Deleted);
         assert_eq!(chain().await, [link(last, None)]);
         // The plugin is unchanged.
@@ -1432,7 +1435,10 @@ async fn a_version_is_made_the_current_one_again(server: Server) {
 
         // Now the newest is not current, and the next change has the older one as its parent.
         let prune = async |id: &String| client.call(Call::Prune(key.clone(), id.clone())).await;
-        assert_eq!(prune(a).await, Reply::Refused { words: "Cannot delete the current version".into(), wrapped: false });
+        assert_eq!(
+            prune(a).await,
+            Reply::Refused { words: "Cannot delete the current version".into(), wrapped: false }
+        );
         assert_eq!(prune(c).await, Reply::Deleted);
         let next =
             row(client.call(Call::Update(key.clone(), said("on", &numbered(kind, 9)))).await).version_id.unwrap();

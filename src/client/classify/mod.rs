@@ -21,8 +21,8 @@ use models::{attached, listed_model};
 use rows::{Named, TOO_MANY_VALUES, WireRow, has_too_many_values};
 pub(super) use rows::{listed_row, listed_row_with_text, overview};
 use words::{
-    detail, heading, heading_and_words, is_a_page, is_the_servers_own_write, is_wrapped, looks, redirect, retry_after, shortened,
-    told, unwrapped, whole_detail, words,
+    detail, heading, heading_and_words, is_a_page, is_the_servers_own_write, is_wrapped, looks, redirect, retry_after,
+    shortened, told, unwrapped, whole_detail, words,
 };
 
 /// The kind of request: a call without its arguments, one of the two steps of connecting to a server without login, or

@@ -840,7 +840,7 @@ impl Deploy {
         }
     }
 
-    /// Deletes the row only if it is still the stub. If the server is gone, the next visit deletes it.
+    /// Deletes the row only if it is still the stub. If the server is gone, the next deploy of the file deletes it.
     fn on_stub_checked(&mut self, reply: Reply, outcome: Outcome) -> Step {
         match (reply, outcome) {
             (Reply::Row(row), outcome) if is_stub(&row) => self.delete_stub(outcome),

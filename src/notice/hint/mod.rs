@@ -29,6 +29,7 @@ impl Notice {
             NoticeKind::NothingFound { .. } => {
                 return Some(format!("{A_PLUGIN_IS}\nset `root` in watch.toml to the folder with the plugins"));
             }
+            NoticeKind::ScanSlow { .. } => "check that network folders below the roots respond",
             NoticeKind::RootMissing { .. } => {
                 "create the folder\n\
                  set `root` in watch.toml (or --root) to the folder with the plugins"
@@ -358,6 +359,7 @@ mod tests {
             trouble: deploys go on; the next start compares every plugin with the server
             trouble: deploys go on
             trouble: `owui-watch status` shows how each plugin stands
+            scan_slow: check that network folders below the roots respond
             created: `owui-watch on shout` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
             updated: `owui-watch on shout` switches it on

@@ -214,7 +214,7 @@ fn without_that_repair_nothing_is_rolled_back() {
     let ran = project.run(&["rollback", "a", "1", "--yes"]);
     check(&ran, 1);
     let cause = "what an interrupted deploy left behind cannot be repaired: 503 Service Unavailable";
-    assert_eq!(ran.stderr, format!("error: nothing was restored: {cause}\nhint: try again in a moment\n"));
+    assert_eq!(ran.stderr, format!("error: nothing was restored: {cause}\nhint: solve this first, then try again\n"));
     assert_eq!(text(&server, "a"), filter("2"));
     assert_eq!(state(&project, &server).intents().get(&a), Some(&under_way));
     assert_eq!(rollback_of(&project, &server, &a), None);

@@ -74,19 +74,24 @@ fn no_file_is_read_while_new_folders_are_walked() {
          10ms walking
          1020ms write a v2
          1020ms wake
-         1500ms walked b
-         1550ms wake
-         1600ms wake",
+         15000ms wake
+         20000ms wake
+         20500ms walked b
+         20550ms wake
+         20600ms wake",
         &expect![[r#"
             10ms edit b v1
             10ms walking
             1020ms write a v2
             1020ms wake
-            1500ms walked b
+            15000ms wake
+                  scan_slow so_far_ms=14990
+            20000ms wake
+            20500ms walked b
                   a sending why=edited
                   #1 get a
-            1550ms wake
-            1600ms wake
+            20550ms wake
+            20600ms wake
                   b sending why=new
                   #2 get b
         "#]],

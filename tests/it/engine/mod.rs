@@ -180,7 +180,7 @@ impl Script {
             ["rescan:", rows @ ..] => self.probe("rescan", rows),
             ["wake:", rows @ ..] => self.probe("wake", rows),
             ["hang", "up"] => self.turn(vec![Event::TryNow, Event::Rescan]),
-            ["walking"] => self.driver.begin_walk(),
+            ["walking"] => self.driver.begin_walk(self.world.at),
             ["walked", names @ ..] => {
                 self.driver.end_walk(names.iter().map(|name| path(name)).collect(), self.world.at);
                 self.turn(Vec::new());

@@ -204,6 +204,7 @@ fn a_deletion_that_the_server_has_not_made_is_tried_again() {
             62357ms #7 lost
                   #8 get a
             62358ms #8 row a v1
+                  a not_removed reason=stumbled
         "#]],
     );
 }

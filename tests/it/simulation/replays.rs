@@ -1481,3 +1481,70 @@ fn a_stub_is_replaced_by_the_refused_text_that_was_saved_again() {
          10000 page 3210",
     );
 }
+
+#[test]
+fn a_refusal_with_a_reason_by_an_older_server_is_repaired() {
+    replay(
+        "seed 206269913 force
+         0 write a a1
+         0 hand a a1
+         0 write b b2
+         0 start
+         4214 fault raced get 1
+         0 fault slow any 1
+         0 write b b4!
+         6 downgrade 0.9.6 13109
+         10 touch t",
+    );
+    replay(
+        "seed 1
+         0 hand a a1
+         0 write a a1
+         0 start
+         2900 fault slow update 1
+         100 write a a2!
+         18 downgrade 0.9.6 1000
+         20000 touch z",
+    );
+}
+
+#[test]
+fn a_refusal_by_an_older_server_is_repaired_after_an_outage_or_with_a_full_disk() {
+    replay(
+        "seed 1
+         0 hand a a1
+         0 write a a1
+         0 start
+         2900 fault slow update 1
+         100 write a a2!
+         18 downgrade 0.11.4 1000
+         2000 fault refuse get 1
+         20000 touch z",
+    );
+    replay(
+        "seed 1
+         0 hand a a1
+         0 write a a1
+         0 start
+         2900 fault slow update 1
+         100 write a a2!
+         18 downgrade 0.11.4 1000
+         2000 full
+         15000 free
+         5000 touch z",
+    );
+}
+
+#[test]
+fn a_lost_refusal_by_an_older_server_is_repaired() {
+    replay(
+        "seed 1
+         0 hand a a1
+         0 write a a1
+         0 start
+         2900 fault after update 1
+         100 write a a2!
+         18 downgrade 0.11.4 1
+         20000 touch z",
+    );
+}
