@@ -71,6 +71,11 @@ impl Engine {
             self.site.end_removal(&key);
             return;
         }
+        // A save that waits for its formatter may be the plugin under another path.
+        let presence = match presence {
+            FilePresence::Folder if !self.tree.pending.is_empty() => FilePresence::Unsettled,
+            presence => presence,
+        };
         let many = self.site.removals().count() > self.tree.files.plugins().count();
         match presence {
             FilePresence::File => drop(self.site.end_removal(&key)),
@@ -114,7 +119,13 @@ impl Engine {
     }
 
     /// Ends a removal that has changed nothing yet if the plugin is back, or may be.
-    pub(super) fn kept_meanwhile(&self, key: &Key) -> Option<Step<Ended>> {
+    pub(super) fn kept_meanwhile(&mut self, key: &Key) -> Option<Step<Ended>> {
+        if self.tree.files.owner(key) != Owner::None
+            && let Some(flight) = self.site.lanes.in_flight_mut(key)
+            && let Conversation::Remove(_, removal) = &mut flight.conversation
+        {
+            removal.forgo();
+        }
         let Conversation::Remove(plugin, removal) = &self.site.lanes.in_flight(key)?.conversation else { return None };
         let waits_again = self.site.lanes.get(key)?.removal.as_ref().is_some_and(|removal| removal.due.is_some());
         let kept = match self.tree.files.owner(key) {
@@ -124,6 +135,7 @@ impl Engine {
             Owner::None
                 if waits_again
                     || self.tree.scanning
+                    || !self.tree.pending.is_empty()
                     || self.tree.files.get(&plugin.path).is_some()
                     || self.tree.has_broken_files() =>
             {

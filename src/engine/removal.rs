@@ -122,6 +122,8 @@ pub(super) struct Removal {
     mode: Mode,
     /// The text that we deployed.
     deployed: Digest,
+    /// Its file is back: what is not done yet is not done.
+    is_back: bool,
     stage: Stage,
 }
 
@@ -145,12 +147,17 @@ impl Removal {
     /// Begins by asking what the server holds.
     pub(super) fn start(key: Key, mode: Mode, deployed: Digest) -> (Self, Step) {
         let ask = Step::Call(Call::Get(key.clone()));
-        (Self { key, mode, deployed, stage: Stage::Asked }, ask)
+        (Self { key, mode, deployed, is_back: false, stage: Stage::Asked }, ask)
     }
 
     /// Whether anything was changed on the server, or is about to be.
     pub(super) fn has_begun(&self) -> bool {
         !matches!(self.stage, Stage::Asked | Stage::SavingBackup)
+    }
+
+    /// Its file is back.
+    pub(super) fn forgo(&mut self) {
+        self.is_back = true;
     }
 
     /// Takes the reply to the last call.
@@ -174,6 +181,7 @@ impl Removal {
             (Stage::Flipping { .. } | Stage::ReadingBack, Reply::Row(row)) if row.is_active == Some(false) => {
                 Step::Done(Outcome::Deactivated)
             }
+            (Stage::Flipping { last: false }, Reply::Row(_)) if self.is_back => Step::Done(Outcome::Kept(Kept::Back)),
             // Somebody else switched it off between our read and our flip.
             (Stage::Flipping { last: false }, Reply::Row(_)) => self.flip(true),
             (Stage::Flipping { .. }, Reply::Lost { .. }) => self.call(Stage::ReadingBack, Call::Get(self.key.clone())),

@@ -1548,3 +1548,37 @@ fn a_lost_refusal_by_an_older_server_is_repaired() {
          20000 touch z",
     );
 }
+
+#[test]
+fn a_plugin_whose_file_is_back_is_not_switched_off_a_second_time() {
+    replay(
+        "seed 207356488 deactivate
+         0 start
+         0 swap c -5
+         8310 set activate on
+         0 write a a1
+         1000 fault raced toggle 1
+         0 delete a
+         30686 write a a10",
+    );
+}
+
+#[test]
+fn a_removal_waits_for_a_save_that_waits_for_its_formatter() {
+    replay(
+        "seed 207686739 delete
+         0 write b b1%
+         0 start
+         10000 swap b -5#
+         0 move b t
+         96 fault after restore 2
+         176 blink c gone c7 130
+         172 fault after create 4
+         24782 write t t8
+         2193 deaf 901
+         10 deaf 1303
+         1990 blink a gone a9~ 102
+         162 move a c
+         631 write c b11~",
+    );
+}
