@@ -122,6 +122,8 @@ struct Daemon<'a> {
     repetitions: Repetitions,
     /// Checks whether git tracks, or does not ignore, files with a key.
     leaks: Option<JoinHandle<Vec<(PathBuf, Leak)>>>,
+    /// Nothing new starts, since the settings are changing.
+    is_held: bool,
     /// Has the terminal while it is there.
     editor: Option<Editor>,
     /// What other keys have started.
@@ -270,6 +272,7 @@ impl<'a> Daemon<'a> {
             server_log,
             repetitions: Repetitions::default(),
             leaks: None,
+            is_held: false,
             editor: None,
             jobs: KeyJobs::default(),
         };
@@ -643,9 +646,12 @@ impl<'a> Daemon<'a> {
 
     /// One turn: takes the events, then the files that are ready, then the answers that came meanwhile. Requests run in
     /// between: they leave before a file is read or a line is printed.
-    async fn turn(&mut self, happened: Vec<Event>, scan: Option<Scan>) -> Option<Code> {
+    async fn turn(&mut self, mut happened: Vec<Event>, scan: Option<Scan>) -> Option<Code> {
         if let Some(code) = self.keep_lock() {
             return Some(code);
+        }
+        if let Some(hold) = self.hold() {
+            happened.insert(0, hold);
         }
         let end = self.driver.take(happened, &mut self.outside);
         let end = end.or_else(|| self.driver.on_scanned(scan?, &mut self.outside));
@@ -656,6 +662,20 @@ impl<'a> Daemon<'a> {
             let answered = self.outside.answered();
             self.driver.take(answered, &mut self.outside)
         })
+    }
+
+    /// Holds the engine while the settings are changing: no save may go to the server of the old ones.
+    fn hold(&mut self) -> Option<Event> {
+        if self.successor.is_some() {
+            return None;
+        }
+        let at = self.outside.at();
+        let is_imminent = self.driver.next_wake().is_some_and(|wake| wake <= at)
+            || self.driver.has_more()
+            || self.driver.engine().has_waiting();
+        let now = Instant::now();
+        let is_held = self.settings.as_mut().is_some_and(|settings| settings.are_in_flux(is_imminent, now));
+        (std::mem::replace(&mut self.is_held, is_held) != is_held).then_some(Event::Hold(is_held))
     }
 
     fn tell(&mut self, notice: Notice) {

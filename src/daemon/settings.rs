@@ -12,12 +12,14 @@ use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
 use crate::config::{Config, Reading, Sources};
-use crate::watcher::{ConfigFileEvent, FileWatcher};
+use crate::watcher::{ConfigFileEvent, FileWatcher, Mark, mark};
 
 /// How long a missing or empty file may take to come back before it counts.
 const HOLD: Duration = Duration::from_millis(300);
 /// How often the files are read where they cannot be watched.
 const PACE: Duration = Duration::from_secs(2);
+/// How long deploys wait for settings that keep changing.
+const MOST_FLUX: Duration = Duration::from_secs(2);
 
 /// The settings in use, and the watch of the files that they come from.
 pub(super) struct Settings<'a> {
@@ -31,11 +33,24 @@ pub(super) struct Settings<'a> {
     seen: Option<(Sources, Instant)>,
     /// Set while the settings are unusable: the files that have changed since.
     wrong: Option<BTreeSet<PathBuf>>,
+    /// The files as they were when they were last read.
+    marks: Vec<(PathBuf, Mark)>,
+    /// Whether it is uncertain what the files say.
+    flux: Flux,
     watcher: Option<FileWatcher>,
     touches: UnboundedReceiver<ConfigFileEvent>,
     /// When to read the files after an event, and when regardless.
     due: Option<Instant>,
     patrol: Option<Instant>,
+}
+
+/// Whether it is uncertain what the files say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Flux {
+    No,
+    Since(Instant),
+    /// For longer than [`MOST_FLUX`].
+    TooLong,
 }
 
 /// The result of reading the files.
@@ -76,6 +91,8 @@ impl<'a> Settings<'a> {
             bell: None,
             seen: None,
             wrong: None,
+            marks: Vec::new(),
+            flux: Flux::No,
             // They may have changed before they were watched.
             due: Some(now),
             patrol: None,
@@ -141,7 +158,26 @@ impl<'a> Settings<'a> {
 
     /// When [`Settings::glance`] is worth asking.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        self.due.into_iter().chain(self.patrol).min()
+        let ends = if let Flux::Since(since) = self.flux { Some(since + MOST_FLUX) } else { None };
+        self.due.into_iter().chain(self.patrol).chain(ends).min()
+    }
+
+    /// Whether the files have changed, and it is not certain yet what they say: then nothing may be deployed by the
+    /// settings in use. A `git checkout` may change plugins together with the server that they are for. `looks`: a
+    /// deploy is imminent, so look at the files, whose event may still be on its way.
+    pub(super) fn are_in_flux(&mut self, looks: bool, now: Instant) -> bool {
+        if looks && self.marks.iter().any(|(path, before)| mark(path) != *before) {
+            self.due = Some(now);
+        }
+        let is_uncertain = self.seen.is_some() || self.due.is_some_and(|due| due <= now);
+        self.flux = match self.flux {
+            _ if !is_uncertain => Flux::No,
+            Flux::No => Flux::Since(now),
+            // A program that rewrites them all the time must not hold up every save.
+            Flux::Since(since) if since + MOST_FLUX <= now => Flux::TooLong,
+            flux => flux,
+        };
+        matches!(self.flux, Flux::Since(_))
     }
 
     /// Reads the files if that is due, and answers what changed once it is certain.
@@ -152,6 +188,7 @@ impl<'a> Settings<'a> {
         (self.due, self.patrol) = (None, None);
         // Watch before reading: a later change is an event.
         self.watch(now);
+        self.marks = self.sources.paths().map(|path| (path.to_owned(), mark(path))).collect();
         let reading = (self.read)();
         if self.sources.changed(&reading.sources).is_empty() {
             self.seen = None;
@@ -312,6 +349,33 @@ mod tests {
         scene.write("poll = '1h'\n");
         touched(ConfigFileEvent::Changed, 6000);
         assert_eq!((look(6000), look(6100)), ("-".to_owned(), "same in 1".to_owned()));
+    }
+
+    #[test]
+    fn deploys_wait_for_settings_that_change() {
+        let scene = Scene::new();
+        let Reading { config, sources } = scene.read();
+        let read = || scene.read();
+        let mut settings = Settings::new(config.unwrap(), sources, &read, scene.at(0));
+        assert_eq!(brief(settings.glance(scene.at(0))), "-");
+        assert!(!settings.are_in_flux(true, scene.at(0)));
+        // No event has come yet, but the file is looked at before a deploy.
+        scene.write("poll = '1h'\nurl = 'http://other'\n");
+        assert!(!settings.are_in_flux(false, scene.at(10)));
+        assert!(settings.are_in_flux(true, scene.at(10)));
+        assert_eq!(
+            (brief(settings.glance(scene.at(10))), settings.are_in_flux(true, scene.at(10))),
+            ("-".to_owned(), true)
+        );
+        assert_eq!(brief(settings.glance(scene.at(110))), "[\"url\"] in 1");
+        assert!(!settings.are_in_flux(true, scene.at(110)));
+        // A program that writes all the time.
+        for second in 0..5 {
+            scene.write(&format!("poll = '{second}1h'\n"));
+            let now = scene.at(1000 * second + 1000);
+            assert_eq!(settings.are_in_flux(true, now), second < 2, "{second}");
+            assert_eq!(brief(settings.glance(now)), "-");
+        }
     }
 
     #[test]

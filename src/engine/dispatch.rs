@@ -266,7 +266,7 @@ impl Engine {
 
     /// Starts every job that may start.
     pub(super) fn pump(&mut self, now: Now) {
-        if self.ending.is_some() || self.exit.is_some() || !self.site.is_open() {
+        if self.ending.is_some() || self.exit.is_some() || self.is_held || !self.site.is_open() {
             return;
         }
         while let Some((key, job)) = self.next_job() {

@@ -128,6 +128,8 @@ pub enum Event {
     RolledBack(BTreeMap<Key, Rollback>),
     /// Another process deleted this plugin, with this text, on the server, because the user asked for it.
     Deleted(Key, Digest),
+    /// The settings are changing: while that is so, nothing new starts.
+    Hold(bool),
     /// The time of [`Engine::next_wake`] has come.
     Wake,
     /// Finish what is in flight, within a limit, and end.
@@ -293,6 +295,8 @@ pub struct Engine {
     deployed: Option<Code>,
     /// While set, nothing new starts.
     ending: Option<Ending>,
+    /// The settings are changing.
+    is_held: bool,
     effects: Vec<Effect>,
 }
 
@@ -342,6 +346,7 @@ impl Engine {
             exit: None,
             deployed: None,
             ending: None,
+            is_held: false,
             effects: Vec::new(),
         }
     }
@@ -455,6 +460,7 @@ impl Engine {
             Event::Deploy(plugins) => plugins.into_iter().for_each(|(key, path)| self.on_requested(&key, path, now)),
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks, now),
             Event::Deleted(key, text) => self.on_deleted(&key, text, now),
+            Event::Hold(is_held) => self.is_held = is_held,
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
             Event::Replace => self.on_replace(now),

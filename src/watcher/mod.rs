@@ -33,6 +33,7 @@ const EXACT: bool = cfg!(any(target_os = "linux", target_os = "android"));
 const GLANCE: Duration = Duration::from_secs(1);
 
 pub use files::{ConfigFileEvent, FileWatcher};
+pub use polling::{Mark, mark};
 pub use trial::without_events;
 
 /// The meaning of an event.

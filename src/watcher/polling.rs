@@ -45,11 +45,16 @@ struct Places {
 
 /// The state of a file. Two versions differ in it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Mark {
+pub enum Mark {
+    /// There is nothing.
     Nothing,
+    /// A folder.
     Folder,
+    /// A file.
     File {
+        /// When it was written.
         modified: Option<SystemTime>,
+        /// In bytes.
         size: u64,
         /// Inode and permissions.
         place: (u64, u32),
@@ -238,7 +243,8 @@ fn entries(folder: &Path) -> std::io::Result<BTreeMap<Arc<Path>, Mark>> {
 }
 
 /// The current state of a file, or of a link's target.
-fn mark(path: &Path) -> Mark {
+#[must_use]
+pub fn mark(path: &Path) -> Mark {
     let Ok(metadata) = path.metadata() else { return Mark::Nothing };
     if metadata.is_dir() {
         return Mark::Folder;

@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use owui_watch::plugin::Kind;
 use serde_json::{Value, json};
 
-use crate::support::command::{Project, REFUSED, Watch, filter, is_whole};
+use crate::support::command::{Project, REFUSED, Watch, filter, is_whole, writes};
 use crate::support::fake_server::{FakeServer, KEY, Version};
 
 const A: &str = "plugins/a.py";
@@ -90,6 +90,23 @@ fn another_server() {
     assert!(refused.stderr.contains(&format!("another owui-watch (pid {})", watch.pid())), "{}", refused.stderr);
     assert!(watch.stop().success());
     assert_eq!(watch.stderr(), "");
+}
+
+/// As after a `git checkout` of a branch for another server.
+#[test]
+fn a_save_beside_a_change_of_the_settings_follows_the_new_ones() {
+    let (old, new) = (FakeServer::start(), FakeServer::start());
+    let project = project(&old);
+    let mut watch = project.watch();
+    let sent = writes(&old);
+    project.write("watch.toml", &toml(&new, ""));
+    project.write(A, &filter("2"));
+    project.write("plugins/b.py", &filter("1"));
+    assert_eq!(reloaded(&mut watch), json!(["url"]));
+    watch.wait_for_all(&[("created", "a"), ("created", "b")]);
+    assert!(watch.stop().success());
+    assert_eq!((text(&new, "a"), text(&new, "b")), (filter("2"), filter("1")));
+    assert_eq!((writes(&old), text(&old, "a")), (sent, filter("1")));
 }
 
 #[test]

@@ -9,6 +9,7 @@
 //! - `delete a` removes the file. `edit a v1` and `remove a` change the disk without an event, as before a rescan.
 //! - `saving a` begins a save; with `changing a` its writer is known to be at work.
 //! - `walking`: new folders are being walked; `walked a b`: these files are in them.
+//! - `settings change`, `settings stay`: nothing new starts in between.
 //! - `root gone`, `root back`: the watched folder. `disk hangs`: no scan ends until `disk answers`.
 //! - `rolling-back a v2 v1`, `rolled-back a v2 v1`, `pulled a v1`, `no-rollback a`: another process, known from the next
 //!   event on. `deleted a`: it deleted the plugin on the server; `deleted a earlier`: with another text than the newest.
@@ -192,6 +193,8 @@ impl Script {
                 self.world.hangs = false;
                 self.turn(Vec::new());
             }
+            ["settings", "change"] => self.turn(vec![Event::Hold(true)]),
+            ["settings", "stay"] => self.turn(vec![Event::Hold(false)]),
             ["wake"] => self.turn(vec![Event::Wake]),
             ["deploy", id] => self.turn(vec![Event::Deploy(vec![(key(id), path(id))])]),
             ["stop"] => self.turn(vec![Event::Stop]),

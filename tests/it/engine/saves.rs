@@ -8,6 +8,26 @@ use owui_watch::engine::ledger::Ledger;
 
 use super::{check, check_with, log_of, policy};
 
+/// They may name another server.
+#[test]
+fn no_save_is_sent_while_the_settings_change() {
+    check(
+        "0ms given a=v1
+         10ms settings change
+         20ms write a v2
+         40ms wake
+         110ms settings stay",
+        &expect![[r#"
+            10ms settings change
+            20ms write a v2
+            40ms wake
+            110ms settings stay
+                  a sending why=edited
+                  #1 get a
+        "#]],
+    );
+}
+
 #[test]
 fn a_save_is_read_compared_and_sent() {
     check(
