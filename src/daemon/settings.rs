@@ -359,9 +359,8 @@ mod tests {
         let mut settings = Settings::new(config.unwrap(), sources, &read, scene.at(0));
         assert_eq!(brief(settings.glance(scene.at(0))), "-");
         assert!(!settings.are_in_flux(true, scene.at(0)));
-        // No event has come yet, but the file is looked at before a deploy.
         scene.write("poll = '1h'\nurl = 'http://other'\n");
-        assert!(!settings.are_in_flux(false, scene.at(10)));
+        settings.touched(ConfigFileEvent::Changed, scene.at(10));
         assert!(settings.are_in_flux(true, scene.at(10)));
         assert_eq!(
             (brief(settings.glance(scene.at(10))), settings.are_in_flux(true, scene.at(10))),
@@ -373,6 +372,7 @@ mod tests {
         for second in 0..5 {
             scene.write(&format!("poll = '{second}1h'\n"));
             let now = scene.at(1000 * second + 1000);
+            settings.touched(ConfigFileEvent::Changed, now);
             assert_eq!(settings.are_in_flux(true, now), second < 2, "{second}");
             assert_eq!(brief(settings.glance(now)), "-");
         }
