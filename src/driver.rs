@@ -191,6 +191,11 @@ impl Driver {
         driver
     }
 
+    /// Other files may be plugins now: what is not found again is not gone.
+    pub fn forget_files(&mut self) {
+        self.engine.forget_files();
+    }
+
     /// The engine.
     #[must_use]
     pub fn engine(&self) -> &Engine {

@@ -34,7 +34,7 @@ use crate::engine::{Code, Event, Scan};
 use crate::error::Error;
 use crate::git::{self, Leak};
 use crate::notice::board::{Board, Step};
-use crate::notice::{Notice, NoticeKind, Repetitions, Subject, Trouble};
+use crate::notice::{Notice, NoticeKind, Repetitions, Subject, Trouble, may_change_plugins};
 use crate::output::{Console, Keys, Output};
 use crate::plugin::Key;
 use crate::systemd::supervisor::Supervisor;
@@ -297,6 +297,9 @@ impl<'a> Daemon<'a> {
         let (saved, trouble) = saved_state(&start);
         let Plan { config, policy, .. } = start.plan.clone();
         let before = self.settings.as_mut().map(|settings| settings.use_now(config.clone(), Instant::now()));
+        if before.as_ref().is_some_and(|before| may_change_plugins(&before.changes(&config))) {
+            self.driver.forget_files();
+        }
         let reaches_it_as_before = before.as_ref().is_none_or(|before| before.reaches_server_like(&config));
         let server = match is_same {
             false => Server::Other,
@@ -311,6 +314,7 @@ impl<'a> Daemon<'a> {
             driver: self.driver.replaced(policy, saved, config.debounce, server),
             outside: Outside::new(start, audience, started),
             successor: None,
+            is_held: false,
             ..self
         };
         daemon.outside.requests = requests;

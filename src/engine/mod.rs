@@ -371,6 +371,12 @@ impl Engine {
         self.tree.files.keys().chain(self.site.ledger.keys())
     }
 
+    /// Forgets the files, so that the next engine does not miss any.
+    pub fn forget_files(&mut self) {
+        self.tree.handed_over.clear();
+        self.tree.files = files::Files::default();
+    }
+
     /// State for the next engine of the same server. No conversation may be in flight.
     #[must_use]
     pub fn hand_over(self) -> Handover {

@@ -722,6 +722,11 @@ impl Notice {
     }
 }
 
+/// Whether other files may be plugins now, or the plugins may be on another server: these keys of the settings changed.
+pub(crate) fn may_change_plugins(changed: &[&str]) -> bool {
+    changed.iter().any(|key| matches!(*key, "url" | "root" | "exclude" | "follow_links"))
+}
+
 /// Whether `check` may judge a plugin in another way now: these keys of the settings changed.
 pub(crate) fn may_change_checks(changed: &[&str]) -> bool {
     changed.iter().any(|key| matches!(*key, "check" | "plugins"))

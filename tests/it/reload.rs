@@ -472,6 +472,22 @@ fn a_reload_remembers_missing_files() {
     assert!(watch.stop().success());
 }
 
+#[test]
+fn an_excluded_file_is_not_taken_for_a_deleted_one() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    let settings = |more: &str| toml(&server, &format!("on_delete = \"delete\"\ngone_after = \"1s\"\n{more}"));
+    project.put("watch.toml", settings(""));
+    project.put("plugins/b.py", filter("1"));
+    let mut watch = project.watch();
+    project.write("watch.toml", &settings("exclude = [\"b.py\"]\n"));
+    assert_eq!(reloaded(&mut watch), json!(["exclude"]));
+    watch.wait("summary", None);
+    assert!(watch.stop().success());
+    assert_eq!(watch.said_of("b").iter().filter(|said| said.as_str() == "removed").count(), 0);
+    assert!(server.row(Kind::Function, "b").is_some());
+}
+
 /// As a `git checkout` may do that also changes watch.toml.
 #[test]
 fn files_deleted_during_a_reload_are_removed() {

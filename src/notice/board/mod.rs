@@ -14,7 +14,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::format::{count, list};
-use super::{Notice, NoticeKind, Report, Untried, may_change_checks};
+use super::{Notice, NoticeKind, Report, Untried, may_change_checks, may_change_plugins};
 use crate::engine::switch::Switch;
 use crate::plugin::{Key, Severity};
 
@@ -179,17 +179,7 @@ impl Board {
             }
             NoticeKind::Reloaded { changed, .. } => {
                 happened(notice.sentence());
-                self.settings = None;
-                // It is of another server.
-                if changed.contains(&"url") {
-                    self.trouble = None;
-                    self.end_exceptions(|_| true);
-                }
-                // Other rules may hold now: the next deploy tells.
-                if may_change_checks(changed) {
-                    self.errors.clear();
-                    self.hooks.clear();
-                }
+                self.on_reloaded(changed);
             }
             NoticeKind::Stopping { .. } | NoticeKind::Stopped { .. } => self.end = Some(notice.sentence()),
             NoticeKind::NothingFound { .. }
@@ -235,6 +225,28 @@ impl Board {
         }
         if self.chosen.as_ref().is_some_and(|name| !self.is_problem(name)) {
             self.chosen = None;
+        }
+    }
+
+    /// These keys of the settings have other values now.
+    fn on_reloaded(&mut self, changed: &[&str]) {
+        self.settings = None;
+        // It is of another server.
+        if changed.contains(&"url") {
+            self.trouble = None;
+        }
+        // What is still true is told again.
+        if may_change_plugins(changed) {
+            self.plugins.clear();
+            self.names.clear();
+            self.off.clear();
+            self.end_exceptions(|_| true);
+            self.compared = false;
+        }
+        // Other rules may hold now: the next deploy tells.
+        if may_change_checks(changed) || may_change_plugins(changed) {
+            self.errors.clear();
+            self.hooks.clear();
         }
     }
 

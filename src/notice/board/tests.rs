@@ -285,6 +285,18 @@ fn an_error_of_check_is_shown_until_the_text_is_good() {
     }
 }
 
+/// They may be of another server, or left out by now. What is still true is told again.
+#[test]
+fn other_files_or_another_server_begin_a_new_board() {
+    for (changed, kept) in [("url", 0), ("exclude", 0), ("root", 0), ("follow_links", 0), ("debounce", 1)] {
+        let mut board = Board::default();
+        board.tell(&shout(NoticeKind::Updated { from: None, kept: None, active: None, took: Duration::ZERO }), "1:00");
+        assert_eq!(board.plugins.len(), 1);
+        board.tell(&Notice::general(NoticeKind::Reloaded { files: Vec::new(), changed: vec![changed] }), "1:01");
+        assert_eq!(board.plugins.len(), kept, "{changed}");
+    }
+}
+
 #[test]
 fn check_shows_where_the_hook_is_that_a_trial_lacked() {
     let path: Arc<Path> = Arc::from(Path::new("plugins/shout.py"));
