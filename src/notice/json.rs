@@ -527,6 +527,7 @@ mod tests {
             spared {"reason":"not_on_server"}
             spared {"reason":"off_already"}
             id_changed {"from_id":"old"}
+            id_changed {"from_id":"shout"}
             waiting {"reason":"the server is away"}
             superseded {}
             held {}

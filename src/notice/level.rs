@@ -108,12 +108,12 @@ impl Notice {
             | NoticeKind::SettingsKept { .. }
             | NoticeKind::Crashed { .. }
             | NoticeKind::NotSwitchedOn { .. }
-            | NoticeKind::Unused
-            | NoticeKind::RefusedBefore { .. } => Level::Warning,
+            | NoticeKind::Unused => Level::Warning,
             NoticeKind::Surprising(diagnostic) if diagnostic.severity() == Severity::Error => Level::Error,
             NoticeKind::Surprising(_) => Level::Warning,
             NoticeKind::Flawed { meant: false, .. } if self.about.key.is_none() => Level::Warning,
-            NoticeKind::GaveUp { .. }
+            NoticeKind::RefusedBefore { .. }
+            | NoticeKind::GaveUp { .. }
             | NoticeKind::NotAllowed { .. }
             | NoticeKind::Foreign { .. }
             | NoticeKind::Refused { .. }

@@ -337,6 +337,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::Spared { why: KeepReason::Gone },
         NoticeKind::Spared { why: KeepReason::Off },
         NoticeKind::IdChanged { from: Key { kind: Kind::Function, id: PluginId::new("old").unwrap() } },
+        NoticeKind::IdChanged { from: Key { kind: Kind::Tool, id: PluginId::new("shout").unwrap() } },
         NoticeKind::Waiting { reason: WaitReason::Away, again: false },
         NoticeKind::Waiting { reason: WaitReason::Away, again: true },
         NoticeKind::Superseded,

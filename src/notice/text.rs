@@ -179,6 +179,9 @@ impl Notice {
                 KeepReason::Back => "the server keeps it: its file is back",
             }
             .to_owned(),
+            NoticeKind::IdChanged { from } if self.about.key.as_ref().is_some_and(|key| key.kind != from.kind) => {
+                format!("it was a {} before; the server keeps that {0} too", from.kind.word())
+            }
             NoticeKind::IdChanged { from } => {
                 format!("its id was `{}`; the server keeps the plugin under that id too", from.id)
             }
@@ -629,14 +632,14 @@ mod tests {
             Info switched_on: switched on
             Warning unused: on, but used by no model
             Detail pruned: deleted an older version of this editing session from the server's history
-            Warning refused_before: refused before, not sent again: invalid syntax
+            Error refused_before: refused before, not sent again: invalid syntax
                 short: refused before, not sent again / invalid syntax
-            Warning refused_before: refused before, not sent again (the server keeps the old version): no reason was given
+            Error refused_before: refused before, not sent again (the server keeps the old version): no reason was given
                 short: refused before, not sent again / no reason was given
                 note: the server keeps the old version
-            Warning refused_before: refused before, not sent again: Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
+            Error refused_before: refused before, not sent again: Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
                 short: refused before, not sent again / Command '['python', '-m', 'pip', 'install', 'httpx']' returned non-zero exit status 1.
-            Warning refused_before: refused before, not sent again: No module named 'httpx'
+            Error refused_before: refused before, not sent again: No module named 'httpx'
                 short: refused before, not sent again / No module named 'httpx'
             Error failed: the server is away: connection refused
                 short: not deployed / the server is away: connection refused
@@ -685,6 +688,7 @@ mod tests {
             Info spared: already gone from the server
             Info spared: already switched off on the server
             Info id_changed: its id was `old`; the server keeps the plugin under that id too
+            Info id_changed: it was a tool before; the server keeps that tool too
             Info waiting: waiting: the server is away
             Detail waiting: still waiting: the server is away
             Detail superseded: replaced by a newer save

@@ -368,8 +368,8 @@ mod tests {
                   gave up␇
                 note: the old version is off
                 hint: the server's log may say more
-                12:34:56 ! filter  shout                     1.1        refused before, not sent again
-                plugins/shout.py:1:1: warning: No Function class found in the module
+                12:34:56 ✗ filter  shout                     1.1        refused before, not sent again
+                plugins/shout.py:1:1: error: No Function class found in the module
                 note: the server keeps the old version
                 hint: correct the file
                 hint: `owui-watch deploy shout` sends it again as it is
@@ -424,10 +424,10 @@ mod tests {
             &notices,
             Some(60),
             expect![[r#"
-                12:34:56 ! filter  shout  1.1  refused before, not sent
+                12:34:56 ✗ filter  shout  1.1  refused before, not sent
                            again
-                plugins/shout.py:1:1: warning: No Function class found in
-                  the module
+                plugins/shout.py:1:1: error: No Function class found in the
+                  module
                 note: the server keeps the old version
                 hint: correct the file
                 hint: `owui-watch deploy shout` sends it again as it is

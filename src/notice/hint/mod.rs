@@ -100,6 +100,10 @@ impl Notice {
             NoticeKind::Spared { why: KeepReason::Folder | KeepReason::Emptied | KeepReason::Many } => {
                 return Some(format!("if you no longer need it, {} deletes it there", run("delete")));
             }
+            NoticeKind::IdChanged { from } if self.about.key.as_ref().is_some_and(|key| key.kind != from.kind) => {
+                let old = format!("{}:{}", from.kind.word(), from.id);
+                return Some(format!("{} deletes the old one", commands.line("delete", &old)));
+            }
             NoticeKind::IdChanged { from } => {
                 let keep = set_id(&self.about, &from.id);
                 return Some(format!(
@@ -416,6 +420,7 @@ mod tests {
             spared: if you no longer need it, `owui-watch delete shout` deletes it there
             id_changed: to keep the old one with its settings, write `id = "old"` under `[plugins."plugins/shout.py"]` in watch.toml
             id_changed: `owui-watch delete old` deletes the one that has no file here
+            id_changed: `owui-watch delete tool:shout` deletes the old one
             fails: `owui-watch try shout` runs it again
             fails: `owui-watch try shout` runs it again
             fails: the server does not say what failed: it may also be filter `other`
