@@ -273,7 +273,9 @@ impl Rollback {
             Outcome::Created { active: Ok(_) } | Outcome::Updated { .. } | Outcome::Unchanged => Code::Fine,
             _ => Code::NotDeployed,
         };
-        for what in NoticeKind::of_outcome(outcome, &self.plugin, on_server, false, ServerHabits::default(), took) {
+        for what in
+            NoticeKind::of_outcome(outcome, &self.plugin, on_server, false, false, ServerHabits::default(), took)
+        {
             self.say(what);
         }
         code

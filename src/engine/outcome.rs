@@ -135,6 +135,7 @@ impl Engine {
             outcome => outcome,
         };
         let on_server = deploy.on_server();
+        let had_it = self.site.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
         let result = match &outcome {
             Outcome::Failed(failure) => return self.on_failed(plugin, failure.clone(), is_known, took, now),
             Outcome::Unchanged => {
@@ -145,7 +146,6 @@ impl Engine {
             Outcome::Created { active } => {
                 let lane = self.site.lanes.of(&plugin.key);
                 (lane.duplicate, lane.created) = (None, Some((now.at, plugin.digest)));
-                let had_it = self.site.ledger.get(&plugin.key).is_some_and(|record| record.deployed.is_some());
                 if had_it && !in_pass && self.site.is_open() {
                     // The server lost this one, and perhaps others.
                     self.probe();
@@ -194,7 +194,7 @@ impl Engine {
             Outcome::Updated { .. } => Some(on_server.unwrap_or_default()),
             _ => None,
         };
-        for what in NoticeKind::of_outcome(outcome, plugin, on_server, in_pass, self.policy.habits, took) {
+        for what in NoticeKind::of_outcome(outcome, plugin, on_server, in_pass, had_it, self.policy.habits, took) {
             self.tell(Notice::of(plugin, what));
         }
         if result == PassResult::Created

@@ -14,6 +14,8 @@ use crate::plugin::Key;
 
 /// The longest pause between two tries.
 const LONGEST_BACKOFF: Duration = Duration::from_secs(30);
+/// The first pause of [`backoff`] with the largest chance: no pause is shorter.
+pub(super) const SHORTEST_BACKOFF: Duration = Duration::from_millis(375);
 /// How often a single pass tries to switch a function on before it ends.
 const MOST_ACTIVATIONS_IN_A_PASS: u32 = 3;
 
@@ -150,5 +152,6 @@ mod tests {
         let millis: Vec<_> = (1..=9).map(|attempt| backoff(attempt, 0.0).as_millis()).collect();
         assert_eq!(millis, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
         assert_eq!(backoff(u32::MAX, 1.0), Duration::from_millis(22_500));
+        assert_eq!(backoff(1, 1.0), SHORTEST_BACKOFF);
     }
 }

@@ -16,7 +16,7 @@ use super::plan;
 use super::prefetch::Ahead;
 use super::refusal;
 use super::removal::PendingRemoval;
-use super::retry::backoff;
+use super::retry::{SHORTEST_BACKOFF, backoff};
 use super::trial::Trials;
 use super::unused::Question;
 use super::{Code, Effect, Engine, Now, TESTED, Ticket};
@@ -293,12 +293,8 @@ impl Engine {
     pub(super) fn on_unreachable(&mut self, cause: Cause, retry_after: Option<Duration>, now: Now) {
         let Some((attempt, next)) = self.back_off(retry_after, now) else { return };
         let (server, configured) = (self.policy.server.clone(), self.policy.configured);
-        let since = self.site.outage.map_or(now.at, |outage| outage.since);
-        if let Some(patience) = self.policy.once
-            // The server's pause counts in full here.
-            && now.at.saturating_add(next.max(retry_after.unwrap_or_default())) > since + patience
-        {
-            let after = now.at.saturating_sub(since);
+        if self.is_out_of_patience(retry_after, now) {
+            let after = self.site.outage.map_or(Duration::ZERO, |outage| now.at.saturating_sub(outage.since));
             self.tell(Notice::general(NoticeKind::GaveUp { after, cause, server, configured }));
             self.exit.get_or_insert(Code::NoServer);
         } else if attempt == 1 {
@@ -336,10 +332,27 @@ impl Engine {
         outage.denied = false;
         let attempt = outage.attempts;
         let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
+        let next = match self.patience_left(now) {
+            // The last try of a single pass is made when its patience ends, not a whole pause before.
+            Some(left) if left >= SHORTEST_BACKOFF => next.min(left),
+            _ => next,
+        };
         self.site.lanes.cancel_all();
         self.site.lanes.values_mut().for_each(|lane| drop(lane.forget_crash()));
         self.site.access = Access::Away { tried: now.at, until: now.at + next, asked: retry_after.is_some() };
         Some((attempt, next))
+    }
+
+    /// How long a single pass still waits for the server; `None` in a watch.
+    fn patience_left(&self, now: Now) -> Option<Duration> {
+        let since = self.site.outage.map_or(now.at, |outage| outage.since);
+        self.policy.once.map(|patience| (since + patience).saturating_sub(now.at))
+    }
+
+    /// Whether a single pass gives up: no further try fits in, or the server asks for a longer pause.
+    fn is_out_of_patience(&self, retry_after: Option<Duration>, now: Now) -> bool {
+        let least = retry_after.unwrap_or_default().max(SHORTEST_BACKOFF);
+        self.patience_left(now).is_some_and(|left| left < least)
     }
 
     /// Ends the pause of an unreachable server.

@@ -187,9 +187,11 @@ impl Notice {
             NoticeKind::Slow { so_far, installs } => {
                 vec![("so_far_ms", json!(millis(*so_far))), ("installs", json!(installs))]
             }
-            NoticeKind::Created { active, global, .. } => {
-                vec![("active", json!(active)), ("global", json!(global.then_some(true)))]
-            }
+            NoticeKind::Created { active, global, again, .. } => vec![
+                ("active", json!(active)),
+                ("global", json!(global.then_some(true))),
+                ("again", json!(again.then_some(true))),
+            ],
             NoticeKind::Updated { from, kept, active, .. } => vec![
                 ("from_version", json!(from)),
                 ("active", json!(active)),
@@ -462,6 +464,9 @@ mod tests {
             created {"active":true}
             created {"active":true,"global":true}
             created {}
+            created {"active":true,"again":true}
+            created {"active":false,"again":true}
+            created {"again":true}
             updated {"active":true,"from_version":"1.0"}
             updated {"active":false,"from_version":"1.0"}
             updated {"backup":"state/copy.py"}

@@ -314,6 +314,8 @@ pub enum NoticeKind {
         active: Option<bool>,
         /// Whether the server makes new filters and actions global, as a sandbox does.
         global: bool,
+        /// Whether it was deployed before, and is gone from the server, with its valves and sharing.
+        again: bool,
         /// From the save, or from the beginning of the pass.
         took: Duration,
     },

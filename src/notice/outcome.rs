@@ -10,13 +10,14 @@ use crate::engine::refusal;
 use crate::plugin::Plugin;
 
 impl NoticeKind {
-    /// The notices for the outcome of a deploy.
+    /// The notices for the outcome of a deploy; `again`: the plugin was deployed before.
     #[must_use]
     pub fn of_outcome(
         outcome: Outcome,
         plugin: &Plugin,
         on_server: Option<OnServer>,
         in_pass: bool,
+        again: bool,
         habits: ServerHabits,
         took: Duration,
     ) -> Vec<Self> {
@@ -24,7 +25,7 @@ impl NoticeKind {
         let (what, left) = match outcome {
             Outcome::Created { active } => {
                 let (active, off) = active.map_or_else(|off| (Some(false), Some(off)), |active| (active, None));
-                (NoticeKind::Created { active, global: habits.new_is_global, took }, off.map(Self::not_on))
+                (NoticeKind::Created { active, global: habits.new_is_global, again, took }, off.map(Self::not_on))
             }
             Outcome::Updated { from, kept, .. } => (NoticeKind::Updated { from, kept, active, took }, None),
             Outcome::Unchanged => (NoticeKind::Unchanged { in_pass, active, good_again: false }, None),

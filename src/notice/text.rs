@@ -91,9 +91,18 @@ impl Notice {
                 format!("still in progress after {}: the server may be installing {packages}", duration(*so_far))
             }
             NoticeKind::Sending { why } => format!("comparing with the server ({})", why.word().replace('_', " ")),
-            NoticeKind::Created { active: Some(false), .. } => "created, switched off".to_owned(),
-            NoticeKind::Created { active: Some(true), .. } => "created and switched on".to_owned(),
-            NoticeKind::Created { active: None, .. } => "created".to_owned(),
+            NoticeKind::Created { active, again, .. } => {
+                let (again, why) = match again {
+                    true => (" again", ": it was gone from the server, with its valves and sharing"),
+                    false => ("", ""),
+                };
+                let switch = match active {
+                    Some(true) => " and switched on",
+                    Some(false) => ", switched off",
+                    None => "",
+                };
+                format!("created{again}{switch}{why}")
+            }
             NoticeKind::Updated { kept: None, active, .. } => format!("updated{}", off(*active)),
             NoticeKind::Updated { kept: Some(_), .. } => {
                 format!("{}; {}", self.headline().unwrap_or_default(), self.detail().unwrap_or_default())
@@ -580,6 +589,9 @@ mod tests {
             Info created: created and switched on
             Info created: created and switched on
             Info created: created
+            Info created: created again and switched on: it was gone from the server, with its valves and sharing
+            Info created: created again, switched off: it was gone from the server, with its valves and sharing
+            Info created: created again: it was gone from the server, with its valves and sharing
             Info updated: updated
             Info updated: updated (off)
             Info updated: updated; the text on the server was not deployed from here; a copy is in state/copy.py

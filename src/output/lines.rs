@@ -260,9 +260,9 @@ mod tests {
                 server: server.clone(),
             }),
             Notice::general(NoticeKind::Connected { server: server.clone(), version: "0.12.4".to_owned() }),
-            clock(NoticeKind::Created { active: None, global: false, took }),
-            duck(NoticeKind::Created { active: Some(false), global: false, took }),
-            duck(NoticeKind::Created { active: Some(false), global: false, took }),
+            clock(NoticeKind::Created { active: None, global: false, again: false, took }),
+            duck(NoticeKind::Created { active: Some(false), global: false, again: false, took }),
+            duck(NoticeKind::Created { active: Some(false), global: false, again: false, took }),
             shout(NoticeKind::Updated { from: Some("1.0".to_owned()), kept: None, active: Some(true), took }),
             shout(NoticeKind::Updated {
                 from: None,

@@ -329,7 +329,7 @@ mod tests {
     }
 
     fn created(n: usize) -> NoticeKind {
-        NoticeKind::Created { active: None, global: false, took: Duration::from_millis(n as u64) }
+        NoticeKind::Created { active: None, global: false, again: false, took: Duration::from_millis(n as u64) }
     }
 
     fn rest(backlog: &mut Backlog) -> Vec<NoticeKind> {

@@ -144,7 +144,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::ScanSlow { so_far: took },
         NoticeKind::Slow { so_far: Duration::ZERO, installs: Some(text()) },
         NoticeKind::Sending { why: Why::New },
-        NoticeKind::Created { active: Some(true), global: true, took },
+        NoticeKind::Created { active: Some(true), global: true, again: true, took },
         NoticeKind::Updated { from: Some(text()), kept: Some(path()), active: Some(true), took },
         NoticeKind::Unchanged { in_pass: true, active: Some(true), good_again: true },
         NoticeKind::WouldCreate,

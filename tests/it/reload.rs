@@ -188,7 +188,7 @@ fn a_corrected_key_is_used() {
     project.put(".env", dotenv("sk-wrong"));
     let mut watch = project.watch_with(&["--force"]);
     let refused = watch.wait("not_allowed", None).pop().unwrap();
-    assert!(refused["hint"].as_str().unwrap().contains("read again when saved"), "{refused}");
+    assert!(refused["hint"].as_str().unwrap().contains("read only at the start"), "{refused}");
     project.write(".env", &dotenv(KEY));
     assert_eq!(reloaded(&mut watch), json!(["api_key"]));
     watch.wait("created", Some("a"));

@@ -184,7 +184,7 @@ fn a_broken_file_that_is_mended_has_one_state() {
     let mut board = Board::default();
     board.tell(&broken(&path), "1:00");
     assert_eq!(board.plugins[&Name::File(Arc::clone(&path))].state, State::Broken);
-    let mut created = shout(NoticeKind::Created { active: None, global: false, took: Duration::ZERO });
+    let mut created = shout(NoticeKind::Created { active: None, global: false, again: false, took: Duration::ZERO });
     created.about.path = Some(path);
     board.tell(&created, "2:00");
     assert_eq!(board.plugins.values().map(|standing| standing.state).collect::<Vec<_>>(), [State::Deployed]);
@@ -212,7 +212,10 @@ fn a_file_has_one_name() {
     let Notice { what, .. } = broken(&path);
     board.tell(&of("old", what), "1:00");
     assert_eq!(problems(&board), ["a.py"]);
-    board.tell(&of("new", NoticeKind::Created { active: None, global: false, took: Duration::ZERO }), "2:00");
+    board.tell(
+        &of("new", NoticeKind::Created { active: None, global: false, again: false, took: Duration::ZERO }),
+        "2:00",
+    );
     assert_eq!((problems(&board).len(), board.plugins.len()), (0, 1), "the old id is no longer here");
     for gone in [NoticeKind::Disabled, NoticeKind::Removed { file_there: true, on_server: false, next: None }] {
         board.tell(&broken(&path), "3:00");
@@ -359,7 +362,7 @@ fn a_switch_is_counted_whoever_sets_it() {
 #[test]
 fn a_plugin_that_has_another_id_is_counted_once() {
     let mut board = Board::default();
-    board.tell(&shout(NoticeKind::Created { active: None, global: false, took: Duration::ZERO }), "1:00");
+    board.tell(&shout(NoticeKind::Created { active: None, global: false, again: false, took: Duration::ZERO }), "1:00");
     let from = shout(NoticeKind::Held).about.key.unwrap();
     let new = Key { id: PluginId::new("new").unwrap(), ..from.clone() };
     board.tell(&Notice { about: Subject::from(&new), what: NoticeKind::IdChanged { from } }, "1:00");
@@ -384,7 +387,10 @@ fn totals_wait_for_the_first_pass() {
     assert!(board.glance().totals.is_empty(), "others may exist");
     let pass = NoticeKind::Pass { todo: 2 };
     board.tell(&Notice::general(pass), "1:00");
-    board.tell(&shout(NoticeKind::Created { active: Some(false), global: false, took: Duration::ZERO }), "1:00");
+    board.tell(
+        &shout(NoticeKind::Created { active: Some(false), global: false, again: false, took: Duration::ZERO }),
+        "1:00",
+    );
     assert_eq!(board.glance().totals, ["1 of 2 plugins compared"]);
     let tally = PassSummary::default();
     let summary = NoticeKind::Summary { tally, took: Duration::ZERO, dry_run: false };

@@ -244,8 +244,8 @@ fn denied(status: u16, words: &str) -> &'static str {
     } else if server_words::keys_are_off(words) {
         "an admin can switch API keys on under Admin Panel > Settings > General"
     } else {
-        "use an admin's API key\n\
-         `.env` and `api_key_file` are read again when saved, the environment only at the start"
+        "put an admin's API key into .env as OPENWEBUI_API_KEY, or into the file that `api_key_file` names\n\
+         if the environment has an OPENWEBUI_API_KEY, it is used instead, and read only at the start"
     }
 }
 
@@ -344,8 +344,8 @@ mod tests {
             gave_up: check that the server is running and the address is right
             not_allowed: put an API key into .env as OPENWEBUI_API_KEY (in Open WebUI: Settings > Account > API keys)
             not_allowed: an admin can switch API keys on under Admin Panel > Settings > General
-            not_allowed: use an admin's API key
-            not_allowed: `.env` and `api_key_file` are read again when saved, the environment only at the start
+            not_allowed: put an admin's API key into .env as OPENWEBUI_API_KEY, or into the file that `api_key_file` names
+            not_allowed: if the environment has an OPENWEBUI_API_KEY, it is used instead, and read only at the start
             not_open_webui: use the address you open in the browser, without /api
             insecure: use https, a tunnel or a VPN
             insecure: use https
@@ -364,6 +364,8 @@ mod tests {
             trouble: deploys go on
             trouble: `owui-watch status` shows how each plugin stands
             scan_slow: check that network folders below the roots respond
+            created: `owui-watch on shout` switches it on
+            created: set `activate_new = true` in watch.toml to have new functions switched on
             created: `owui-watch on shout` switches it on
             created: set `activate_new = true` in watch.toml to have new functions switched on
             updated: `owui-watch on shout` switches it on

@@ -147,7 +147,7 @@ fn a_missing_or_wrong_key_is_named() {
     let wrong = Project::on(&server).with("OPENWEBUI_API_KEY", "sk-wrong");
     let lines = found(&wrong, 1);
     let start = "wrong: the server denied access with the key from `OPENWEBUI_API_KEY`: ";
-    assert!(lines["key"].starts_with(start) && lines["key"].contains("use an admin's API key"), "{lines:#?}");
+    assert!(lines["key"].starts_with(start) && lines["key"].contains("put an admin's API key"), "{lines:#?}");
     assert!(!format!("{lines:?}").contains("sk-wrong"));
     server.open_the_door();
     assert_eq!(found(&without, 0)["key"], "fine: none, and the server asks for none");

@@ -162,7 +162,9 @@ fn a_single_pass_gives_up_after_a_while() {
          501ms wake
          502ms #2 unreachable
          1502ms wake
-         1503ms #3 unreachable",
+         1503ms #3 unreachable
+         2001ms wake
+         2002ms #4 unreachable",
         &expect![[r#"
             0ms edit a v1
             0ms rescan
@@ -176,6 +178,10 @@ fn a_single_pass_gives_up_after_a_while() {
             1502ms wake
                   #3 connect
             1503ms #3 unreachable
+                  still_unreachable attempt=3 cause="connection refused" next_ms=498
+            2001ms wake
+                  #4 connect
+            2002ms #4 unreachable
                   gave_up cause="connection refused"
                   exit NoServer
         "#]],

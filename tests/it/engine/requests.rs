@@ -312,7 +312,7 @@ fn a_deleted_plugin_with_a_file_is_created_again() {
             12ms #2 created a
                   #3 connect
                   archive v1
-                  a created ms=2
+                  a created again=true ms=2
                   save
         "#]],
     );

@@ -209,7 +209,7 @@ fn an_unchanged_save_keeps_a_waiting_deploy() {
                   #2 create a v1
             5070ms #2 created a
                   archive v1
-                  a created ms=68
+                  a created again=true ms=68
                   b sending why=missing_on_server
                   #3 get b
                   save

@@ -163,7 +163,8 @@ pub(super) struct Promises {
     /// How often the server has been looked at in vain, and until when it is to be left alone.
     attempts: u32,
     quiet_until: Duration,
-    /// When it was looked at in vain the last time.
+    /// When it was looked at in vain the first and the last time of this outage.
+    away: Duration,
     tried: Duration,
     /// How many requests there were that change something.
     pub(super) changes: u32,
@@ -442,9 +443,9 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
                 return broken("8: more waits than there is", format!("{waiting}"));
             }
             promises.attempts = 1;
-            promises.tried = now;
+            (promises.away, promises.tried) = (now, now);
             promises.quiet_until = now + *next;
-            patient(1, *next, promises.wish)
+            patient(1, *next, promises.wish, patience_left(world))
         }
         // A single pass ends with it.
         NoticeKind::Foreign { .. } if world.setup.policy.once.is_none() => {
@@ -461,11 +462,20 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
                 let detail = format!("try {attempt} is number {}", promises.attempts);
                 return broken("7: a server that fails is asked less and less", detail);
             }
-            patient(*attempt, *next, promises.wish)
+            patient(*attempt, *next, promises.wish, patience_left(world))
         }
         NoticeKind::GaveUp { .. } => {
             promises.attempts += 1;
-            Ok(())
+            if promises.attempts == 1 {
+                promises.away = now;
+            }
+            let least = promises.wish.max(ms(375));
+            match patience_left(world) {
+                Some(left) if left >= least => {
+                    broken("7: a single pass tries for as long as it may", format!("{left:?}"))
+                }
+                _ => Ok(()),
+            }
         }
         NoticeKind::Back { waiting, .. } | NoticeKind::AccessGranted { waiting } => {
             promises.attempts = 0;
@@ -483,8 +493,15 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
     }
 }
 
-fn patient(attempt: u32, next: Duration, wish: Duration) -> Result<(), Broken> {
+/// For how long a single pass still tries.
+fn patience_left(world: &World) -> Option<Duration> {
+    world.setup.policy.once.map(|patience| (world.promises.away + patience).saturating_sub(world.now))
+}
+
+fn patient(attempt: u32, next: Duration, wish: Duration, left: Option<Duration>) -> Result<(), Broken> {
     let least = ms(375 << attempt.saturating_sub(1).min(10)).min(ms(22_500)).max(wish.min(ms(30_000)));
+    // The last try of a single pass is made at its end.
+    let least = least.min(left.unwrap_or(least));
     if next < least {
         return broken("7: a server that fails is asked less and less", format!("try {attempt}: {next:?}"));
     }
