@@ -195,6 +195,9 @@ impl Author {
 
     /// A setting that is changed while the daemon runs.
     fn setting(&mut self) -> String {
+        if self.random.u8(0..4) == 0 {
+            return format!("settings {}", self.random.u16(1..2000));
+        }
         let settings: [&[&str]; 8] = [
             &["reload"],
             &["block on", "block off"],

@@ -42,6 +42,8 @@ pub(super) struct Daemon {
     knows_root_missing: bool,
     /// Other settings wait for it to come to an end.
     pub(super) is_replaced: bool,
+    /// The settings are being saved: what they say is uncertain.
+    is_held: bool,
     /// Effects that it has before it crashes.
     pub(super) fuse: Option<u32>,
     /// Somebody has said stop.
@@ -162,6 +164,25 @@ impl World {
         self.turn(vec![Event::Replace])
     }
 
+    /// The settings are being saved: for a while, it is uncertain what they say.
+    pub(super) fn hold(&mut self, pause: Duration) -> Result<(), Broken> {
+        let Some(daemon) = self.daemon.as_mut().filter(|daemon| !daemon.is_replaced) else { return Ok(()) };
+        if self.setup.policy.once.is_some() || std::mem::replace(&mut daemon.is_held, true) {
+            return Ok(());
+        }
+        self.after(pause, Happening::Settled(self.generation));
+        self.turn(vec![Event::Hold(true)])
+    }
+
+    /// They have been read, and say something else or what they said before.
+    pub(super) fn release(&mut self) -> Result<(), Broken> {
+        if self.luck("settings", 2) == 0 {
+            return self.reload();
+        }
+        self.daemon.iter_mut().for_each(|daemon| daemon.is_held = false);
+        self.turn(vec![Event::Hold(false)])
+    }
+
     fn replace(&mut self) -> Result<(), Broken> {
         trace!(self, "other settings hold");
         self.trials.on_replaced();
@@ -174,6 +195,7 @@ impl World {
         let rollbacks = self.state.rollbacks.clone();
         if let Some(daemon) = &mut self.daemon {
             (daemon.is_replaced, daemon.is_scanning, daemon.rollbacks_unseen) = (false, false, false);
+            daemon.is_held = false;
         }
         // What the one before was still reading or asking is nobody's.
         self.generation += 1;

@@ -120,10 +120,14 @@ pub(super) struct Promises {
     /// How often the conversation has flipped it, and the text that it has loaded again before.
     pub(super) flips: BTreeMap<Key, u32>,
     restored: BTreeMap<Key, Text>,
-    /// How long the server has just asked to be left alone.
+    /// How long the server has just asked to be left alone, in answer to what asks how it is.
     wish: Duration,
+    /// How long it has asked for in answer to anything.
+    any_wish: Duration,
     /// Somebody has asked the daemon to end.
     stops: bool,
+    /// It is uncertain what the settings say.
+    is_held: bool,
     /// When each row was last changed by somebody else, and last looked at by the daemon that runs.
     pub(super) touched: BTreeMap<Key, Duration>,
     looked: BTreeMap<Key, Duration>,
@@ -203,7 +207,7 @@ impl Promises {
         self.switches.clear();
         self.flips.clear();
         self.restored.clear();
-        self.stops = false;
+        (self.stops, self.is_held) = (false, false);
         self.refused.clear();
         self.version = None;
         self.looked.clear();
@@ -237,7 +241,7 @@ impl Promises {
     pub(super) fn on_replaced(&mut self, rollbacks: BTreeMap<Key, Rollback>, in_another_way: bool) {
         self.rollbacks = rollbacks;
         self.first_pass = true;
-        self.quiet_until = Duration::ZERO;
+        (self.quiet_until, self.is_held) = (Duration::ZERO, false);
         if in_another_way {
             self.attempts = 0;
         }
@@ -258,6 +262,7 @@ impl Promises {
             // Who asks for a rescan wants to know now.
             Event::Rescan => self.quiet_until = Duration::ZERO,
             Event::Stop => self.stops = true,
+            Event::Hold(is_held) => self.is_held = *is_held,
             Event::Scanned(scan) => {
                 self.scanned = now;
                 // A file that was saved may be read by a scan.
@@ -469,7 +474,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             if promises.attempts == 1 {
                 promises.away = now;
             }
-            let least = promises.wish.max(ms(375));
+            let least = promises.any_wish.max(ms(375));
             match patience_left(world) {
                 Some(left) if left >= least => {
                     broken("7: a single pass tries for as long as it may", format!("{left:?}"))
@@ -666,6 +671,9 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     }
     if promises.stops {
         return broken("nothing begins when somebody has said stop", format!("{key}"));
+    }
+    if promises.is_held {
+        return broken("2: nothing goes to the server of settings that no longer hold", format!("{key}"));
     }
     if world.now < promises.quiet_until {
         return broken("7: a server that fails is left alone", format!("{key}"));
@@ -1079,10 +1087,12 @@ pub(super) fn on_reply(world: &mut World, call: &Call, reply: &Reply, heard: Hea
     };
     // The answer to a look that was given up asks for nothing any more.
     if looks || *call != Call::Connect {
-        world.promises.wish = match reply {
-            Reply::Unreachable { retry_after: Some(wish), .. } if asks => *wish,
+        let wish = match reply {
+            Reply::Unreachable { retry_after: Some(wish), .. } => *wish,
             _ => Duration::ZERO,
         };
+        world.promises.any_wish = wish;
+        world.promises.wish = if asks { wish } else { Duration::ZERO };
     }
     if let Some(key) = key_in(call) {
         if matches!(call, Call::Toggle(_)) {

@@ -120,6 +120,8 @@ pub(super) enum Happening {
     Finished(char, Text),
     /// A file has been quiet since it had this stamp.
     Calm(char, Duration),
+    /// What the settings say is certain again.
+    Settled(u32),
     /// The lost events are known to be lost.
     Overflow,
     /// The lock of git is gone.
@@ -363,6 +365,7 @@ impl World {
                 self.turn(vec![Event::Stop])
             }
             ["reload"] => self.reload(),
+            ["settings", pause] => self.hold(millis(pause)),
             ["block" | "set", .., value] => {
                 self.set(words[words.len() - 2], value);
                 self.reload()
@@ -768,7 +771,8 @@ impl World {
             Happening::Answer(id) => self.deliver(id),
             Happening::Written(generation) if self.generation == generation => self.on_written(),
             Happening::Scanned(generation, scan) if self.generation == generation => self.on_scanned(scan),
-            Happening::Written(_) | Happening::Scanned(..) => Ok(()),
+            Happening::Settled(generation) if self.generation == generation => self.release(),
+            Happening::Written(_) | Happening::Scanned(..) | Happening::Settled(_) => Ok(()),
             Happening::Finished(file, text) => {
                 trace!(self, "{file} is written: {text}");
                 self.put(file, Some(text));
