@@ -273,8 +273,7 @@ impl Rollback {
             Outcome::Created { active: Ok(_) } | Outcome::Updated { .. } | Outcome::Unchanged => Code::Fine,
             _ => Code::NotDeployed,
         };
-        for what in
-            NoticeKind::of_outcome(outcome, &self.plugin, on_server, false, false, ServerHabits::default(), took)
+        for what in NoticeKind::of_outcome(outcome, &self.plugin, on_server, false, true, ServerHabits::default(), took)
         {
             self.say(what);
         }

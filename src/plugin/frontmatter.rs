@@ -31,7 +31,7 @@ impl Frontmatter {
     }
 
     /// The opening line of a header that its author sees but the server does not: of a docstring that does not begin on
-    /// the very first line, or not with `"""` alone.
+    /// the very first line, or not with `"""` alone. Above it may be comments and imports.
     #[must_use]
     pub fn overlooked(text: &str) -> Option<Range<usize>> {
         if text.split(ends_line).next().is_some_and(|first| first.trim_matches(is_space) == QUOTES) {
@@ -42,7 +42,8 @@ impl Frontmatter {
             let start = end;
             end += line.len();
             let code = line.trim();
-            (!code.is_empty() && !code.starts_with('#')).then_some((start, line))
+            let is_above = |start| code.starts_with(start);
+            (!code.is_empty() && !["#", "import ", "from "].into_iter().any(is_above)).then_some((start, line))
         })?;
         let unprefixed = opening.trim_start().trim_start_matches(['r', 'R', 'u', 'U']);
         let quotes = [QUOTES, "'''"].into_iter().find(|quotes| unprefixed.starts_with(quotes))?;
@@ -166,11 +167,12 @@ mod tests {
             (format!("\n'''\n{header}'''\n"), Some("'''")),
             (format!("\"\"\"title: A\n{header}\"\"\"\n"), Some("\"\"\"title: A")),
             (format!("r\"\"\"\n{header}\"\"\"\n"), Some("r\"\"\"")),
+            (format!("import os\nfrom re import sub\n\n\"\"\"\n{header}\"\"\"\n"), Some("\"\"\"")),
             // Seen by the server, or no header.
             (format!("\"\"\"\n{header}\"\"\"\n"), None),
             ("\"\"\"\nOnly words: here.\n\"\"\"\n".to_owned(), None),
             ("\"\"\"A module that does things.\"\"\"\ntitle: str = 'x'\n".to_owned(), None),
-            (format!("import os\n\"\"\"\n{header}\"\"\"\n"), None),
+            (format!("LEVEL = 1\n\"\"\"\n{header}\"\"\"\n"), None),
             ("\"\"\"".to_owned(), None),
             (String::new(), None),
         ] {

@@ -244,7 +244,8 @@ fn a_plugin_deleted_on_the_server_can_be_restored() {
     server.delete_row(Kind::Function, "a");
     fs::remove_file(project.path(A)).unwrap();
     let told = notices(&project, &["rollback", "a", "--yes"], 0);
-    assert_eq!(of(&told, "created")["version"], "2");
+    let created = of(&told, "created");
+    assert_eq!((&created["version"], &created["again"]), (&json!("2"), &json!(true)));
     assert!(of(&told, "difference")["diff"].as_str().unwrap().starts_with("--- /dev/null\n"));
     assert_eq!(text(&server, "a"), filter("2"));
     let note = rollback_of(&project, &server, &key(Kind::Function, "a")).unwrap();
