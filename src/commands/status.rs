@@ -116,12 +116,15 @@ pub async fn status(context: CommandContext, words: &[String]) -> Result<Code, E
 
 fn print(screen: &Screen, lines: &[Line]) {
     let table: Vec<_> = lines.iter().map(cells).collect();
-    for (line, row) in lines.iter().zip(aligned(&table, Screen::columns())) {
-        let (about, status) = line;
+    for (((about, status), cells), row) in lines.iter().zip(&table).zip(aligned(&table, Screen::columns())) {
         let notice = Notice::report(about.clone(), Report::Status(status.clone()));
         // With `--quiet` only what is wrong.
         if screen.least <= Level::Info || notice.level() >= screen.least {
             screen.signed_row(&notice, status.sign(), &row);
+            // A narrow terminal cuts the last column.
+            if let Some(detail) = cells.last().filter(|detail| status.has_reason() && !row.ends_with(*detail)) {
+                screen.below_row(&notice, detail);
+            }
         }
     }
     let counts = StatusCounts::of(lines.to_vec());

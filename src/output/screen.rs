@@ -69,6 +69,14 @@ impl Screen {
         }
     }
 
+    /// Prints what a row had no room for, wrapped and indented.
+    pub fn below_row(&self, notice: &Notice, text: &str) {
+        if self.wants_lines(notice) {
+            let columns = columns(&console::Term::stdout());
+            out(&(wrapped_message("  ", text, columns) + "\n"));
+        }
+    }
+
     /// Prints a heading above a table for people.
     pub fn heading(&self, text: &str) {
         if self.format == Format::Lines {

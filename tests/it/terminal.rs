@@ -561,6 +561,21 @@ fn a_difference_steers_no_terminal_and_stays_whole() {
 }
 
 #[test]
+fn a_narrow_table_loses_no_reason() {
+    let server = FakeServer::start();
+    let project = project(&server);
+    project.write("plugins/a_filter_with_a_rather_long_name.py", "class Filter(:\n");
+    let line = [env!("CARGO_BIN_EXE_owui-watch"), "status"];
+    let Some(mut terminal) = Terminal::run(&project, &line, &[]) else { return };
+    assert_eq!(terminal.ended().code(), Some(1));
+    let screen = terminal.screen();
+    let below = screen.lines().skip_while(|row| !row.starts_with('✗')).skip(1);
+    let reason =
+        ["  plugins/a_filter_with_a_rather_long_name.py:1:14: invalid Python: expected an", "  expression or a ')'"];
+    assert_eq!(below.take(2).collect::<Vec<_>>(), reason);
+}
+
+#[test]
 fn the_view_follows_the_window() {
     let server = FakeServer::start();
     let project = project(&server);

@@ -198,6 +198,20 @@ impl PluginStatus {
         }
     }
 
+    /// Whether the detail gives a reason that is written nowhere else.
+    #[must_use]
+    pub fn has_reason(&self) -> bool {
+        matches!(
+            self.state,
+            PluginState::Broken { .. }
+                | PluginState::Blocked { .. }
+                | PluginState::Refused { .. }
+                | PluginState::Conflict { .. }
+                | PluginState::Duplicate(_)
+                | PluginState::Unknown { .. }
+        )
+    }
+
     pub(in crate::notice) fn span(&self) -> Option<&Span> {
         match &self.state {
             PluginState::Broken { span, .. }
