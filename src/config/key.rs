@@ -95,8 +95,11 @@ fn check(key: &str, place: &str) -> Result<(), ConfigError> {
         return Ok(());
     };
     let bearer = key.get(..7).is_some_and(|head| head.eq_ignore_ascii_case("bearer "));
-    let hint = bearer.then(|| "leave out the word `Bearer`".to_owned());
-    Err(ConfigError::new(format!("cannot use the API key from {place}: {problem}")).with_hint(hint))
+    let hint = match bearer {
+        true => "leave out the word `Bearer`",
+        false => "copy the key from Open WebUI: Settings > Account > API keys",
+    };
+    Err(ConfigError::new(format!("cannot use the API key from {place}: {problem}")).with_hint(Some(hint.to_owned())))
 }
 
 /// A warning about a file with a key that other users can read.

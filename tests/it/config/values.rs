@@ -214,12 +214,15 @@ fn unusable_keys_are_not_shown() {
     "#]]);
     key("sk 5ecre7").says(&expect![[r#"
         error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a space, a line break or a control character
+        hint: copy the key from Open WebUI: Settings > Account > API keys
     "#]]);
     key("sk-\u{7}5ecre7").says(&expect![[r#"
         error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a space, a line break or a control character
+        hint: copy the key from Open WebUI: Settings > Account > API keys
     "#]]);
     key("sk-5ecre7…").says(&expect![[r#"
         error: cannot use the API key from `OPENWEBUI_API_KEY`: it contains a character that is not ASCII
+        hint: copy the key from Open WebUI: Settings > Account > API keys
     "#]]);
     let file = || Project::new().with("watch.toml", "api_key_file = 'k'");
     file().refusal("").says(&expect![[r#"
@@ -227,9 +230,11 @@ fn unusable_keys_are_not_shown() {
     "#]]);
     file().with("k", " \n").refusal("").says(&expect![[r#"
         error: cannot use the API key from `k`: it is empty
+        hint: copy the key from Open WebUI: Settings > Account > API keys
     "#]]);
     file().with("k", "sk-1\nsk-2\n").refusal("").says(&expect![[r#"
         error: cannot use the API key from `k`: it contains a space, a line break or a control character
+        hint: copy the key from Open WebUI: Settings > Account > API keys
     "#]]);
     file().with_folder("k").refusal("").says(&expect![[r#"
         error: cannot read `k`: it is a folder
