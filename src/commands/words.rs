@@ -175,5 +175,5 @@ fn refusal(typed: &str, spelled: &str, listing: &Listing) -> Error {
         Some(name) => format!("did you mean `{name}`?"),
         None => "name a plugin by its id or path; `owui-watch --help` lists the commands".to_owned(),
     };
-    Error::new(format!("`{typed}` is neither a command nor the id or path of a plugin here")).hinted(hint)
+    Error::new(format!("`{typed}` is not the id or path of a plugin here")).hinted(hint)
 }

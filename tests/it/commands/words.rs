@@ -19,7 +19,7 @@ fn a_mistyped_command_does_nothing() {
     let project = Project::on(&server);
     project.put("plugins/shout.py", filter("1"));
     project.put("plugins/clock.py", tool("1"));
-    let nothing = |word: &str| format!("`{word}` is neither a command nor the id or path of a plugin here");
+    let nothing = |word: &str| format!("`{word}` is not the id or path of a plugin here");
     let list = "name a plugin by its id or path; `owui-watch --help` lists the commands";
     for (arguments, word, hint) in [
         (&["roolback", "shout"][..], "roolback", "did you mean `owui-watch rollback`?"),
@@ -134,7 +134,7 @@ fn an_excluded_file_cannot_be_watched() {
         "cannot look for `later`: there is no folder `gone`",
         "create it, or set `root` in watch.toml (or --root) to the folder with the plugins",
     );
-    let nothing = "`stats` is neither a command nor the id or path of a plugin here";
+    let nothing = "`stats` is not the id or path of a plugin here";
     refused(&project, &["--root", "gone", "stats"], nothing, "did you mean `owui-watch status`?");
 }
 

@@ -77,7 +77,7 @@ fn an_unknown_name_is_a_usage_error() {
     for name in ["nope", "plugins/nope.py"] {
         let ran = project.run(&["--once", name, "a"]);
         check(&ran, 2);
-        let message = format!("error: `{name}` is neither a command nor the id or path of a plugin here\n");
+        let message = format!("error: `{name}` is not the id or path of a plugin here\n");
         assert!(ran.stderr.starts_with(&message), "{}", ran.stderr);
     }
     assert_eq!(writes(&server).len(), 1, "nothing is deployed by half a command");
