@@ -268,6 +268,11 @@ impl Driver {
         rolled_back.into_iter().chain(events).find_map(|event| self.take_one(event, world))
     }
 
+    /// Holds the engine, or releases it, before it hears of anything else.
+    pub fn hold(&mut self, is_held: bool, world: &mut impl World) -> Option<Code> {
+        self.take_one(Event::Hold(is_held), world)
+    }
+
     /// Reads the files that are ready by now.
     pub fn settle(&mut self, world: &mut impl World) -> Option<Code> {
         if self.is_scanning() {
@@ -345,7 +350,7 @@ impl Driver {
                 return Some(Event::Loaded(path, loaded));
             }
             Effect::Reread(path) => {
-                let is_changing = self.is_scanning() || self.debouncer.is_changing(&path);
+                let is_changing = self.is_scanning() || self.debouncer.is_changing(&path) || world.is_git_busy();
                 let loaded = if is_changing { Loaded::Unsettled } else { world.read(&path, false) };
                 return Some(Event::Loaded(path, loaded));
             }

@@ -95,9 +95,10 @@ fn check(key: &str, place: &str) -> Result<(), ConfigError> {
         return Ok(());
     };
     let bearer = key.get(..7).is_some_and(|head| head.eq_ignore_ascii_case("bearer "));
-    let hint = match bearer {
-        true => "leave out the word `Bearer`",
-        false => "copy the key from Open WebUI: Settings > Account > API keys",
+    let hint = if bearer {
+        "leave out the word `Bearer`"
+    } else {
+        "copy the key from Open WebUI: Settings > Account > API keys"
     };
     Err(ConfigError::new(format!("cannot use the API key from {place}: {problem}")).with_hint(Some(hint.to_owned())))
 }

@@ -106,6 +106,13 @@ enum Wakeup {
     More,
 }
 
+/// The daemon with other settings, before it takes over.
+struct Successor {
+    start: Start,
+    /// What has changed.
+    reloaded: Notice,
+}
+
 struct Daemon<'a> {
     driver: Driver,
     outside: Outside,
@@ -113,7 +120,7 @@ struct Daemon<'a> {
     settings: Option<Settings<'a>>,
     setup: &'a Setup<'a>,
     /// Replaces this daemon once nothing is in flight.
-    successor: Option<Start>,
+    successor: Option<Successor>,
     /// Notices from elsewhere. Closed where there is nobody else.
     notices: Receiver<Notice>,
     /// Runs `log_command`, if that is set.
@@ -282,7 +289,8 @@ impl<'a> Daemon<'a> {
     }
 
     /// The daemon that continues with other settings. If its state folder is the same, the lock is handed over.
-    fn replaced(mut self, mut start: Start) -> Self {
+    fn replaced(mut self, successor: Successor) -> Self {
+        let Successor { mut start, reloaded } = successor;
         // The new watcher may not have seen these events.
         if self.driver.is_scanning() {
             self.outside.hand_on_signs(&mut self.driver);
@@ -319,6 +327,7 @@ impl<'a> Daemon<'a> {
         };
         daemon.outside.requests = requests;
         daemon.outside.checks = checks;
+        daemon.tell(reloaded);
         daemon.tell_of_state(trouble);
         daemon.warn(&config, before.as_ref());
         daemon.listen();
@@ -541,8 +550,8 @@ impl<'a> Daemon<'a> {
         };
         match start {
             Ok(start) => {
-                self.successor = Some(start);
-                self.tell(Notice::general(NoticeKind::Reloaded { files, changed: keys }));
+                let reloaded = Notice::general(NoticeKind::Reloaded { files, changed: keys });
+                self.successor = Some(Successor { start, reloaded });
                 Some(vec![Event::Replace])
             }
             Err(error) => {
@@ -650,14 +659,12 @@ impl<'a> Daemon<'a> {
 
     /// One turn: takes the events, then the files that are ready, then the answers that came meanwhile. Requests run in
     /// between: they leave before a file is read or a line is printed.
-    async fn turn(&mut self, mut happened: Vec<Event>, scan: Option<Scan>) -> Option<Code> {
+    async fn turn(&mut self, happened: Vec<Event>, scan: Option<Scan>) -> Option<Code> {
         if let Some(code) = self.keep_lock() {
             return Some(code);
         }
-        if let Some(hold) = self.hold() {
-            happened.insert(0, hold);
-        }
-        let end = self.driver.take(happened, &mut self.outside);
+        let end = self.hold();
+        let end = end.or_else(|| self.driver.take(happened, &mut self.outside));
         let end = end.or_else(|| self.driver.on_scanned(scan?, &mut self.outside));
         tokio::task::yield_now().await;
         let end = end.or_else(|| self.driver.settle(&mut self.outside));
@@ -669,17 +676,14 @@ impl<'a> Daemon<'a> {
     }
 
     /// Holds the engine while the settings are changing: no save may go to the server of the old ones.
-    fn hold(&mut self) -> Option<Event> {
+    fn hold(&mut self) -> Option<Code> {
         if self.successor.is_some() {
             return None;
         }
-        let at = self.outside.at();
-        let is_imminent = self.driver.next_wake().is_some_and(|wake| wake <= at)
-            || self.driver.has_more()
-            || self.driver.engine().has_waiting();
         let now = Instant::now();
-        let is_held = self.settings.as_mut().is_some_and(|settings| settings.are_in_flux(is_imminent, now));
-        (std::mem::replace(&mut self.is_held, is_held) != is_held).then_some(Event::Hold(is_held))
+        let is_held = self.settings.as_mut().is_some_and(|settings| settings.are_in_flux(now));
+        let is_news = std::mem::replace(&mut self.is_held, is_held) != is_held;
+        if is_news { self.driver.hold(is_held, &mut self.outside) } else { None }
     }
 
     fn tell(&mut self, notice: Notice) {

@@ -18,7 +18,7 @@ use crate::watcher::{ConfigFileEvent, FileWatcher, Mark, mark};
 const HOLD: Duration = Duration::from_millis(300);
 /// How often the files are read where they cannot be watched.
 const PACE: Duration = Duration::from_secs(2);
-/// How long deploys wait for settings that keep changing.
+/// How long deploys wait for settings that keep changing, with a short debounce.
 const MOST_FLUX: Duration = Duration::from_secs(2);
 
 /// The settings in use, and the watch of the files that they come from.
@@ -35,7 +35,9 @@ pub(super) struct Settings<'a> {
     wrong: Option<BTreeSet<PathBuf>>,
     /// The files as they were when they were last read.
     marks: Vec<(PathBuf, Mark)>,
-    /// Whether it is uncertain what the files say.
+    /// Whether they held something else then than what was accepted.
+    differ: bool,
+    /// For how long they have.
     flux: Flux,
     watcher: Option<FileWatcher>,
     touches: UnboundedReceiver<ConfigFileEvent>,
@@ -44,12 +46,12 @@ pub(super) struct Settings<'a> {
     patrol: Option<Instant>,
 }
 
-/// Whether it is uncertain what the files say.
+/// Whether it is uncertain what the files say, since they hold something else than what was accepted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Flux {
     No,
     Since(Instant),
-    /// For longer than [`MOST_FLUX`].
+    /// For so long that deploys no longer wait.
     TooLong,
 }
 
@@ -92,6 +94,7 @@ impl<'a> Settings<'a> {
             seen: None,
             wrong: None,
             marks: Vec::new(),
+            differ: false,
             flux: Flux::No,
             // They may have changed before they were watched.
             due: Some(now),
@@ -158,26 +161,47 @@ impl<'a> Settings<'a> {
 
     /// When [`Settings::glance`] is worth asking.
     pub(super) fn next_wake(&self) -> Option<Instant> {
-        let ends = if let Flux::Since(since) = self.flux { Some(since + MOST_FLUX) } else { None };
+        let ends = if let Flux::Since(since) = self.flux { Some(since + self.longest_flux()) } else { None };
         self.due.into_iter().chain(self.patrol).chain(ends).min()
     }
 
-    /// Whether the files have changed, and it is not certain yet what they say: then nothing may be deployed by the
-    /// settings in use. A `git checkout` may change plugins together with the server that they are for. `looks`: a
-    /// deploy is imminent, so look at the files, whose event may still be on its way.
-    pub(super) fn are_in_flux(&mut self, looks: bool, now: Instant) -> bool {
-        if looks && self.marks.iter().any(|(path, before)| mark(path) != *before) {
-            self.due = Some(now);
+    /// How long deploys wait for settings that keep changing.
+    fn longest_flux(&self) -> Duration {
+        MOST_FLUX.max(2 * self.config.debounce)
+    }
+
+    /// Whether the files hold something else than the settings in use, and it is not certain yet what: then nothing may
+    /// be deployed by the settings in use. A `git checkout` may change plugins together with the server that they are
+    /// for. The files are looked at, since their event may still be on its way.
+    pub(super) fn are_in_flux(&mut self, now: Instant) -> bool {
+        if self.look() != self.marks {
+            self.read();
+            if self.differ {
+                // A writer that is known gets its time.
+                self.due = self.due.or(Some(now));
+            }
         }
-        let is_uncertain = self.seen.is_some() || self.due.is_some_and(|due| due <= now);
         self.flux = match self.flux {
-            _ if !is_uncertain => Flux::No,
+            _ if !self.differ => Flux::No,
             Flux::No => Flux::Since(now),
             // A program that rewrites them all the time must not hold up every save.
-            Flux::Since(since) if since + MOST_FLUX <= now => Flux::TooLong,
+            Flux::Since(since) if since + self.longest_flux() <= now => Flux::TooLong,
             flux => flux,
         };
         matches!(self.flux, Flux::Since(_))
+    }
+
+    fn look(&self) -> Vec<(PathBuf, Mark)> {
+        self.sources.paths().map(|path| (path.to_owned(), mark(path))).collect()
+    }
+
+    /// Reads the files.
+    fn read(&mut self) -> Reading {
+        // A change while they are read is seen at the next look.
+        self.marks = self.look();
+        let reading = (self.read)();
+        self.differ = !self.sources.changed(&reading.sources).is_empty();
+        reading
     }
 
     /// Reads the files if that is due, and answers what changed once it is certain.
@@ -188,9 +212,8 @@ impl<'a> Settings<'a> {
         (self.due, self.patrol) = (None, None);
         // Watch before reading: a later change is an event.
         self.watch(now);
-        self.marks = self.sources.paths().map(|path| (path.to_owned(), mark(path))).collect();
-        let reading = (self.read)();
-        if self.sources.changed(&reading.sources).is_empty() {
+        let reading = self.read();
+        if !self.differ {
             self.seen = None;
             return if self.wrong.is_some() && reading.config.is_ok() {
                 self.believe(reading, now)
@@ -214,12 +237,12 @@ impl<'a> Settings<'a> {
     /// Reads the files at once: on request, they are taken to be complete.
     pub(super) fn reread(&mut self, now: Instant) -> News {
         self.watch(now);
-        let reading = (self.read)();
+        let reading = self.read();
         self.believe(reading, now)
     }
 
     fn believe(&mut self, reading: Reading, now: Instant) -> News {
-        (self.due, self.seen) = (None, None);
+        (self.due, self.seen, self.differ) = (None, None, false);
         let changed = self.sources.changed(&reading.sources);
         let news = match reading.config {
             Err(error) => {
@@ -354,27 +377,38 @@ mod tests {
     #[test]
     fn deploys_wait_for_settings_that_change() {
         let scene = Scene::new();
-        let Reading { config, sources } = scene.read();
-        let read = || scene.read();
+        // The path is whole: these tests do not run in the folder.
+        let args = Args { config: Some(scene.folder.path().join("watch.toml")), ..Args::default() };
+        let read = || config::read(&args, &World { cwd: scene.folder.path().to_owned(), ..World::default() });
+        let Reading { config, sources } = read();
         let mut settings = Settings::new(config.unwrap(), sources, &read, scene.at(0));
-        assert_eq!(brief(settings.glance(scene.at(0))), "-");
-        assert!(!settings.are_in_flux(true, scene.at(0)));
+        let settings = RefCell::new(&mut settings);
+        let waits = |millis| settings.borrow_mut().are_in_flux(scene.at(millis));
+        let look = |millis| brief(settings.borrow_mut().glance(scene.at(millis)));
+        let touched = |touch, millis| settings.borrow_mut().touched(touch, scene.at(millis));
+        assert_eq!((look(0), waits(0)), ("-".to_owned(), false));
+
+        // No event is needed, and the same bytes are nothing.
+        scene.write("poll = '1h'\n");
+        assert!(!waits(10));
         scene.write("poll = '1h'\nurl = 'http://other'\n");
-        settings.touched(ConfigFileEvent::Changed, scene.at(10));
-        assert!(settings.are_in_flux(true, scene.at(10)));
-        assert_eq!(
-            (brief(settings.glance(scene.at(10))), settings.are_in_flux(true, scene.at(10))),
-            ("-".to_owned(), true)
-        );
-        assert_eq!(brief(settings.glance(scene.at(110))), "[\"url\"] in 1");
-        assert!(!settings.are_in_flux(true, scene.at(110)));
+        assert!(waits(20));
+        assert_eq!((look(20), waits(119)), ("-".to_owned(), true));
+        assert_eq!((look(120), waits(120)), ("[\"url\"] in 1".to_owned(), false));
+
+        // A writer that is known gets its time.
+        touched(ConfigFileEvent::Changing, 1000);
+        scene.write("poll = '1h'\n");
+        assert_eq!((waits(1000), look(1999)), (true, "-".to_owned()));
+        scene.write("poll = '1h'\nurl = 'http://third'\n");
+        touched(ConfigFileEvent::Changed, 1999);
+        assert_eq!((look(1999), look(2099), waits(2099)), ("-".to_owned(), "[\"url\"] in 1".to_owned(), false));
+
         // A program that writes all the time.
-        for second in 0..5 {
+        for second in 5..10 {
             scene.write(&format!("poll = '{second}1h'\n"));
-            let now = scene.at(1000 * second + 1000);
-            settings.touched(ConfigFileEvent::Changed, now);
-            assert_eq!(settings.are_in_flux(true, now), second < 2, "{second}");
-            assert_eq!(brief(settings.glance(now)), "-");
+            assert_eq!(waits(1000 * second), second < 7, "{second}");
+            assert_eq!(look(1000 * second), "-");
         }
     }
 

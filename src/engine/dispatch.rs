@@ -11,9 +11,9 @@ use super::deploy::{Adopt, Call, Deploy, DeployContext, DeployPolicy, Reply, Ste
 use super::duplicate::{self, Duplicate, Duplicates, Identity};
 use super::files::{File, Owner};
 use super::job::{Job, Task};
-use super::lane::{CheckedText, Conversation, Ended, InFlight, Lane};
+use super::lane::{CheckedText, Conversation, Ended, InFlight, Lane, Phase};
 use super::ledger::{LastAttempt, Record, RefusalKind, Rollback};
-use super::plan::{self, Decision, Remote, Situation, Why};
+use super::plan::{self, Decision, Remote, Situation, WaitReason, Why};
 use super::prefetch::Asked;
 use super::removal::Removal;
 use super::repair::Recovery;
@@ -71,6 +71,7 @@ impl Engine {
     pub(super) fn is_plannable(&self, plugin: &Plugin) -> bool {
         self.policy.selects_plugin(plugin)
             && !self.tree.is_out_of_reach(&plugin.path)
+            && (self.is_held || !self.tree.doubtful.contains(&plugin.path))
             && !self.tree.pending.contains_key(&plugin.path)
     }
 
@@ -256,6 +257,9 @@ impl Engine {
     fn request(&mut self, plugin: &Arc<Plugin>, why: Why, since: Duration, in_pass: bool) {
         self.site.lanes.of(&plugin.key).activate_now();
         let job = Job { task: Task::Deploy { plugin: Arc::clone(plugin), why }, since, in_pass };
+        if !in_pass {
+            self.saves.push(plugin.key.clone());
+        }
         let replaced = self.site.lanes.request(plugin.key.clone(), job);
         if let Some((older, _)) = replaced.as_ref().and_then(Job::deploy)
             && older.digest != plugin.digest
@@ -314,16 +318,27 @@ impl Engine {
             // In a pass, the wait for a turn does not count as part of the deploy.
             let since = if in_pass { now.at } else { since };
             let slow_at = Some(now.at + SLOW);
-            self.site.lanes.start(
-                key.clone(),
-                InFlight { conversation, since, in_pass, rolled_back: false, is_blamed: false, slow_at },
-            );
+            let phase = if matches!(conversation, Conversation::Recover(_)) { Phase::Changes } else { Phase::Reads };
+            let flight =
+                InFlight { conversation, since, in_pass, rolled_back: false, is_blamed: false, slow_at, phase };
+            self.site.lanes.start(key.clone(), flight);
             match self.asked_ahead(&key, &step, now) {
                 Some(Asked::Answered(reply)) => self.converse(key, reply, now),
                 Some(Asked::OnItsWay(ticket)) => {
                     self.site.tickets.insert(ticket, key);
                 }
                 None => self.step(key, step, now),
+            }
+        }
+        self.tell_turns();
+    }
+
+    /// Tells which new saves wait for others: what is shown of them so far is no longer true.
+    fn tell_turns(&mut self) {
+        for key in std::mem::take(&mut self.saves) {
+            if let Some((plugin, _)) = self.site.lanes.waiting(&key).and_then(Job::deploy) {
+                let waiting = NoticeKind::Waiting { reason: WaitReason::Turn, again: false };
+                self.tell(Notice::of(&Arc::clone(plugin), waiting));
             }
         }
     }
@@ -337,7 +352,7 @@ impl Engine {
         }
     }
 
-    /// Whether its file still holds this text, and its root is there. If not, it is planned again when it is back.
+    /// Whether its file still holds this text, for the settings in use, and its root is there. If not, it is planned again when it is back.
     fn is_in_its_file(&self, plugin: &Plugin) -> bool {
         let held = self.tree.files.get(&plugin.path).and_then(File::plugin);
         held.is_some_and(|held| held.key == plugin.key && held.digest == plugin.digest)
@@ -421,16 +436,7 @@ impl Engine {
     }
 
     pub(super) fn step(&mut self, key: Key, step: Step<Ended>, now: Now) {
-        let sends = match &step {
-            Step::Call(Call::Create(_, form) | Call::Update(_, form)) => form.file.is_some(),
-            Step::SaveIntent(_) => true,
-            _ => false,
-        };
-        // The user already knows that it will not be sent again.
-        if sends && self.site.lanes.in_flight(&key).is_some_and(|flight| flight.is_blamed) {
-            self.site.lanes.finish(&key);
-            return;
-        }
+        let Some(step) = self.may_take(&key, step) else { return };
         match step {
             Step::Call(call) => {
                 self.record_sending(&key, &call);

@@ -71,6 +71,7 @@ impl Engine {
             self.site.end_removal(&key);
             return;
         }
+        let Some(plugin) = self.site.removal_mut(&key).map(|removal| Arc::clone(&removal.plugin)) else { return };
         // A save that waits for its formatter may be the plugin under another path.
         let presence = match presence {
             FilePresence::Folder if !self.tree.pending.is_empty() => FilePresence::Unsettled,
@@ -96,6 +97,9 @@ impl Engine {
                 if self.site.lanes.with(|lane| lane.duplicate.as_ref()).any(|(_, other)| *other == key) =>
             {
                 self.keep(&key, KeepReason::Renamed);
+            }
+            FilePresence::Folder if let Some(renamed) = self.renamed_to(&plugin, now) => {
+                self.tell_id_changed(&renamed, &key);
             }
             FilePresence::Folder if self.tree.has_broken_files() => {
                 let due = now.at + self.policy.gone_after;
@@ -131,9 +135,10 @@ impl Engine {
         let kept = match self.tree.files.owner(key) {
             _ if removal.has_begun() => return None,
             Owner::One(_) | Owner::Conflict(_) => Outcome::Kept(Kept::Back),
-            // A scan that is under way may find it.
+            // A scan that is under way may find it, and other settings may keep it.
             Owner::None
                 if waits_again
+                    || self.is_held
                     || self.tree.scanning
                     || !self.tree.pending.is_empty()
                     || self.tree.files.get(&plugin.path).is_some()

@@ -114,6 +114,7 @@ impl Lane {
         let Self { removal, session, unanswered, crash, retry, sent, request, has_known_use, trial, .. } = self;
         let trial = trial.hand_over();
         let retry = retry.filter(|retry| retry.cause == Cause::Crash);
+        let request = request.map(Request::hand_over);
         Self { session, removal, unanswered, crash, retry, sent, request, has_known_use, trial, ..Self::default() }
     }
 
@@ -167,6 +168,16 @@ pub(super) struct InFlight {
     pub(super) is_blamed: bool,
     /// When to tell the user that it is still running; `None` once told.
     pub(super) slow_at: Option<Duration>,
+    pub(super) phase: Phase,
+}
+
+/// What a conversation does to the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// It has only read so far.
+    Reads,
+    /// It changes something, or is about to.
+    Changes,
 }
 
 /// A conversation with the server.

@@ -29,6 +29,7 @@ pub mod duplicate;
 pub mod files;
 mod form;
 mod gone;
+mod hold;
 mod job;
 mod lane;
 pub mod ledger;
@@ -128,7 +129,7 @@ pub enum Event {
     RolledBack(BTreeMap<Key, Rollback>),
     /// Another process deleted this plugin, with this text, on the server, because the user asked for it.
     Deleted(Key, Digest),
-    /// The settings are changing: while that is so, nothing new starts.
+    /// The settings are changing: while that is so, nothing starts, and nothing that has only read goes on.
     Hold(bool),
     /// The time of [`Engine::next_wake`] has come.
     Wake,
@@ -297,6 +298,8 @@ pub struct Engine {
     ending: Option<Ending>,
     /// The settings are changing.
     is_held: bool,
+    /// The plugins whose new texts wait to be deployed, until that is told.
+    saves: Vec<Key>,
     effects: Vec<Effect>,
 }
 
@@ -305,8 +308,8 @@ pub struct Engine {
 enum Ending {
     /// They are given up then.
     Stop { by: Duration },
-    /// They are finished. The next engine would not know of them: an older text could arrive after a newer one, and a
-    /// function that the server switches off would stay off. `slow_at`: when to tell the user that this takes long;
+    /// Those that have changed something are finished. The next engine would not know of them: an older text could arrive
+    /// after a newer one, and a function that the server switches off would stay off. `slow_at`: when to tell the user that this takes long;
     /// `None` once told.
     Replace { slow_at: Option<Duration> },
 }
@@ -347,6 +350,7 @@ impl Engine {
             deployed: None,
             ending: None,
             is_held: false,
+            saves: Vec::new(),
             effects: Vec::new(),
         }
     }
@@ -466,7 +470,7 @@ impl Engine {
             Event::Deploy(plugins) => plugins.into_iter().for_each(|(key, path)| self.on_requested(&key, path, now)),
             Event::RolledBack(rollbacks) => self.on_rolled_back(rollbacks, now),
             Event::Deleted(key, text) => self.on_deleted(&key, text, now),
-            Event::Hold(is_held) => self.is_held = is_held,
+            Event::Hold(is_held) => self.on_hold(is_held, now),
             Event::Wake => self.on_wake(now),
             Event::Stop => self.on_stop(now),
             Event::Replace => self.on_replace(now),
@@ -631,7 +635,10 @@ impl Engine {
 
     /// Tells nothing: the user hears of the new settings instead.
     fn on_replace(&mut self, now: Now) {
-        self.ending.get_or_insert(Ending::Replace { slow_at: Some(now.at + SLOW) });
+        if self.ending.is_none() {
+            self.give_up_what_has_not_begun(now);
+            self.ending = Some(Ending::Replace { slow_at: Some(now.at + SLOW) });
+        }
     }
 
     /// Ends a pass that has nothing left to do, and the program if it must end.

@@ -209,10 +209,14 @@ impl Engine {
         self.prune(&plugin.key, version, now);
     }
 
-    /// Whether the server keeps a plugin that we deployed and no file claims any more.
+    /// Whether the server keeps a plugin that we deployed and no file claims any more. It may wait for its removal.
     pub(super) fn is_left_behind(&self, key: &Key) -> bool {
         self.site.ledger.get(key).is_some_and(|record| record.deployed.is_some())
-            && self.site.lanes.get(key).is_none_or(|lane| lane.removal.is_none())
+            && self
+                .site
+                .lanes
+                .in_flight(key)
+                .is_none_or(|flight| !matches!(flight.conversation, Conversation::Remove(..)))
             && self.tree.files.owner(key) == Owner::None
     }
 
@@ -254,8 +258,10 @@ impl Engine {
         others.next().filter(|_| self.is_left_behind(&was.key)).cloned()
     }
 
-    /// Tells, once, that a plugin has another id than the one that the server keeps as well.
+    /// Tells, once, that a plugin has another id than the one that the server keeps as well. `on_delete` is for files
+    /// that are gone, and this one has a new name: its valves stay.
     pub(super) fn tell_id_changed(&mut self, plugin: &Plugin, from: &Key) {
+        self.site.end_removal(from);
         // It may be renamed back later, and again.
         if let Some(lane) = self.site.lanes.get_mut(from) {
             lane.renamed_from = None;

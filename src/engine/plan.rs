@@ -14,6 +14,8 @@ pub enum WaitReason {
     Denied,
     /// A broken file may be the same plugin.
     BrokenFile,
+    /// Others are being deployed.
+    Turn,
 }
 
 /// What the server is known to hold of one plugin.

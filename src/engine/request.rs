@@ -38,6 +38,14 @@ impl Request {
         !matches!(self, Self::Open { has_started: true, .. })
     }
 
+    /// The request for the next engine: a deploy that came to no result starts again.
+    pub(super) fn hand_over(self) -> Self {
+        match self {
+            Self::Open { result: None, .. } => Self::Open { has_started: false, result: None },
+            request => request,
+        }
+    }
+
     /// The request after the start of its deploy.
     pub(super) fn started(self) -> Option<Self> {
         match self {

@@ -35,6 +35,8 @@ pub(super) struct Tree {
     pub(super) handed_over: BTreeMap<Arc<Path>, File>,
     /// Paths that are being read, or will be read again.
     pub(super) pending: BTreeMap<Arc<Path>, Pending>,
+    /// The files that were read while it was uncertain what the settings say: they may be for others.
+    pub(super) doubtful: BTreeSet<Arc<Path>>,
     /// Ids that several files seem to claim, with the files that have been read again since.
     pub(super) rechecked: BTreeMap<Key, BTreeSet<Arc<Path>>>,
     /// Conflicts that the user was told of.
@@ -274,6 +276,11 @@ impl Engine {
             }
             Loaded::Parsed(_) | Loaded::SameFile(_) => false,
         };
+        if self.is_held {
+            self.tree.doubtful.insert(Arc::clone(&path));
+        } else if !hold {
+            self.tree.doubtful.remove(&path);
+        }
         if hold {
             self.hold(&path, &loaded, pending, now);
         } else {

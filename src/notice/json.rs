@@ -276,6 +276,7 @@ impl WaitReason {
         match self {
             WaitReason::Away => "the server is away",
             WaitReason::Denied => "the server denied access",
+            WaitReason::Turn => "other plugins are being deployed",
             WaitReason::BrokenFile => {
                 "a file here that is broken may be the same plugin; nothing is done on the server before it is mended"
             }
@@ -534,6 +535,7 @@ mod tests {
             id_changed {"from_id":"old"}
             id_changed {"from_id":"shout"}
             waiting {"reason":"the server is away"}
+            waiting {"reason":"other plugins are being deployed"}
             superseded {}
             held {}
             being_written {}

@@ -2,6 +2,7 @@
 
 use super::again::is_told;
 use super::{Commands, Notice, NoticeKind};
+use crate::engine::plan::WaitReason;
 use crate::plugin::Severity;
 
 /// The server's event for a login.
@@ -47,6 +48,7 @@ impl Notice {
             NoticeKind::Pass { .. }
             | NoticeKind::StillUnreachable { .. }
             | NoticeKind::Waiting { again: true, .. }
+            | NoticeKind::Waiting { reason: WaitReason::Turn, .. }
             | NoticeKind::Sending { .. }
             | NoticeKind::Unchanged { in_pass: true, good_again: false, .. }
             | NoticeKind::Superseded

@@ -343,6 +343,7 @@ pub(crate) fn samples() -> Vec<Notice> {
         NoticeKind::IdChanged { from: Key { kind: Kind::Tool, id: PluginId::new("shout").unwrap() } },
         NoticeKind::Waiting { reason: WaitReason::Away, again: false },
         NoticeKind::Waiting { reason: WaitReason::Away, again: true },
+        NoticeKind::Waiting { reason: WaitReason::Turn, again: false },
         NoticeKind::Superseded,
         NoticeKind::Held,
         NoticeKind::BeingWritten,

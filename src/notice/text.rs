@@ -387,6 +387,7 @@ fn awaited(reason: WaitReason) -> &'static str {
     match reason {
         WaitReason::Away => "the server is away",
         WaitReason::Denied => "the server denied access",
+        WaitReason::Turn => "other plugins are being deployed",
         WaitReason::BrokenFile => {
             "a broken file here may be the same plugin; nothing changes on the server until that file is fixed"
         }
@@ -703,6 +704,7 @@ mod tests {
             Info id_changed: it was a tool before; the server keeps that tool too
             Info waiting: waiting: the server is away
             Detail waiting: still waiting: the server is away
+            Detail waiting: waiting: other plugins are being deployed
             Detail superseded: replaced by a newer save
             Detail held: incomplete; will be read again soon
             Info being_written: still being written; will be deployed once it is complete

@@ -17,6 +17,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::{Sign, is_rules};
 use crate::paths::{self, canonical, is_under};
 use crate::plugin::kind::is_source;
+use crate::regular_file::{self, ONE_MIB};
 
 /// A file this old cannot change again within the same whole second, even if clocks differ.
 const YOUNG: Duration = Duration::from_mins(1);
@@ -262,10 +263,11 @@ fn is_vague(modified: SystemTime) -> bool {
     whole && SystemTime::now().duration_since(modified).map_or(true, |age| age < YOUNG)
 }
 
-#[expect(clippy::disallowed_methods, reason = "a file system with vague times leaves nothing else to compare")]
+/// A file system with vague times leaves nothing else to compare. `None` for more than a mebibyte: then only time and
+/// size count.
 fn text(path: &Path) -> Option<u64> {
     let mut hasher = DefaultHasher::new();
-    std::fs::read(path).ok()?.hash(&mut hasher);
+    regular_file::read(path, ONE_MIB).ok()?.hash(&mut hasher);
     Some(hasher.finish())
 }
 

@@ -23,7 +23,7 @@ const MAY_USE: [(&str, &[&str]); 26] = [
     ("server_log", &["notice", "plugin", "printable"]),
     ("cli", &[]),
     ("config", &["check", "cli", "engine", "error", "paths", "plugin", "printable", "regular_file", "whole_file"]),
-    ("watcher", &["paths", "plugin"]),
+    ("watcher", &["paths", "plugin", "regular_file"]),
     ("disk", &["engine", "error", "paths", "plugin", "printable", "regular_file", "whole_file"]),
     ("git", &["paths", "plugin", "regular_file"]),
     ("client", &["engine", "error", "plugin", "printable"]),

@@ -150,10 +150,10 @@ fn the_manager_hears_of_a_reload() {
     server.wait_for("/update", 1);
     project.write("watch.toml", "concurrency = 2\n");
     manager.wait("RELOADING=1");
-    assert!(manager.wait(RELOADED).pop().unwrap().contains("concurrency"));
     // Deploys in flight are finished first.
     assert!(manager.wait("WATCHDOG=1").iter().all(|message| message != "READY=1"));
     server.release();
+    assert!(manager.wait(RELOADED).pop().unwrap().contains("concurrency"));
     manager.wait("READY=1");
     manager.wait(&compared(1));
     manager.wait("WATCHDOG=1");

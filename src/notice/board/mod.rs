@@ -50,6 +50,8 @@ pub struct Board {
     pass: Option<PassProgress>,
     /// Whether a pass over all plugins was completed: until then, others may exist.
     compared: bool,
+    /// What has not been told of again since other files count, and may not be there any more.
+    untold: BTreeSet<Name>,
     watching: Option<String>,
     last: Option<Last>,
     /// How many news of plugins there were.
@@ -161,6 +163,9 @@ impl Board {
                 ];
                 happened(parts.into_iter().flatten().collect::<Vec<_>>().join(", "));
                 (self.trouble, self.pass, self.compared) = (None, None, true);
+                for name in std::mem::take(&mut self.untold) {
+                    self.forget(&name);
+                }
             }
             NoticeKind::Unreachable { server, cause, .. } => {
                 self.trouble = Some(format!("{server} has been away since {clock}: {cause}"));
@@ -231,22 +236,22 @@ impl Board {
     /// These keys of the settings have other values now.
     fn on_reloaded(&mut self, changed: &[&str]) {
         self.settings = None;
-        // It is of another server.
-        if changed.contains(&"url") {
-            self.trouble = None;
-        }
-        // What is still true is told again.
-        if may_change_plugins(changed) {
-            self.plugins.clear();
-            self.names.clear();
-            self.off.clear();
-            self.end_exceptions(|_| true);
-            self.compared = false;
-        }
         // Other rules may hold now: the next deploy tells.
-        if may_change_checks(changed) || may_change_plugins(changed) {
+        if may_change_checks(changed) {
             self.errors.clear();
             self.hooks.clear();
+        }
+        if may_change_plugins(changed) {
+            self.compared = false;
+            // What is still there is told again in the pass that follows.
+            self.untold = self.plugins.keys().cloned().collect();
+        }
+        if changed.contains(&"url") {
+            self.trouble = None;
+            for name in std::mem::take(&mut self.untold) {
+                self.forget(&name);
+            }
+            self.end_exceptions(|_| true);
         }
     }
 
@@ -265,6 +270,7 @@ impl Board {
         }
         let key = notice.about.key.clone().map(Name::Plugin);
         let Some(name) = key.or_else(|| notice.about.path.clone().map(Name::File)) else { return };
+        self.untold.remove(&name);
         if let Some(path) = &notice.about.path {
             self.rename(path, &name);
         }

@@ -257,16 +257,8 @@ fn an_error_of_check_is_shown_until_the_text_is_good() {
         let Notice { about, what } = shout(what);
         Notice { about: Subject { digest, path: Some(Arc::clone(&path)), ..about }, what }
     };
-    let error = || {
-        let rule = Rule::Checked(Arc::new(RuleFinding {
-            rule: "missing-await",
-            severity: Severity::Error,
-            message: "nobody awaits it".to_owned(),
-            hint: None,
-            fix: None,
-        }));
-        NoticeKind::Surprising(Diagnostic { rule, file: Arc::clone(&path), span: None })
-    };
+    let error =
+        || NoticeKind::Surprising(Diagnostic { rule: found("missing-await"), file: Arc::clone(&path), span: None });
     let updated = || NoticeKind::Updated { from: None, kept: None, active: None, took: Duration::ZERO };
     let unchanged = NoticeKind::Unchanged { in_pass: false, active: None, good_again: false };
     let mut board = Board::default();
@@ -288,15 +280,50 @@ fn an_error_of_check_is_shown_until_the_text_is_good() {
     }
 }
 
-/// They may be of another server, or left out by now. What is still true is told again.
+/// An error that `check` finds.
+fn found(rule: &'static str) -> Rule {
+    Rule::Checked(Arc::new(RuleFinding {
+        rule,
+        severity: Severity::Error,
+        message: "nobody awaits it".to_owned(),
+        hint: None,
+        fix: None,
+    }))
+}
+
+/// They are of another server.
 #[test]
-fn other_files_or_another_server_begin_a_new_board() {
-    for (changed, kept) in [("url", 0), ("exclude", 0), ("root", 0), ("follow_links", 0), ("debounce", 1)] {
+fn another_server_begins_a_new_board() {
+    let mut board = Board::default();
+    board.tell(&shout(NoticeKind::Updated { from: None, kept: None, active: None, took: Duration::ZERO }), "1:00");
+    board.tell(&Notice::general(NoticeKind::Reloaded { files: Vec::new(), changed: vec!["debounce"] }), "1:01");
+    assert_eq!(board.plugins.len(), 1);
+    board.tell(&Notice::general(NoticeKind::Reloaded { files: Vec::new(), changed: vec!["url"] }), "1:02");
+    assert_eq!(board.plugins.len(), 0);
+}
+
+/// A text that is the same is not checked again, so its error is not told again.
+#[test]
+fn what_other_settings_leave_out_goes_with_the_next_pass() {
+    let summary = || {
+        let tally = PassSummary::default();
+        Notice::general(NoticeKind::Summary { tally, took: Duration::ZERO, dry_run: false })
+    };
+    let unchanged = NoticeKind::Unchanged { in_pass: true, active: None, good_again: false };
+    for changed in ["exclude", "root", "follow_links"] {
         let mut board = Board::default();
+        board.tell(&broken(&Arc::from(Path::new("a.py"))), "1:00");
+        board.tell(&broken(&Arc::from(Path::new("b.py"))), "1:00");
         board.tell(&shout(NoticeKind::Updated { from: None, kept: None, active: None, took: Duration::ZERO }), "1:00");
-        assert_eq!(board.plugins.len(), 1);
+        let error = Diagnostic { rule: found("missing-await"), file: Arc::from(Path::new("shout.py")), span: None };
+        board.tell(&shout(NoticeKind::Surprising(error)), "1:00");
+        assert_eq!(problems(&board).len(), 3);
         board.tell(&Notice::general(NoticeKind::Reloaded { files: Vec::new(), changed: vec![changed] }), "1:01");
-        assert_eq!(board.plugins.len(), kept, "{changed}");
+        board.tell(&broken(&Arc::from(Path::new("b.py"))), "1:01");
+        board.tell(&shout(unchanged.clone()), "1:01");
+        board.tell(&summary(), "1:01");
+        let names: Vec<_> = board.problems().map(|(name, _)| name.to_string()).collect();
+        assert_eq!(names, ["shout", "b.py"], "{changed}");
     }
 }
 

@@ -239,6 +239,7 @@ fn a_retry_after_a_500_is_sent_alone() {
             1001ms #1 row b v1
                   #2 update b v2
             1013ms wake
+                  a waiting reason=Turn
             1014ms #2 row b v2
                   archive v2
                   b updated active=true from_version=v1 ms=14
@@ -246,6 +247,7 @@ fn a_retry_after_a_500_is_sent_alone() {
                   #3 get a
                   save
             1015ms write c v2
+                  c waiting reason=Turn
             1016ms #3 row a v1
                   #4 update a v2
             1017ms #4 row a v2
@@ -463,6 +465,7 @@ fn a_save_does_not_hurry_a_switch_that_fails() {
         &expect![[r#"
             1200ms write a v2
                   #1 get a
+                  a waiting reason=Turn
             1201ms #1 row a v1 off
                   #2 toggle a
             1202ms #2 crashed
@@ -503,6 +506,7 @@ fn a_single_pass_that_cannot_switch_on_deploys_no_newer_text() {
         &expect![[r#"
             1200ms write a v2
                   #1 get a
+                  a waiting reason=Turn
             1201ms #1 row a v1 off
                   #2 toggle a
             1202ms #2 crashed

@@ -58,30 +58,47 @@ fn a_replacement_waits_for_deploys_in_flight() {
     check(
         "0ms given a=v1
          10ms write a v2
-         11ms replace
+         11ms #1 row a v1
+         12ms replace
          3010ms wake
-         3011ms wake
+         3012ms wake
          3500ms write a v3
          600000ms wake
-         600001ms #1 row a v1
          600002ms #2 row a v2",
         &expect![[r#"
             10ms write a v2
                   a sending why=edited
                   #1 get a
-            11ms replace
+            11ms #1 row a v1
+                  #2 update a v2
+            12ms replace
             3010ms wake
                   a slow so_far_ms=3000
-            3011ms wake
+            3012ms wake
                   settings_wait ids=["a"]
             3500ms write a v3
             600000ms wake
-            600001ms #1 row a v1
-                  #2 update a v2
             600002ms #2 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=599992
                   save
+                  exit Fine
+        "#]],
+    );
+}
+
+/// The next engine may have another server.
+#[test]
+fn a_replacement_waits_for_nothing_that_has_only_read() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         11ms replace",
+        &expect![[r#"
+            10ms write a v2
+                  a sending why=edited
+                  #1 get a
+            11ms replace
                   exit Fine
         "#]],
     );
@@ -92,6 +109,7 @@ fn a_stop_overrides_a_replacement() {
     check(
         "0ms given a=v1
          10ms write a v2
+         11ms #1 row a v1
          11ms replace
          12ms stop
          13ms replace
@@ -100,6 +118,8 @@ fn a_stop_overrides_a_replacement() {
             10ms write a v2
                   a sending why=edited
                   #1 get a
+            11ms #1 row a v1
+                  #2 update a v2
             11ms replace
             12ms stop
                   stopping in_flight=1

@@ -217,6 +217,7 @@ fn a_prefetch_counts_towards_concurrency() {
             5000ms saving a
                   #1 get a
             5001ms write b v2
+                  b waiting reason=Turn
             5002ms #1 row a v1
                   b sending why=edited
                   #2 get b

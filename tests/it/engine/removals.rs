@@ -422,6 +422,127 @@ fn a_plugin_whose_file_may_be_renamed_is_not_removed() {
     );
 }
 
+/// Its valves would be lost.
+#[test]
+fn a_plugin_whose_file_was_renamed_is_not_removed() {
+    check_removal(
+        OnDelete::Delete,
+        "5000ms write a nameless
+         5001ms #1 row a v1
+         5002ms #2 row a nameless
+         6000ms write d nameless
+         6001ms #3 absent
+         6002ms #4 created d
+         6003ms delete a
+         6400ms wake
+         60000ms wake",
+        &expect![[r#"
+            5000ms write a nameless
+                  a sending why=edited
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a ?
+            5002ms #2 row a nameless
+                  archive ?
+                  a updated active=true from_version=v1 ms=2
+                  save
+            6000ms write d nameless
+                  d sending why=new
+                  #3 get d
+            6001ms #3 absent
+                  #4 create d ?
+            6002ms #4 created d
+                  archive ?
+                  d created ms=2
+                  save
+            6003ms delete a
+                  held path=plugins/a.py
+            6400ms wake
+                  d id_changed from_id=a
+            60000ms wake
+        "#]],
+    );
+}
+
+/// The new file comes a while after the old one went.
+#[test]
+fn a_late_new_name_ends_the_removal() {
+    check_removal(
+        OnDelete::Delete,
+        "5000ms write a nameless
+         5001ms #1 row a v1
+         5002ms #2 row a nameless
+         6000ms delete a
+         6400ms wake
+         9000ms write d nameless
+         9001ms #3 absent
+         9002ms #4 created d
+         60000ms wake",
+        &expect![[r#"
+            5000ms write a nameless
+                  a sending why=edited
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a ?
+            5002ms #2 row a nameless
+                  archive ?
+                  a updated active=true from_version=v1 ms=2
+                  save
+            6000ms delete a
+                  held path=plugins/a.py
+            6400ms wake
+                  a removed
+            9000ms write d nameless
+                  d sending why=new
+                  #3 get d
+            9001ms #3 absent
+                  #4 create d ?
+            9002ms #4 created d
+                  archive ?
+                  d created ms=2
+                  d id_changed from_id=a
+                  save
+            60000ms wake
+        "#]],
+    );
+}
+
+/// It is not created yet when the old one is to go.
+#[test]
+fn a_new_name_that_is_being_created_ends_the_removal() {
+    check_removal(
+        OnDelete::Delete,
+        "5000ms write a nameless
+         5001ms #1 row a v1
+         5002ms #2 row a nameless
+         6000ms delete a
+         6400ms wake
+         36300ms write d nameless
+         36400ms wake",
+        &expect![[r#"
+            5000ms write a nameless
+                  a sending why=edited
+                  #1 get a
+            5001ms #1 row a v1
+                  #2 update a ?
+            5002ms #2 row a nameless
+                  archive ?
+                  a updated active=true from_version=v1 ms=2
+                  save
+            6000ms delete a
+                  held path=plugins/a.py
+            6400ms wake
+                  a removed
+            36300ms write d nameless
+                  d sending why=new
+                  #3 get d
+            36400ms wake
+                  look for plugins/a.py
+                  d id_changed from_id=a
+        "#]],
+    );
+}
+
 /// A broken file may be the missing plugin under a new name.
 #[test]
 fn a_broken_file_postpones_removals() {
@@ -541,6 +662,36 @@ fn an_overview_older_than_a_removal_is_not_believed() {
          32400ms #5 rows a=v1 b=v1",
     );
     assert!(after(&log, "32400ms").contains("a sending"), "the server does not have it, and nothing is sent:\n{log}");
+}
+
+/// They may keep it.
+#[test]
+fn nothing_is_removed_while_the_settings_change() {
+    check_removal(
+        OnDelete::Delete,
+        "2000ms delete a
+         2350ms wake
+         32350ms wake
+         32351ms settings change
+         32352ms #1 row a v1
+         32353ms wake
+         32450ms settings stay",
+        &expect![[r#"
+            2000ms delete a
+                  held path=plugins/a.py
+            2350ms wake
+                  a removed
+            32350ms wake
+                  look for plugins/a.py
+                  #1 get a
+            32351ms settings change
+            32352ms #1 row a v1
+            32353ms wake
+                  look for plugins/a.py
+            32450ms settings stay
+                  #2 get a
+        "#]],
+    );
 }
 
 #[test]

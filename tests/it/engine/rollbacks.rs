@@ -150,6 +150,7 @@ fn a_rolled_back_plugin_loses_its_turn() {
                   a sending why=edited
                   #1 get a
             7000ms write a v3
+                  a waiting reason=Turn
             7001ms rolled-back a v3 v0
             7002ms #1 row a v1
                   #2 update a v2

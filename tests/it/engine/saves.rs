@@ -28,6 +28,107 @@ fn no_save_is_sent_while_the_settings_change() {
     );
 }
 
+/// In a checkout there and back, it is for the settings in between.
+#[test]
+fn a_text_read_while_the_settings_change_is_read_again() {
+    check(
+        "0ms given a=v1
+         10ms settings change
+         20ms write a v2
+         30ms edit a v3
+         40ms settings stay
+         41ms #1 row a v1
+         50ms write a v3",
+        &expect![[r#"
+            10ms settings change
+            20ms write a v2
+            30ms edit a v3
+            40ms settings stay
+                  a sending why=edited
+                  #1 get a
+            41ms #1 row a v1
+                  #2 update a v3
+            50ms write a v3
+        "#]],
+    );
+}
+
+#[test]
+fn a_save_that_has_only_read_waits_for_the_settings() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         20ms settings change
+         30ms #1 row a v1
+         40ms edit a v3
+         50ms settings stay
+         51ms #2 row a v1
+         52ms #3 row a v3",
+        &expect![[r#"
+            10ms write a v2
+                  a sending why=edited
+                  #1 get a
+            20ms settings change
+            30ms #1 row a v1
+            40ms edit a v3
+            50ms settings stay
+                  a sending why=edited
+                  #2 get a
+            51ms #2 row a v1
+                  #3 update a v3
+            52ms #3 row a v3
+                  archive v3
+                  a updated active=true from_version=v1 ms=2
+                  save
+        "#]],
+    );
+}
+
+#[test]
+fn a_save_that_is_on_its_way_ends_while_the_settings_change() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         15ms #1 row a v1
+         20ms settings change
+         30ms #2 row a v2",
+        &expect![[r#"
+            10ms write a v2
+                  a sending why=edited
+                  #1 get a
+            15ms #1 row a v1
+                  #2 update a v2
+            20ms settings change
+            30ms #2 row a v2
+                  archive v2
+                  a updated active=true from_version=v1 ms=20
+                  save
+        "#]],
+    );
+}
+
+#[test]
+fn a_stop_leaves_what_the_settings_hold_up() {
+    check(
+        "0ms given a=v1
+         10ms write a v2
+         20ms settings change
+         25ms stop
+         30ms #1 row a v1",
+        &expect![[r#"
+            10ms write a v2
+                  a sending why=edited
+                  #1 get a
+            20ms settings change
+            25ms stop
+                  stopping in_flight=1
+            30ms #1 row a v1
+                  stopped waiting=1
+                  exit Fine
+        "#]],
+    );
+}
+
 #[test]
 fn a_save_is_read_compared_and_sent() {
     check(
@@ -77,8 +178,10 @@ fn the_newest_save_wins_and_one_is_in_flight() {
                   a sending why=edited
                   #1 get a
             2000ms write a v3
+                  a waiting reason=Turn
             2010ms write a v4
                   a superseded
+                  a waiting reason=Turn
             2020ms #1 row a v1
                   #2 update a v2
             2030ms #2 row a v2
@@ -114,10 +217,12 @@ fn saves_during_a_deploy_end_with_the_files_text() {
                   a sending why=edited
                   #1 get a
             2000ms write a v1
+                  a waiting reason=Turn
             2001ms write a v2
             2002ms #1 row a v1
                   #2 update a v2
             2003ms write a v1
+                  a waiting reason=Turn
             2004ms #2 row a v2
                   archive v2
                   a updated active=true from_version=v1 ms=1994
@@ -201,10 +306,13 @@ fn an_unchanged_save_keeps_a_waiting_deploy() {
                   a sending why=missing_on_server
                   #1 get a
             5030ms write b v1
+                  b waiting reason=Turn
             5040ms write b v2
                   b superseded
+                  b waiting reason=Turn
             5050ms write b v1
                   b superseded
+                  b waiting reason=Turn
             5060ms #1 absent
                   #2 create a v1
             5070ms #2 created a
@@ -239,8 +347,11 @@ fn the_newest_save_goes_first() {
                   a sending why=edited
                   #1 get a
             5000ms write b v2
+                  b waiting reason=Turn
             5000ms write c v2
+                  c waiting reason=Turn
             5100ms write d v2
+                  d waiting reason=Turn
             5101ms #1 row a v1
                   #2 update a v2
             5102ms #2 row a v2
@@ -284,6 +395,7 @@ fn a_waiting_plugin_that_breaks_is_not_deployed() {
                   b sending why=edited
                   #2 get b
             5000ms write c v2
+                  c waiting reason=Turn
             5001ms edit c broken
             5001ms rescan
                   #3 connect

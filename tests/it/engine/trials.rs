@@ -180,6 +180,7 @@ fn trials_wait_for_deploys_and_for_each_other() {
                   b sending why=edited
                   #2 get b
             10ms write c v2
+                  c waiting reason=Turn
             11ms #1 row a v1
                   #3 update a v2
             12ms #2 row b v1

@@ -171,7 +171,8 @@ impl World {
             return Ok(());
         }
         self.after(pause, Happening::Settled(self.generation));
-        self.turn(vec![Event::Hold(true)])
+        self.drive(|driver, world| driver.hold(true, world))?;
+        self.turn(Vec::new())
     }
 
     /// They have been read, and say something else or what they said before.
@@ -180,7 +181,8 @@ impl World {
             return self.reload();
         }
         self.daemon.iter_mut().for_each(|daemon| daemon.is_held = false);
-        self.turn(vec![Event::Hold(false)])
+        self.drive(|driver, world| driver.hold(false, world))?;
+        self.turn(Vec::new())
     }
 
     fn replace(&mut self) -> Result<(), Broken> {
@@ -459,6 +461,9 @@ impl driver::World for World {
 
     fn write(&mut self, write: Write) {
         if let Write::Intent(_, key, intent) = &write {
+            if let Err(broken) = self.promises.begin(key) {
+                self.fail(broken);
+            }
             // What the file held then counts as ours, also where somebody else has put it there.
             self.promises.ours.extend(intent.ours.iter().map(|digest| (key.clone(), *digest)));
         }

@@ -43,7 +43,8 @@ pub(super) const CRASH: &str = "Internal Server Error";
 
 /// What a text is given up with after its last try: the server's words, or why its answer is missing. A function that went
 /// off meanwhile shows that the server failed at the text, whatever became of its answer.
-const GIVEN_UP: [&str; 4] = [CRASH, "no answer", "the connection was closed", "a web page"];
+const GIVEN_UP: [&str; 6] =
+    [CRASH, "no answer", "the connection was closed", "timed out", "502 Bad Gateway", "a web page"];
 
 /// How often the server may fail at a text before that counts as a refusal.
 const MOST_CRASHES: u32 = 4;
@@ -67,6 +68,7 @@ const AHEAD: Duration = ms(50);
 
 /// What was seen so far, as far as the promises are about it.
 #[derive(Debug, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "separate facts about what was told and done")]
 pub(super) struct Promises {
     /// What the files have said of each id, oldest first, and how far the server has come.
     history: BTreeMap<Key, Vec<Text>>,
@@ -128,6 +130,12 @@ pub(super) struct Promises {
     stops: bool,
     /// It is uncertain what the settings say.
     is_held: bool,
+    /// Others are to hold.
+    is_replaced: bool,
+    /// The conversations that have changed something, or are about to.
+    begun: BTreeSet<Key>,
+    /// The files that were read last while that was so.
+    uncertain: BTreeSet<char>,
     /// When each row was last changed by somebody else, and last looked at by the daemon that runs.
     pub(super) touched: BTreeMap<Key, Duration>,
     looked: BTreeMap<Key, Duration>,
@@ -207,7 +215,9 @@ impl Promises {
         self.switches.clear();
         self.flips.clear();
         self.restored.clear();
-        (self.stops, self.is_held) = (false, false);
+        (self.stops, self.is_held, self.is_replaced) = (false, false, false);
+        self.begun.clear();
+        self.uncertain.clear();
         self.refused.clear();
         self.version = None;
         self.looked.clear();
@@ -232,6 +242,14 @@ impl Promises {
         self.quiet_until = Duration::ZERO;
     }
 
+    /// A conversation changes something, or is about to.
+    pub(super) fn begin(&mut self, key: &Key) -> Result<(), Broken> {
+        if self.begun.insert(key.clone()) && (self.is_held || self.is_replaced) {
+            return broken("2: nothing goes to the server of settings that no longer hold", format!("{key}"));
+        }
+        Ok(())
+    }
+
     /// The ledger was written: what it has as ours is known to be so from now on.
     pub(super) fn on_ledger(&mut self, ledger: &Ledger) {
         self.unwritten.retain(|(key, digest)| !is_ours(ledger, key, *digest));
@@ -241,7 +259,8 @@ impl Promises {
     pub(super) fn on_replaced(&mut self, rollbacks: BTreeMap<Key, Rollback>, in_another_way: bool) {
         self.rollbacks = rollbacks;
         self.first_pass = true;
-        (self.quiet_until, self.is_held) = (Duration::ZERO, false);
+        (self.quiet_until, self.is_held, self.is_replaced) = (Duration::ZERO, false, false);
+        self.uncertain.clear();
         if in_another_way {
             self.attempts = 0;
         }
@@ -263,6 +282,7 @@ impl Promises {
             Event::Rescan => self.quiet_until = Duration::ZERO,
             Event::Stop => self.stops = true,
             Event::Hold(is_held) => self.is_held = *is_held,
+            Event::Replace => self.is_replaced = true,
             Event::Scanned(scan) => {
                 self.scanned = now;
                 // A file that was saved may be read by a scan.
@@ -287,6 +307,11 @@ impl Promises {
     }
 
     fn on_loaded(&mut self, file: char, loaded: &Loaded) {
+        if self.is_held {
+            self.uncertain.insert(file);
+        } else if !matches!(loaded, Loaded::Unsettled | Loaded::Missing) {
+            self.uncertain.remove(&file);
+        }
         match loaded {
             Loaded::Parsed(Parsed::Plugin(plugin)) => drop(self.loaded.insert(file, Some(plugin.digest))),
             // It may be half a save.
@@ -675,6 +700,9 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     if promises.is_held {
         return broken("2: nothing goes to the server of settings that no longer hold", format!("{key}"));
     }
+    if notice.about.path.as_ref().is_some_and(|path| promises.uncertain.contains(&file_of(path))) {
+        return broken("2: a text for settings that came and went is read again", format!("{key}"));
+    }
     if world.now < promises.quiet_until {
         return broken("7: a server that fails is left alone", format!("{key}"));
     }
@@ -708,6 +736,8 @@ fn on_sending(world: &mut World, key: &Key, notice: &Notice, why: Why) -> Result
     promises.began.insert(key.clone(), world.now);
     promises.left.remove(key);
     promises.talking.insert(key.clone());
+    promises.begun.remove(key);
+    promises.begun.remove(key);
     if why == Why::Forced {
         promises.insisted.insert(key.clone());
     } else {
@@ -823,6 +853,7 @@ fn on_write(world: &mut World, key: &Key, form: &Form, creates: bool) -> Result<
     }
     in_order(world, key, text)?;
     is_sent_alone(world, key, text)?;
+    world.promises.begin(key)?;
     let read_text = read.as_ref().map(|read| read.text);
     if !world.promises.insisted.contains(key) {
         if read_text == Some(text) {
