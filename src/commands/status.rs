@@ -339,7 +339,7 @@ fn lines(
                     }
                     (Subject { version: None, digest: None, ..about }, PluginState::Conflict { paths })
                 } else if is_away {
-                    (about, PluginState::Unknown { why: "no answer from the server".to_owned() })
+                    (about, PluginState::Unknown { why: "the server could not be asked".to_owned() })
                 } else if let Some(why) = listing.doubt(&plugin.key) {
                     (about, PluginState::Unknown { why })
                 } else {

@@ -41,6 +41,12 @@ impl Request {
         &self.question
     }
 
+    /// Whether it is about the server that the plugins are for.
+    #[must_use]
+    pub fn is_about_server(&self) -> bool {
+        self.grant.starts_with("url ")
+    }
+
     /// The remedies if nobody can be asked, one a line.
     #[must_use]
     pub fn unattended_hint(&self) -> &str {

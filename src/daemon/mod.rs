@@ -535,8 +535,8 @@ impl<'a> Daemon<'a> {
                 self.tell(Notice::general(NoticeKind::Reloaded { files: new.files, changed: new.keys }));
                 return None;
             }
-            News::Wrong(message, hint) => {
-                self.keep_settings(&message, hint);
+            News::Wrong { why, hint, are_elsewhere } => {
+                self.tell(Notice::general(NoticeKind::SettingsKept { why, hint, holds: are_elsewhere }));
                 return None;
             }
             News::Config(config, new) => (config, new),
@@ -555,14 +555,11 @@ impl<'a> Daemon<'a> {
                 Some(vec![Event::Replace])
             }
             Err(error) => {
-                self.keep_settings(&error.to_string(), error.hint().map(str::to_owned));
+                let (why, hint) = (error.to_string(), error.hint().map(str::to_owned));
+                self.tell(Notice::general(NoticeKind::SettingsKept { why, hint, holds: false }));
                 None
             }
         }
-    }
-
-    fn keep_settings(&mut self, why: &str, hint: Option<String>) {
-        self.tell(Notice::general(NoticeKind::SettingsKept { why: why.to_owned(), hint }));
     }
 
     /// Ends this daemon if another owui-watch has taken its lock: two would undo each other's deploys.

@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 use tokio::time::Instant;
 
-use crate::config::{Config, Reading, Sources};
+use crate::config::{Config, Reading, Request, Sources};
 use crate::watcher::{ConfigFileEvent, FileWatcher, Mark, mark};
 
 /// How long a missing or empty file may take to come back before it counts.
@@ -33,6 +33,8 @@ pub(super) struct Settings<'a> {
     seen: Option<(Sources, Instant)>,
     /// Set while the settings are unusable: the files that have changed since.
     wrong: Option<BTreeSet<PathBuf>>,
+    /// Whether they are for another server, to which the user has not agreed.
+    are_elsewhere: bool,
     /// The files as they were when they were last read.
     marks: Vec<(PathBuf, Mark)>,
     /// Whether they held something else then than what was accepted.
@@ -63,8 +65,13 @@ pub(super) enum News {
     Config(Box<Config>, New),
     /// The files changed, the settings did not.
     Same(New),
-    /// The settings cannot be used: why, and a hint.
-    Wrong(String, Option<String>),
+    /// The settings cannot be used.
+    Wrong {
+        why: String,
+        hint: Option<String>,
+        /// Whether they are for another server, to which the user has not agreed.
+        are_elsewhere: bool,
+    },
 }
 
 /// The changed files and keys.
@@ -93,6 +100,7 @@ impl<'a> Settings<'a> {
             bell: None,
             seen: None,
             wrong: None,
+            are_elsewhere: false,
             marks: Vec::new(),
             differ: false,
             flux: Flux::No,
@@ -188,7 +196,8 @@ impl<'a> Settings<'a> {
             Flux::Since(since) if since + self.longest_flux() <= now => Flux::TooLong,
             flux => flux,
         };
-        matches!(self.flux, Flux::Since(_))
+        // What is saved now is for that server.
+        matches!(self.flux, Flux::Since(_)) || self.are_elsewhere
     }
 
     fn look(&self) -> Vec<(PathBuf, Mark)> {
@@ -249,9 +258,12 @@ impl<'a> Settings<'a> {
                 self.wrong.get_or_insert_default().extend(changed);
                 // Reading may have stopped at the first file.
                 self.sources.extend(reading.sources);
-                News::Wrong(error.to_string(), error.hint().map(str::to_owned))
+                self.are_elsewhere = error.request().is_some_and(Request::is_about_server);
+                let (why, hint) = (error.to_string(), error.hint().map(str::to_owned));
+                News::Wrong { why, hint, are_elsewhere: self.are_elsewhere }
             }
             Ok(config) => {
+                self.are_elsewhere = false;
                 let mut files = self.wrong.take().unwrap_or_default();
                 files.extend(changed);
                 self.sources = reading.sources;
@@ -321,7 +333,7 @@ mod tests {
             News::None => "-".to_owned(),
             News::Config(_, new) => format!("{:?} in {}", new.keys, new.files.len()),
             News::Same(new) => format!("same in {}", new.files.len()),
-            News::Wrong(message, _) => message,
+            News::Wrong { why, .. } => why,
         }
     }
 

@@ -270,8 +270,11 @@ impl Engine {
 
     /// Starts every job that may start.
     pub(super) fn pump(&mut self, now: Now) {
-        if self.ending.is_some() || self.exit.is_some() || self.is_held || !self.site.is_open() {
+        if self.ending.is_some() || self.exit.is_some() || !self.site.is_open() {
             return;
+        }
+        if self.is_held {
+            return self.tell_waits(WaitReason::Settings);
         }
         while let Some((key, job)) = self.next_job() {
             if job.deploy().is_some_and(|(plugin, _)| !self.is_in_its_file(plugin)) {
@@ -330,15 +333,14 @@ impl Engine {
                 None => self.step(key, step, now),
             }
         }
-        self.tell_turns();
+        self.tell_waits(WaitReason::Turn);
     }
 
-    /// Tells which new saves wait for others: what is shown of them so far is no longer true.
-    fn tell_turns(&mut self) {
+    /// Tells which new saves wait: what is shown of them so far is no longer true.
+    fn tell_waits(&mut self, reason: WaitReason) {
         for key in std::mem::take(&mut self.saves) {
             if let Some((plugin, _)) = self.site.lanes.waiting(&key).and_then(Job::deploy) {
-                let waiting = NoticeKind::Waiting { reason: WaitReason::Turn, again: false };
-                self.tell(Notice::of(&Arc::clone(plugin), waiting));
+                self.tell(Notice::of(&Arc::clone(plugin), NoticeKind::Waiting { reason, again: false }));
             }
         }
     }

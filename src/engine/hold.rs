@@ -55,6 +55,7 @@ impl Engine {
         {
             let task = Task::Deploy { plugin: Arc::clone(deploy.plugin()), why: Why::Edited };
             self.site.lanes.request(key.clone(), Job { task, since: flight.since, in_pass: flight.in_pass });
+            self.saves.push(key.clone());
         }
         None
     }

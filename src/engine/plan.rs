@@ -16,6 +16,8 @@ pub enum WaitReason {
     BrokenFile,
     /// Others are being deployed.
     Turn,
+    /// It is uncertain which server the plugins are for.
+    Settings,
 }
 
 /// What the server is known to hold of one plugin.

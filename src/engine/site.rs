@@ -28,6 +28,8 @@ use crate::server_version::ServerVersion;
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(30);
 /// The least pause after a failed try before a save causes the next one.
 const NEXT_FOR_A_SAVE: Duration = Duration::from_secs(1);
+/// How much longer than its patience a single pass may wait for a server that asks for a pause.
+const MOMENT: Duration = Duration::from_secs(1);
 /// The pause before a server that denied access is asked again.
 const DENIED_PAUSE: Duration = Duration::from_mins(1);
 
@@ -331,12 +333,12 @@ impl Engine {
         outage.attempts += 1;
         outage.denied = false;
         let attempt = outage.attempts;
-        let next = backoff(attempt, now.chance).max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
-        let next = match self.patience_left(now) {
+        let next = match (backoff(attempt, now.chance), self.patience_left(now)) {
             // The last try of a single pass is made when its patience ends, not a whole pause before.
-            Some(left) if left >= SHORTEST_BACKOFF => next.min(left),
-            _ => next,
+            (next, Some(left)) if left >= SHORTEST_BACKOFF => next.min(left),
+            (next, _) => next,
         };
+        let next = next.max(retry_after.unwrap_or_default().min(LONGEST_RETRY_AFTER));
         self.site.lanes.cancel_all();
         self.site.lanes.values_mut().for_each(|lane| drop(lane.forget_crash()));
         self.site.access = Access::Away { tried: now.at, until: now.at + next, asked: retry_after.is_some() };
@@ -351,7 +353,8 @@ impl Engine {
 
     /// Whether a single pass gives up: no further try fits in, or the server asks for a longer pause.
     fn is_out_of_patience(&self, retry_after: Option<Duration>, now: Now) -> bool {
-        let least = retry_after.unwrap_or_default().max(SHORTEST_BACKOFF);
+        // A pause that the server asks for may end a moment after the patience: its answer took a moment, too.
+        let least = retry_after.unwrap_or_default().saturating_sub(MOMENT).max(SHORTEST_BACKOFF);
         self.patience_left(now).is_some_and(|left| left < least)
     }
 

@@ -277,6 +277,7 @@ impl WaitReason {
             WaitReason::Away => "the server is away",
             WaitReason::Denied => "the server denied access",
             WaitReason::Turn => "other plugins are being deployed",
+            WaitReason::Settings => "the settings are changing",
             WaitReason::BrokenFile => {
                 "a file here that is broken may be the same plugin; nothing is done on the server before it is mended"
             }
@@ -536,6 +537,7 @@ mod tests {
             id_changed {"from_id":"shout"}
             waiting {"reason":"the server is away"}
             waiting {"reason":"other plugins are being deployed"}
+            waiting {"reason":"the settings are changing"}
             superseded {}
             held {}
             being_written {}

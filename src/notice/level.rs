@@ -48,7 +48,7 @@ impl Notice {
             NoticeKind::Pass { .. }
             | NoticeKind::StillUnreachable { .. }
             | NoticeKind::Waiting { again: true, .. }
-            | NoticeKind::Waiting { reason: WaitReason::Turn, .. }
+            | NoticeKind::Waiting { reason: WaitReason::Turn | WaitReason::Settings, .. }
             | NoticeKind::Sending { .. }
             | NoticeKind::Unchanged { in_pass: true, good_again: false, .. }
             | NoticeKind::Superseded

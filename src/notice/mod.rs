@@ -287,6 +287,8 @@ pub enum NoticeKind {
         why: String,
         /// What to do about it.
         hint: Option<String>,
+        /// Whether nothing is deployed until they are valid: they may be for another server.
+        holds: bool,
     },
     /// Something other than a plugin needs attention: state, logs, watches.
     Trouble(Trouble),

@@ -81,7 +81,10 @@ impl Notice {
                 stopped(*waiting, *refused, *held, *with_errors)
             }
             NoticeKind::Trouble(trouble) => troubled(trouble),
-            NoticeKind::SettingsKept { why, .. } => format!("the settings stay as they were: {why}"),
+            NoticeKind::SettingsKept { why, holds: true, .. } => {
+                format!("nothing is deployed until you agree to the new settings: {why}")
+            }
+            NoticeKind::SettingsKept { why, holds: false, .. } => format!("the settings stay as they were: {why}"),
             NoticeKind::ScanSlow { so_far } => {
                 let so_far = duration(*so_far);
                 format!("still reading the folders after {so_far}; nothing is deployed until that is done")
@@ -388,6 +391,7 @@ fn awaited(reason: WaitReason) -> &'static str {
         WaitReason::Away => "the server is away",
         WaitReason::Denied => "the server denied access",
         WaitReason::Turn => "other plugins are being deployed",
+        WaitReason::Settings => "the settings are changing",
         WaitReason::BrokenFile => {
             "a broken file here may be the same plugin; nothing changes on the server until that file is fixed"
         }
@@ -566,6 +570,7 @@ mod tests {
             Info stopped: stopped; 2 plugins not deployed: 1 refused, 1 with errors
             Info stopped: stopped; 10 plugins not deployed: 1 refused, 3 held back, 4 with errors, 2 to retry at the next start
             Warning trouble: the settings stay as they were: `poll` must be a duration
+            Warning trouble: nothing is deployed until you agree to the new settings: cannot send your API key
             Warning trouble: something beside the plugins
             Warning trouble: no plugin has the id or path `shuot`
             Warning trouble: no plugin in `notes.py` and `old`
@@ -705,6 +710,7 @@ mod tests {
             Info waiting: waiting: the server is away
             Detail waiting: still waiting: the server is away
             Detail waiting: waiting: other plugins are being deployed
+            Detail waiting: waiting: the settings are changing
             Detail superseded: replaced by a newer save
             Detail held: incomplete; will be read again soon
             Info being_written: still being written; will be deployed once it is complete

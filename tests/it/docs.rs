@@ -139,7 +139,7 @@ fn examples() -> Vec<NoticeKind> {
         NoticeKind::SettingsWait { ids: vec![text()] },
         NoticeKind::Stopping { in_flight: 1 },
         NoticeKind::Stopped { waiting: 1, refused: 1, held: 1, with_errors: 1 },
-        NoticeKind::SettingsKept { why: text(), hint: Some(text()) },
+        NoticeKind::SettingsKept { why: text(), hint: Some(text()), holds: false },
         NoticeKind::Trouble(Trouble::Told { message: text(), hint: Some(text()) }),
         NoticeKind::ScanSlow { so_far: took },
         NoticeKind::Slow { so_far: Duration::ZERO, installs: Some(text()) },

@@ -90,9 +90,9 @@ fn trust_is_given_once_and_can_be_taken_back() {
     assert_eq!(project.run(&["--once"]).stderr, refusal_unattended(&server));
 }
 
-/// A running watch cannot ask: it keeps its settings until the user agrees elsewhere.
+/// A running watch cannot ask. What is saved meanwhile may be for the other server, as after a `git checkout`.
 #[test]
-fn a_watch_keeps_its_server_until_the_user_agrees() {
+fn a_watch_deploys_nothing_for_another_server_until_the_user_agrees() {
     let (mine, theirs) = (FakeServer::start(), FakeServer::start());
     let project = cloned(&mine);
     assert_eq!(project.run(&["trust", "--yes"]).code, Some(0));
@@ -104,17 +104,26 @@ fn a_watch_keeps_its_server_until_the_user_agrees() {
     assert!(message.ends_with(why.strip_prefix("error: ").unwrap().trim_end()), "{message}: {why}");
     assert_eq!(trouble["hint"], trusts("") + " in it");
     project.write(A, &filter("2"));
-    watch.wait("updated", Some("a"));
-    assert_eq!((text(&mine, "a"), theirs.lines()), (filter("2"), vec![]));
+    assert_eq!(watch.wait("waiting", Some("a")).pop().unwrap()["reason"], "the settings are changing");
 
     assert_eq!(project.run(&["trust", "--yes"]).code, Some(0));
     assert_eq!(watch.wait("reloaded", None).pop().unwrap()["changed"], json!(["url"]));
     watch.wait("created", Some("a"));
-    assert_eq!(text(&theirs, "a"), filter("2"));
+    assert_eq!((text(&theirs, "a"), text(&mine, "a")), (filter("2"), filter("1")));
+
+    // Or until the settings are what they were.
+    let third = FakeServer::start();
+    project.write("watch.toml", &format!("url = \"{}\"\n", third.url()));
+    watch.wait("trouble", None);
+    project.write(A, &filter("3"));
+    watch.wait("waiting", Some("a"));
+    project.write("watch.toml", &format!("url = \"{}\"\n", theirs.url()));
+    watch.wait("updated", Some("a"));
+    assert_eq!((text(&theirs, "a"), third.lines()), (filter("3"), vec![]));
     assert!(watch.stop().success());
 }
 
-/// The same for a root that would send other projects' plugins.
+/// It would send other projects' plugins. The others go where they went before.
 #[test]
 fn a_watch_keeps_its_root_until_the_user_agrees() {
     let server = FakeServer::start();

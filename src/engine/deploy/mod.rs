@@ -730,7 +730,9 @@ impl Deploy {
     /// Starts the repair after a refusal. Before 0.12 a refusal affects the function's switch and the running text,
     /// until the old text is loaded again.
     fn restore(&mut self, before: &Row, after: &Row, objection: Objection) -> Step {
-        if before.versioned && after.versioned {
+        // A server that keeps versions has changed nothing. One that does so only by now was started since, so it runs
+        // what is stored.
+        if after.versioned && (before.versioned || before.is_active == after.is_active) {
             return objection.over(Aftermath::AsItWas);
         }
         self.restores = after.digest();

@@ -447,7 +447,8 @@ fn the_conversation() {
             Stumbled { cause: "words" } <- stumbled
         reading back, refused (old > noted > refused)
             Updated { from: Some("1"), kept: None, version: None } <- ours | ours, off
-            update <- deployed | theirs | old | old, off | stub
+            Refused { refusal: Refusal { words: "words", kind: Said }, left: AsItWas } <- deployed
+            update <- theirs | old | old, off | stub
             toggle <- no text
             Refused { refusal: Refusal { words: "words", kind: Said }, left: Off(StillOff { cause: "ANOTHER_ANSWER", later: true }) } <- taken | connected | rows | deleted | versions | text | rows with it
             Refused { refusal: Refusal { words: "words", kind: Said }, left: Off(StillOff { cause: "words", later: true }) } <- refused | not allowed | unclear | unreachable | stumbled | lost | foreign | too long

@@ -400,7 +400,7 @@ fn a_plugin_that_has_another_id_is_counted_once() {
 fn invalid_settings_are_shown_until_they_are_valid() {
     let mut board = Board::default();
     let why = "cannot use `watch.toml:1:1`: `poll` must be a duration".to_owned();
-    board.tell(&Notice::general(NoticeKind::SettingsKept { why: why.clone(), hint: None }), "1:00");
+    board.tell(&Notice::general(NoticeKind::SettingsKept { why: why.clone(), hint: None, holds: false }), "1:00");
     board.tell(&shout(NoticeKind::Sending { why: Why::Edited }), "2:00");
     assert_eq!(board.glance().settings, Some(format!("invalid settings, not used: {why}")));
     board.tell(&Notice::general(NoticeKind::Reloaded { files: Vec::new(), changed: Vec::new() }), "3:00");

@@ -354,6 +354,7 @@ mod tests {
             root_missing: set `root` in watch.toml (or --root) to the folder with the plugins
             trouble: a remedy
             trouble: a remedy
+            trouble: a remedy
             trouble: an id is what the server calls it, and a path starts where you are
             trouble: `exclude` and .gitignore must not leave it out
             trouble: a plugin is a Python file that defines Pipe, Filter, Action, Event or Tools

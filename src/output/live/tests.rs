@@ -219,7 +219,7 @@ fn invalid_settings_tell_their_reason_in_40_columns() {
     let mut scene = Scene::new(40, 30);
     scene.tell(&start(9));
     let why = "cannot use `watch.toml:12:8`: `concurrency` must be a number from 1 to 64".to_owned();
-    scene.tell(&[Notice::general(NoticeKind::SettingsKept { why, hint: None })]);
+    scene.tell(&[Notice::general(NoticeKind::SettingsKept { why, hint: None, holds: false })]);
     scene.check(expect![[r#"
         ────────
         ! invalid settings, not used: cannot use

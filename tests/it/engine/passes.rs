@@ -188,6 +188,38 @@ fn a_single_pass_gives_up_after_a_while() {
     );
 }
 
+/// Its answer took a moment, so the pause that it asks for ends a moment after the patience.
+#[test]
+fn a_single_pass_obeys_a_server_until_its_patience_ends() {
+    check_with(
+        once(),
+        Ledger::default(),
+        "0ms edit a v1
+         0ms rescan
+         1ms #1 unreachable 1
+         1001ms wake
+         1004ms #2 unreachable 1
+         2004ms wake
+         2005ms #3 unreachable 1",
+        &expect![[r#"
+            0ms edit a v1
+            0ms rescan
+                  #1 connect
+            1ms #1 unreachable 1
+                  unreachable cause="too many requests" next_ms=1000 waiting=1
+            1001ms wake
+                  #2 connect
+            1004ms #2 unreachable 1
+                  still_unreachable attempt=2 cause="too many requests" next_ms=1000
+            2004ms wake
+                  #3 connect
+            2005ms #3 unreachable 1
+                  gave_up cause="too many requests"
+                  exit NoServer
+        "#]],
+    );
+}
+
 #[test]
 fn a_single_pass_that_is_denied_access_exits_with_3() {
     check_with(

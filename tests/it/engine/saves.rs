@@ -20,6 +20,7 @@ fn no_save_is_sent_while_the_settings_change() {
         &expect![[r#"
             10ms settings change
             20ms write a v2
+                  a waiting reason=Settings
             40ms wake
             110ms settings stay
                   a sending why=edited
@@ -42,6 +43,7 @@ fn a_text_read_while_the_settings_change_is_read_again() {
         &expect![[r#"
             10ms settings change
             20ms write a v2
+                  a waiting reason=Settings
             30ms edit a v3
             40ms settings stay
                   a sending why=edited
@@ -70,6 +72,7 @@ fn a_save_that_has_only_read_waits_for_the_settings() {
                   #1 get a
             20ms settings change
             30ms #1 row a v1
+                  a waiting reason=Settings
             40ms edit a v3
             50ms settings stay
                   a sending why=edited
