@@ -71,7 +71,6 @@ impl Engine {
     pub(super) fn is_plannable(&self, plugin: &Plugin) -> bool {
         self.policy.selects_plugin(plugin)
             && !self.tree.is_out_of_reach(&plugin.path)
-            && (self.is_held || !self.tree.doubtful.contains(&plugin.path))
             && !self.tree.pending.contains_key(&plugin.path)
     }
 
@@ -359,6 +358,7 @@ impl Engine {
         let held = self.tree.files.get(&plugin.path).and_then(File::plugin);
         held.is_some_and(|held| held.key == plugin.key && held.digest == plugin.digest)
             && !self.tree.is_out_of_reach(&plugin.path)
+            && (self.is_held || !self.tree.doubtful.contains(&plugin.path))
     }
 
     /// The next job that may start. A text that was sent and never confirmed comes last, even after texts still being

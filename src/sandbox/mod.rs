@@ -207,12 +207,12 @@ impl Sandbox {
         } else {
             None
         };
+        let port = server::choose(options.port)?;
         let data = match &options.data {
             Some(folder) => Data::named(folder)?,
             None => Data::temporary(options.keep)?,
         };
         let keep = options.keep || options.data.is_some();
-        let port = server::choose(options.port)?;
         let cannot = |e| Error::new("cannot start the sandbox's model").because(e);
         let model = if options.dev { Some(Model::start(port.saturating_add(1)).await.map_err(cannot)?) } else { None };
         let pane = match options.pane.clone() {

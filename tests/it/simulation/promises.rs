@@ -176,7 +176,7 @@ pub(super) struct Promises {
     attempts: u32,
     quiet_until: Duration,
     /// When it was looked at in vain the first and the last time of this outage.
-    away: Duration,
+    away: Option<Duration>,
     tried: Duration,
     /// How many requests there were that change something.
     pub(super) changes: u32,
@@ -238,7 +238,7 @@ impl Promises {
         self.talking.clear();
         self.insisted.clear();
         self.given_up.clear();
-        self.attempts = 0;
+        (self.attempts, self.away) = (0, None);
         self.quiet_until = Duration::ZERO;
     }
 
@@ -262,7 +262,7 @@ impl Promises {
         (self.quiet_until, self.is_held, self.is_replaced) = (Duration::ZERO, false, false);
         self.uncertain.clear();
         if in_another_way {
-            self.attempts = 0;
+            (self.attempts, self.away) = (0, None);
         }
         self.version = None;
         self.loaded.clear();
@@ -473,11 +473,16 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
                 return broken("8: more waits than there is", format!("{waiting}"));
             }
             promises.attempts = 1;
-            (promises.away, promises.tried) = (now, now);
+            promises.away.get_or_insert(now);
+            promises.tried = now;
             promises.quiet_until = now + *next;
             patient(1, *next, promises.wish, patience_left(world))
         }
-        // A single pass ends with it.
+        // A single pass ends with it, once what is in progress is over.
+        NoticeKind::Foreign { .. } | NoticeKind::NotAllowed { .. } if world.setup.policy.once.is_some() => {
+            promises.away.get_or_insert(now);
+            Ok(())
+        }
         NoticeKind::Foreign { .. } if world.setup.policy.once.is_none() => {
             promises.on_away();
             promises.attempts += 1;
@@ -496,9 +501,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
         }
         NoticeKind::GaveUp { .. } => {
             promises.attempts += 1;
-            if promises.attempts == 1 {
-                promises.away = now;
-            }
+            promises.away.get_or_insert(now);
             let least = promises.any_wish.max(ms(375));
             match patience_left(world) {
                 Some(left) if left >= least => {
@@ -508,7 +511,7 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
             }
         }
         NoticeKind::Back { waiting, .. } | NoticeKind::AccessGranted { waiting } => {
-            promises.attempts = 0;
+            (promises.attempts, promises.away) = (0, None);
             promises.quiet_until = Duration::ZERO;
             if *waiting > n_files {
                 return broken("8: more waits than there is", format!("{waiting}"));
@@ -525,7 +528,11 @@ pub(super) fn on_notice(world: &mut World, notice: &Notice) -> Result<(), Broken
 
 /// For how long a single pass still tries.
 fn patience_left(world: &World) -> Option<Duration> {
-    world.setup.policy.once.map(|patience| (world.promises.away + patience).saturating_sub(world.now))
+    world
+        .setup
+        .policy
+        .once
+        .map(|patience| (world.promises.away.unwrap_or(world.now) + patience).saturating_sub(world.now))
 }
 
 fn patient(attempt: u32, next: Duration, wish: Duration, left: Option<Duration>) -> Result<(), Broken> {

@@ -1582,3 +1582,40 @@ fn a_removal_waits_for_a_save_that_waits_for_its_formatter() {
          631 write c b11~",
     );
 }
+
+/// Git is still at work when the settings turn out to be what they were.
+#[test]
+fn what_is_read_again_waits_for_git() {
+    replay(
+        "seed 210010113
+         0 start
+         0 swap a a5
+         1000 drop t
+         0 slow t broken c6* 745
+         1000 move a c
+         363 toggle t
+         0 delete t
+         0 settings 485
+         0 git 670",
+    );
+}
+
+/// Another program answers for a moment, and then the server restarts.
+#[test]
+fn a_single_pass_counts_its_patience_from_the_first_trouble() {
+    replay(
+        "seed 210457790 0.11.4 once hold jobs 2
+         0 write a a1#
+         0 hand a a2
+         0 write b b3
+         100 start
+         100 rescan
+         0 fault page get 1
+         0 blink b broken b5% 285
+         0 fault slow update 1
+         1000 start
+         1000 slow c c7? b4 734
+         924 upgrade 0.12.4 1877
+         719 rescan",
+    );
+}
