@@ -54,11 +54,7 @@ impl Board {
             trouble: self.trouble.clone(),
             missing: self.missing.values().cloned().collect(),
             // The lines after the first show the place in the file.
-            settings: self
-                .settings
-                .as_deref()
-                .and_then(|why| why.lines().next())
-                .map(|why| format!("invalid settings, not used: {why}")),
+            settings: self.settings.as_deref().and_then(|said| said.lines().next()).map(str::to_owned),
             waiting: named(&[State::Waiting, State::Retrying]),
             in_flight: named(&[State::Sending]),
             trying: named(&[State::Trying]),

@@ -44,7 +44,7 @@ pub struct Board {
     trouble: Option<String>,
     /// What is said of the folders to be watched that do not exist.
     missing: BTreeMap<PathBuf, String>,
-    /// What is wrong with the settings, if they are invalid. The earlier ones stay in use.
+    /// What is said of the settings while they are invalid. The earlier ones stay in use.
     settings: Option<String>,
     /// How far a pass has come.
     pass: Option<PassProgress>,
@@ -178,9 +178,10 @@ impl Board {
                 self.trouble = Some(notice.sentence());
                 self.pass = None;
             }
-            NoticeKind::SettingsKept { why, .. } => {
+            NoticeKind::SettingsKept { why, holds, .. } => {
                 happened(notice.sentence());
-                self.settings = Some(why.clone());
+                self.settings =
+                    Some(if *holds { notice.sentence() } else { format!("invalid settings, not used: {why}") });
             }
             NoticeKind::Reloaded { changed, .. } => {
                 happened(notice.sentence());

@@ -405,6 +405,9 @@ fn invalid_settings_are_shown_until_they_are_valid() {
     assert_eq!(board.glance().settings, Some(format!("invalid settings, not used: {why}")));
     board.tell(&Notice::general(NoticeKind::Reloaded { files: Vec::new(), changed: Vec::new() }), "3:00");
     assert_eq!(board.glance().settings, None);
+    board.tell(&Notice::general(NoticeKind::SettingsKept { why: why.clone(), hint: None, holds: true }), "4:00");
+    let said = format!("nothing is deployed until you agree to the new settings: {why}");
+    assert_eq!(board.glance().settings, Some(said));
 }
 
 #[test]
